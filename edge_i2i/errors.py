@@ -1,0 +1,71 @@
+"""The errors that users meet: each says what happened and what to do next, and carries its exit code.
+
+Exit codes are part of the command line's contract: 0 done, 2 wrong usage, 3 something needed is not here,
+4 bad input, 5 done but a stated budget is not met, 1 anything unexpected.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EdgeI2IError(Exception):
+    """Base of every error raised on purpose. ``what`` happened, and ``remedy``: what to do next."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  → {self.remedy}" if self.remedy else self.what
+
+
+class UsageError(EdgeI2IError):
+    """The request itself cannot be met: an unknown name, a size the network cannot take."""
+
+    exit_code = 2
+
+
+class MissingRequirementError(EdgeI2IError):
+    """A package, driver or device that the request needs is not here."""
+
+    exit_code = 3
+
+
+class BadInputError(EdgeI2IError):
+    """A file or an array that was handed in is not what it has to be."""
+
+    exit_code = 4
+
+
+class CheckpointError(BadInputError):
+    """A checkpoint cannot be read, or does not hold the network that was asked for."""
+
+
+class BundleError(BadInputError):
+    """A bundle is damaged, incomplete, unsafe, or newer than this software."""
+
+
+class PlanError(BadInputError):
+    """A serialised TensorRT engine cannot be used here (another version, another device, damaged)."""
+
+
+class GraphError(EdgeI2IError):
+    """An ONNX graph cannot be rewritten, parsed or built as asked."""
+
+
+class PictureError(BadInputError):
+    """A picture or a video cannot be read, or has the wrong size, type or values for the network."""
+
+
+class BudgetError(EdgeI2IError):
+    """The work is done, but a stated budget (parity, quality, speed) is not met."""
+
+    exit_code = 5
+
+
+class ParityError(BudgetError):
+    """A graph no longer computes what the network computes; names the stage that broke it."""

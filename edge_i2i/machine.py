@@ -1,0 +1,55 @@
+"""What machine and which versions a figure was measured with; kept beside every figure."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from edge_i2i.requirements import installed_version
+
+_DISTRIBUTIONS = (
+    "edge-i2i",
+    "numpy",
+    "opencv-python-headless",
+    "onnxruntime",
+    "openvino",
+    "torch",
+    "onnx",
+    "tensorrt-rtx",
+)
+
+
+def describe_machine() -> dict[str, Any]:
+    """The processor, its cores, the memory in GiB, and the system; no host name and no paths."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count() or 0,
+        "memory_gib": _memory_gib(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def installed_versions(distributions: tuple[str, ...] = _DISTRIBUTIONS) -> dict[str, str]:
+    """Versions of the packages that figures depend on, as far as they are installed."""
+    versions = {name: installed_version(name) for name in distributions}
+    return {name: version for name, version in versions.items() if version is not None}
+
+
+def _processor() -> str:
+    """Linux keeps the name in /proc, elsewhere ``platform`` knows it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
+    return names[0] if names else platform.machine()
+
+
+def _memory_gib() -> float:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (AttributeError, ValueError, OSError):
+        return 0.0
