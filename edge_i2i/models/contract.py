@@ -1,0 +1,151 @@
+"""The one vocabulary in which every graph declares what goes in and what comes out.
+
+Exporters, the bundle, the translator, the docs and the tests read these declarations and nothing else; none of
+them knows a model by name. This module imports neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edge_i2i.errors import UsageError
+
+LARGEST_SIDE = 16384  # pixels; TensorRT and the Apple Neural Engine both stop here
+
+
+class Role(StrEnum):
+    """What a tensor means to the person who feeds it."""
+
+    FRAME = "frame"
+    EXEMPLAR = "exemplar"
+    LABEL_MAP = "label_map"
+    INSTANCE_MAP = "instance_map"
+    MASK = "mask"
+    BOXES = "boxes"
+    ATTRIBUTES = "attributes"
+    STYLE = "style"
+    IMAGE = "image"
+
+
+class DType(StrEnum):
+    """Element types that cross a graph's border."""
+
+    UINT8 = "uint8"
+    INT32 = "int32"
+    FLOAT32 = "float32"
+
+
+class GraphKind(StrEnum):
+    """How often a graph runs: once per frame, or once per exemplar / label / noise draw."""
+
+    FRAME = "frame"
+    CONDITION = "condition"
+
+
+@dataclass(frozen=True, order=True)
+class Size:
+    """Height and width in pixels, written ``HxW`` as in ``512x1024``."""
+
+    height: int
+    width: int
+
+    @classmethod
+    def parse(cls, text: str) -> Size:
+        """Read ``HxW``.
+
+        Raises:
+            UsageError: the text is not two positive integers joined by ``x``, or a side is above 16384.
+
+        >>> Size.parse("512x1024")
+        Size(height=512, width=1024)
+        """
+        match = re.fullmatch(r"\s*(\d{1,6})\s*[xX×]\s*(\d{1,6})\s*", text)
+        if match is None:
+            raise UsageError(f"'{text}' is not a size.", remedy="Write height x width, for example 512x1024.")
+        size = cls(int(match[1]), int(match[2]))
+        if not (0 < size.height <= LARGEST_SIDE and 0 < size.width <= LARGEST_SIDE):
+            raise UsageError(
+                f"The size {size} is out of range.", remedy=f"Each side must be between 1 and {LARGEST_SIDE} pixels."
+            )
+        return size
+
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width}"
+
+
+@dataclass(frozen=True)
+class SizeRule:
+    """Which sizes a network can take: both sides multiples of ``multiple`` and at least ``minimum``."""
+
+    multiple: int
+    minimum: int
+
+    def check(self, size: Size) -> None:
+        """Accept ``size`` or refuse it with the nearest two sizes that fit.
+
+        Raises:
+            UsageError: the size does not fit the network.
+        """
+        if not all(side % self.multiple == 0 and side >= self.minimum for side in (size.height, size.width)):
+            below, above = self._neighbours(size)
+            nearest = f"{below} or {above}" if below != above else f"{above}"
+            raise UsageError(
+                f"This network cannot take {size}: both sides must be multiples of {self.multiple} "
+                f"and at least {self.minimum}.",
+                remedy=f"The nearest sizes that it can take: {nearest}.",
+            )
+
+    def _neighbours(self, size: Size) -> tuple[Size, Size]:
+        def down(side: int) -> int:
+            return max(self.minimum, side // self.multiple * self.multiple)
+
+        def up(side: int) -> int:
+            return max(self.minimum, -(-side // self.multiple) * self.multiple)
+
+        return Size(down(size.height), down(size.width)), Size(up(size.height), up(size.width))
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a graph, as the outside world sees it.
+
+    Pictures (``frame``, ``exemplar``, ``image``) are uint8 ``[H, W, 3]`` RGB. ``low`` and ``high`` bound the legal
+    values, both included. ``slots``, where given, says that ids are renumbered densely to ``0..slots-1`` by whoever
+    feeds the graph (an instance map may carry any ids, the graph only pools over slots).
+    """
+
+    name: str
+    role: Role
+    shape: tuple[int, ...]
+    dtype: DType
+    low: float
+    high: float
+    meaning: str
+    slots: int | None = None
+
+
+@dataclass(frozen=True)
+class GraphDeclaration:
+    """A graph's name, when it runs, and its inputs and outputs in call order."""
+
+    name: str
+    kind: GraphKind
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    @property
+    def size(self) -> Size:
+        """The picture size that the graph was made for (from its first spatial input)."""
+        height, width = self.inputs[0].shape[:2]
+        return Size(height, width)
+
+    def input(self, role: Role) -> TensorSpec | None:
+        """The first input of that role, or None."""
+        return next((spec for spec in self.inputs if spec.role is role), None)
+
+
+def picture_spec(name: str, role: Role, size: Size, meaning: str) -> TensorSpec:
+    """The declaration of an RGB picture: uint8 ``[H, W, 3]``, 0..255."""
+    return TensorSpec(name, role, (size.height, size.width, 3), DType.UINT8, 0, 255, meaning)

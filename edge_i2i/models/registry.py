@@ -1,0 +1,36 @@
+"""Every model by name. Listing them imports none of them (and no torch); looking one up imports that one file."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from edge_i2i.errors import UsageError
+from edge_i2i.models.family import ModelFamily
+from edge_i2i.requirements import require
+
+_FAMILIES: Mapping[str, str] = MappingProxyType({"pix2pixhd": "edge_i2i.models.pix2pixhd"})
+
+
+def family_names() -> tuple[str, ...]:
+    """The names that ``--model`` takes."""
+    return tuple(_FAMILIES)
+
+
+def get_family(name: str) -> ModelFamily[Any]:
+    """The model family of that name.
+
+    Raises:
+        UsageError: there is none; suggests the nearest name.
+        MissingRequirementError: torch is not installed.
+    """
+    if name not in _FAMILIES:
+        near = difflib.get_close_matches(name.lower(), _FAMILIES, n=1)
+        hint = f"Did you mean '{near[0]}'? " if near else ""
+        raise UsageError(f"There is no model '{name}'.", remedy=f"{hint}Known models: {', '.join(_FAMILIES)}.")
+    require("torch", extra="torch", purpose=f"Reading a {name} network")
+    family: ModelFamily[Any] = importlib.import_module(_FAMILIES[name]).FAMILY
+    return family
