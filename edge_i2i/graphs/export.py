@@ -1,0 +1,189 @@
+"""From a network to checked ONNX files: trace, rewrite, convert, and compare with torch after every stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_i2i.errors import ParityError, UsageError
+from edge_i2i.graphs import parity
+from edge_i2i.graphs.fp16 import emulate_fp16, to_fp16
+from edge_i2i.graphs.parity import EXACT, FP16_TOLERANCE, REDUCED_PRECISION, Array, Parity, Tolerance
+from edge_i2i.graphs.passes import DEFAULT_PASSES, get_passes, keep_declared_outputs
+from edge_i2i.graphs.samples import sample_inputs
+from edge_i2i.graphs.trace import DEFAULT_OPSET, trace
+from edge_i2i.models.contract import GraphDeclaration
+from edge_i2i.models.family import ModelGraph
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+PRECISIONS = ("fp32", "fp16")
+_SCRATCH = "checking"
+ONNXRUNTIME = "ONNX Runtime, CPU"
+EMULATION = "ONNX Runtime, CPU, emulating FP16 values with FP32 accumulation"
+MOST_FULL_CONVOLUTIONS = 4
+"""How many leading convolutions the FP16 variant may keep in FP32 before it is given up as not good enough."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How graphs are exported. ``samples``: how many fresh inputs parity is measured on."""
+
+    precisions: tuple[str, ...] = PRECISIONS
+    passes: tuple[str, ...] = DEFAULT_PASSES
+    opset: int = DEFAULT_OPSET
+    samples: int = 2
+    seed: int = 2018
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no stage could serve."""
+        unknown = [name for name in self.precisions if name not in PRECISIONS]
+        if unknown or not self.precisions:
+            raise UsageError(f"Unknown precision: {unknown}.", remedy=f"Known precisions: {', '.join(PRECISIONS)}.")
+        get_passes(self.passes)
+
+
+@dataclass(frozen=True)
+class ExportedGraph:
+    """One graph's ONNX files by variant, the parity of every stage, and the reference inputs and outputs."""
+
+    declaration: GraphDeclaration
+    variants: Mapping[str, Path]
+    parities: tuple[Parity, ...]
+    golden_inputs: tuple[dict[str, Array], ...]
+    golden_outputs: tuple[Array, ...]
+    rewrites: Mapping[str, int] = field(default_factory=dict)
+
+
+StageListener = Callable[[str], None]
+"""Called with one line before each stage, for progress."""
+
+
+def export_graph(
+    graph: ModelGraph, options: ExportOptions, folder: Path, on_stage: StageListener = lambda stage: None
+) -> ExportedGraph:
+    """Export one graph into ``folder`` as ``<graph>.<variant>.onnx``.
+
+    Raises:
+        ParityError: a stage changed the result by more than it may; names the stage.
+        GraphError: the graph cannot be traced or converted.
+    """
+    return _GraphExport(graph, options, folder, on_stage).run()
+
+
+class _GraphExport:
+    """The stages of one graph's export, and what they share."""
+
+    def __init__(self, graph: ModelGraph, options: ExportOptions, folder: Path, on_stage: StageListener) -> None:
+        self.graph, self.options, self.folder, self.on_stage = graph, options, folder, on_stage
+        self.name = graph.declaration.name
+        self.output = graph.declaration.outputs[0].name
+        self.samples = [sample_inputs(graph.declaration, options.seed + i) for i in range(options.samples)]
+        self._scratch = folder / f"{self.name}.{_SCRATCH}.onnx"
+        self.parities: list[Parity] = []
+        self.rewrites: dict[str, int] = {}
+
+    def run(self) -> ExportedGraph:
+        self._announce("reference run in torch")
+        self.references = parity.run_torch_network(self.graph, self.samples)
+        model = self._trace()
+        self._rewrite(model)
+        variants = self._write_variants(model)
+        return ExportedGraph(
+            self.graph.declaration,
+            variants,
+            tuple(self.parities),
+            tuple(self.samples),
+            tuple(reference[self.output] for reference in self.references),
+            dict(self.rewrites),
+        )
+
+    def _announce(self, stage: str) -> None:
+        self.on_stage(f"{self.name}: {stage}")
+
+    def _trace(self) -> ir.Model:
+        self._announce("trace")
+        model = trace(self.graph, self.options.opset)
+        self._check("trace", self._save(model, _SCRATCH), EXACT)
+        return model
+
+    def _rewrite(self, model: ir.Model) -> None:
+        for item in get_passes(self.options.passes):
+            self._announce(item.name)
+            self.rewrites[item.name] = item.apply(model)
+            if self.rewrites[item.name]:
+                self._check(item.name, self._save(model, _SCRATCH), EXACT)
+
+    def _write_variants(self, model: ir.Model) -> dict[str, Path]:
+        variants = {}
+        if "fp32" in self.options.precisions:
+            variants["fp32"] = self._write_fp32(model.clone())
+        if "fp16" in self.options.precisions:
+            variants["fp16"] = self._write_fp16(model)
+        self._scratch.unlink()
+        return variants
+
+    def _write_fp32(self, model: ir.Model) -> Path:
+        self._announce("fp32")
+        keep_declared_outputs(model)
+        path = self._save(model, "fp32")
+        self._check_written("fp32, as written", path, EXACT)
+        return path
+
+    def _write_fp16(self, model: ir.Model) -> Path:
+        """Keep as few leading convolutions in FP32 as the tolerance allows."""
+        for full in range(MOST_FULL_CONVOLUTIONS + 1):
+            self._announce(f"fp16, the first {full} convolutions in FP32" if full else "fp16")
+            half = model.clone()
+            self.rewrites["fp16"] = to_fp16(half, full)
+            self.rewrites["fp16-full-convolutions"] = full
+            try:
+                self._check_fp16(half.clone())
+            except ParityError:
+                if full == MOST_FULL_CONVOLUTIONS:
+                    raise
+                continue
+            break
+        keep_declared_outputs(half)
+        path = self._save(half, "fp16")
+        self._check_written("fp16, as written", path, REDUCED_PRECISION)
+        return path
+
+    def _save(self, model: ir.Model, variant: str) -> Path:
+        import onnx_ir as ir
+
+        path = self.folder / f"{self.name}.{variant}.onnx"
+        ir.save(model, path)
+        return path
+
+    def _check(self, stage: str, path: Path, tolerance: Tolerance, evaluated_by: str = ONNXRUNTIME) -> None:
+        """Hold a file against the references on every sample; what is broken on one is not run on the next."""
+        self._hold(stage, path, tolerance, evaluated_by, self.samples, self.references)
+
+    def _check_written(self, stage: str, path: Path, tolerance: Tolerance) -> None:
+        """Hold a finished file against one reference: its arithmetic was checked before, now it must load and run."""
+        self._hold(stage, path, tolerance, ONNXRUNTIME, self.samples[-1:], self.references[-1:])
+
+    def _hold(
+        self,
+        stage: str,
+        path: Path,
+        tolerance: Tolerance,
+        evaluated_by: str,
+        samples: Sequence[dict[str, Array]],
+        references: Sequence[Mapping[str, Array]],
+    ) -> None:
+        results: list[Mapping[str, Array]] = []
+        for result in parity.run_onnxruntime(path, samples, self.options.threads):
+            results.append(result)
+            figures = parity.compare(stage, evaluated_by, references[: len(results)], results, self.output)
+            figures.check(tolerance, self.name)
+        self.parities.append(figures)
+
+    def _check_fp16(self, model: ir.Model) -> None:
+        emulate_fp16(model)
+        self._check("fp16", self._save(model, _SCRATCH), FP16_TOLERANCE, EMULATION)

@@ -1,0 +1,176 @@
+"""Whether two graphs compute the same picture: measured on fresh inputs after every stage, never assumed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_i2i.errors import ParityError
+
+Array = NDArray[Any]
+
+NETWORK_OUTPUT = "network_output"
+"""Name of the extra float output that parity is measured on; ``passes.keep_declared_outputs`` removes it."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What a stage may change. ``None`` means: not held against this figure.
+
+    ``float_error``: largest absolute difference of the network's float output. ``grey_levels`` and
+    ``equal_share``: largest difference and least share of equal values of the uint8 picture. ``psnr_db``: least PSNR
+    of the network's float output in [-1, 1], before rounding, where the stage still has it, else of the picture.
+    """
+
+    float_error: float | None = 1e-4
+    grey_levels: int | None = 1
+    equal_share: float | None = 0.999
+    psnr_db: float | None = None
+
+
+EXACT = Tolerance()
+FP16_TOLERANCE = Tolerance(float_error=None, grey_levels=None, equal_share=None, psnr_db=60.0)
+
+REDUCED_PRECISION = Tolerance(float_error=None, grey_levels=None, equal_share=None, psnr_db=48.0)
+"""For variants below FP32. A uint8 picture that differs by FP16 rounding alone measures some 10 dB less than the float
+output that the export holds to 60 dB, because every half grey level that tips over counts as a whole one."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far a stage is from the torch network: the worst case over all inputs that were tried."""
+
+    stage: str
+    evaluated_by: str
+    inputs: int
+    float_error: float | None
+    grey_levels: int | None
+    equal_share: float | None
+    psnr_db: float | None
+
+    def figures(self) -> dict[str, float]:
+        """The measured figures by name, for the bundle's evidence."""
+        named = {
+            "float_error": self.float_error,
+            "grey_levels": self.grey_levels,
+            "equal_share": self.equal_share,
+            "psnr_db": None if self.psnr_db is None else min(self.psnr_db, 999.0),
+            "inputs": self.inputs,
+        }
+        return {name: float(value) for name, value in named.items() if value is not None}
+
+    def check(self, tolerance: Tolerance, graph: str) -> None:
+        """Raise ``ParityError`` naming the stage unless every figure is within ``tolerance`` (NaN never is)."""
+        complaints = [
+            _above("largest float error", self.float_error, tolerance.float_error),
+            _above("largest grey-level difference", self.grey_levels, tolerance.grey_levels),
+            _below("share of equal values", self.equal_share, tolerance.equal_share),
+            _below("PSNR in dB", self.psnr_db, tolerance.psnr_db),
+        ]
+        broken = [complaint for complaint in complaints if complaint]
+        if broken:
+            raise ParityError(
+                f"The stage '{self.stage}' broke the graph '{graph}': {'; '.join(broken)} "
+                f"(against torch on {self.inputs} fresh inputs, evaluated by {self.evaluated_by}).",
+                remedy="Nothing was written. Leave that stage out (--passes, --precision), or report these figures.",
+            )
+
+
+def _above(name: str, value: float | None, limit: float | None) -> str:
+    if value is None or limit is None or value <= limit:
+        return ""
+    return f"{name} {value:.3g} is more than {limit:g}"
+
+
+def _below(name: str, value: float | None, limit: float | None) -> str:
+    if value is None or limit is None or value >= limit:
+        return ""
+    return f"{name} {value:.5g} is less than {limit:g}"
+
+
+def psnr(a: Array, b: Array, data_range: float = 255.0) -> float:
+    """Peak signal-to-noise ratio in dB of two arrays of one shape; infinite when they are equal.
+
+    >>> round(psnr(np.zeros((2, 2)), np.full((2, 2), 25.5)), 6)
+    20.0
+    """
+    error = float(np.mean(np.square(a.astype(np.float64) - b.astype(np.float64))))
+    return math.inf if error == 0 else 10.0 * math.log10(data_range**2 / error)
+
+
+def compare(
+    stage: str,
+    evaluated_by: str,
+    references: Sequence[Mapping[str, Array]],
+    results: Sequence[Mapping[str, Array]],
+    output: str,
+) -> Parity:
+    """Hold results against references, input by input, and keep the worst of each figure.
+
+    The float figure comes from ``network_output`` where both have it, or from a float ``output``.
+    """
+    floats, levels, shares, ratios = [], [], [], []
+    for reference, result in zip(references, results, strict=True):
+        expected, got = reference[output], result[output]
+        if expected.dtype == np.uint8:
+            levels.append(int(np.abs(expected.astype(np.int16) - got.astype(np.int16)).max()))
+            shares.append(float(np.mean(expected == got)))
+        finest = NETWORK_OUTPUT if NETWORK_OUTPUT in result else output
+        expected, got = reference[finest], result[finest]
+        if expected.dtype == np.uint8:
+            ratios.append(psnr(expected, got))
+        else:
+            floats.append(_largest(expected, got))
+            ratios.append(psnr(expected, got, data_range=2.0))
+    return Parity(
+        stage,
+        evaluated_by,
+        len(references),
+        max(floats, default=None) if not any(math.isnan(f) for f in floats) else math.nan,
+        max(levels, default=None),
+        min(shares, default=None),
+        min(ratios, default=None),
+    )
+
+
+def _largest(a: Array, b: Array) -> float:
+    return float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max())
+
+
+def run_torch_network(graph: Any, samples: list[dict[str, Array]]) -> list[Mapping[str, Array]]:
+    """The reference: the network itself in torch, in outside form, with its float output."""
+    import torch
+
+    from edge_i2i.graphs.picture import PictureModule
+
+    module = PictureModule(graph).eval()
+    output = graph.declaration.outputs[0].name
+    results: list[Mapping[str, Array]] = []
+    with torch.inference_mode():
+        for sample in samples:
+            arguments = [torch.from_numpy(sample[spec.name]) for spec in graph.declaration.inputs]
+            declared, network = module(*arguments)
+            results.append({output: declared.numpy(), NETWORK_OUTPUT: network.numpy()})
+    return results
+
+
+def run_onnxruntime(
+    path: Path, samples: Iterable[dict[str, Array]], threads: int | None = None
+) -> Iterator[Mapping[str, Array]]:
+    """Run an ONNX file on ONNX Runtime's CPU provider, one sample at a time, as the results are asked for."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    for sample in samples:
+        yield dict(zip(names, session.run(names, sample), strict=True))

@@ -1,0 +1,80 @@
+"""Tracing a network to ONNX with torch's dynamo exporter."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from edge_i2i.errors import GraphError
+from edge_i2i.graphs.parity import NETWORK_OUTPUT
+from edge_i2i.graphs.picture import PictureModule, example_inputs
+from edge_i2i.models.family import ModelGraph
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+DEFAULT_OPSET = 18
+"""The highest opset that every target takes: Jetson's TensorRT, ONNX Runtime's CUDA Resize, the quantizers."""
+
+
+def trace(graph: ModelGraph, opset: int = DEFAULT_OPSET) -> ir.Model:
+    """Trace one graph in outside form; weights are shared with the network, not copied.
+
+    Raises:
+        GraphError: the exporter cannot trace the network.
+    """
+    declaration = graph.declaration
+    module = PictureModule(graph).eval()
+    names = [spec.name for spec in declaration.inputs]
+    outputs = [declaration.outputs[0].name, NETWORK_OUTPUT]
+    try:
+        with _quiet_exporter(), torch.no_grad():
+            program = torch.onnx.export(
+                module,
+                example_inputs(declaration),
+                dynamo=True,
+                opset_version=opset,
+                input_names=names,
+                output_names=outputs,
+                verbose=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise GraphError(
+            f"The graph '{declaration.name}' cannot be traced to ONNX: {error}.",
+            remedy="Rewrite the named operation in the model's file so that torch.export can trace it.",
+        ) from error
+    if program is None:
+        raise GraphError(f"The exporter returned nothing for the graph '{declaration.name}'.")
+    model = program.model
+    model.graph.name = declaration.name
+    model.metadata_props.clear()
+    _forget_traces(model)
+    return model
+
+
+def _forget_traces(model: ir.Model) -> None:
+    """Stack traces would put this machine's paths into the file and make two exports differ."""
+    for node in model.graph:
+        node.metadata_props.clear()
+        node.doc_string = None
+    for value in [*model.graph.inputs, *model.graph.outputs]:
+        value.metadata_props.clear()
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """The exporter warns about packages that it does not need (torchvision) and about its own internals."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
