@@ -1,0 +1,103 @@
+"""`golden.npz`: example inputs and the reference outputs that every variant is held against.
+
+Written and read as numpy's ``.npz`` of ``.npy`` 1.0 arrays, uncompressed and of plain numbers only. It is not read with
+``numpy.load``, which evaluates array headers as Python literals and fails on hostile ones in many ways.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_i2i.bundle.archive import ZIP_FAULTS, reason_to_refuse, stored_member
+from edge_i2i.bundle.header import GET_AGAIN
+from edge_i2i.errors import BundleError
+
+_MAGIC = b"\x93NUMPY\x01\x00"
+_HEADER = re.compile(
+    r"\{'descr': '(?P<dtype>\|[bui]1|[<>][ui][248]|[<>]f[248])', 'fortran_order': (?P<fortran>True|False), "
+    r"'shape': \((?P<shape>(?:\d{1,10}, ?)*(?:\d{1,10})?)\), \} *\n"
+)
+
+
+def golden_input(graph: str, index: int, name: str) -> str:
+    """The name of an example input: of which graph, of which example (from 0), and which of its inputs."""
+    return f"{graph}.{index}.in.{name}"
+
+
+def golden_output(graph: str, index: int, name: str) -> str:
+    """The name of a reference output: of which graph, of which example (from 0), and which of its outputs."""
+    return f"{graph}.{index}.out.{name}"
+
+
+def encode_golden(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Arrays as an uncompressed ``.npz``; unlike ``numpy.savez``, equal arrays give equal bytes.
+
+    Raises:
+        BundleError: an array does not hold plain numbers or truth values.
+    """
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, array in sorted(arrays.items()):
+            data = _encode_array(name, np.asarray(array))
+            archive.writestr(stored_member(f"{name}.npy", len(data)), data)
+    return packed.getvalue()
+
+
+def decode_golden(data: bytes, bundle: Path) -> dict[str, NDArray[Any]]:
+    """Read what ``encode_golden`` wrote; the arrays may be written to.
+
+    Raises:
+        BundleError: it is anything else.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            _check_members(members, len(data))
+            return {
+                member.filename.removesuffix(".npy"): _decode_array(member.filename, archive.read(member))
+                for member in members
+            }
+    except ZIP_FAULTS as error:
+        raise BundleError(
+            f"The golden file of the bundle '{bundle}' cannot be read: {error}.", remedy=GET_AGAIN
+        ) from error
+
+
+def _encode_array(name: str, array: NDArray[Any]) -> bytes:
+    if array.dtype.kind not in "buif":
+        raise BundleError(
+            f"The golden array '{name}' has the type {array.dtype}.", remedy="Store plain integers or floats."
+        )
+    data = io.BytesIO()
+    np.lib.format.write_array(data, array, version=(1, 0), allow_pickle=False)
+    return data.getvalue()
+
+
+def _check_members(members: list[zipfile.ZipInfo], packed: int) -> None:
+    for member in members:
+        if reason := reason_to_refuse(member):
+            raise ValueError(f"its member {member.orig_filename!r} {reason}")
+    if sum(member.file_size for member in members) > packed:
+        raise ValueError("its members claim to be larger than the whole file")
+
+
+def _decode_array(name: str, data: bytes) -> NDArray[Any]:
+    start = len(_MAGIC) + 2 + int.from_bytes(data[len(_MAGIC) : len(_MAGIC) + 2], "little")
+    header = _HEADER.fullmatch(data[len(_MAGIC) + 2 : start].decode("latin-1"))
+    if data[: len(_MAGIC)] != _MAGIC or header is None:
+        raise ValueError(f"its member {name!r} is not an array of plain numbers")
+    dtype = np.dtype(header["dtype"])
+    shape = tuple(int(side) for side in header["shape"].split(",") if side.strip())
+    if math.prod(shape) * dtype.itemsize != len(data) - start:
+        raise ValueError(f"its member {name!r} has another size than its shape says")
+    order: Literal["C", "F"] = "F" if header["fortran"] == "True" else "C"
+    return np.ndarray(shape, dtype, buffer=data, offset=start, order=order).copy()

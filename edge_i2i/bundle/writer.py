@@ -1,0 +1,238 @@
+"""Writing a bundle: built beside its final place, and given its name in one step when it is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from edge_i2i.bundle.disk import disk_faults
+from edge_i2i.bundle.golden import encode_golden
+from edge_i2i.bundle.header import encode_digest, encode_header, explain
+from edge_i2i.bundle.locking import export_lock
+from edge_i2i.bundle.manifest import (
+    DeclarationRecord,
+    EvidenceRecord,
+    FileRecord,
+    GraphRecord,
+    Manifest,
+    ModelRecord,
+    VariantRecord,
+)
+from edge_i2i.bundle.paths import DIGEST_NAME, GOLDEN_NAME, HEADER_NAME, SUFFIX, graph_path
+from edge_i2i.bundle.staging import Staging
+from edge_i2i.bundle.tree import FileTree
+from edge_i2i.errors import BundleError, UsageError
+from edge_i2i.models.contract import GraphDeclaration, Size
+from edge_i2i.requirements import installed_version
+
+Layout = Literal["file", "directory"]
+
+# The distributions whose version can change what an exported graph computes.
+_SOFTWARE = ("edge-i2i", "torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "numpy")
+
+
+class BundleWriter:
+    """Builds the bundle ``target`` (``NAME.i2i``), as one file or as a directory.
+
+    Use it as a context manager and call ``finish`` last. Until ``finish`` returns, nothing at ``target`` changes;
+    leaving the block earlier, by an error, an interrupt or otherwise, drops what was built. A bundle that has the
+    same name is replaced; a folder that is no bundle is refused. Files that are added by path are copied 1 MiB at a
+    time.
+
+    Raises (on entering):
+        UsageError: the name does not end in ``.i2i``.
+        BundleError: another export is writing to ``target``, or nothing can be written there.
+    """
+
+    def __init__(self, target: str | PathLike[str], *, layout: Layout = "file") -> None:
+        self._target = Path(target)
+        self._layout = layout
+        self._closing = ExitStack()
+        self._staging: Staging | None = None
+        self._graphs: dict[str, tuple[VariantRecord, ...]] = {}
+        self._declarations: dict[str, DeclarationRecord] = {}
+        self._files: list[FileRecord] = []
+        self._evidence: list[EvidenceRecord] = []
+
+    def __enter__(self) -> Self:
+        target = _settled_target(self._target)
+        with ExitStack() as stack:
+            stack.enter_context(export_lock(target))
+            staging = Staging(target)
+            stack.callback(staging.discard)
+            staging.create()
+            self._staging = staging
+            self._closing = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.close()
+        self._staging = None
+
+    def add_bytes(self, path: str, data: bytes, *, role: str) -> None:
+        """Add a file with these contents; ``role`` says what it is for.
+
+        Raises:
+            BundleError: the path is unsafe or taken, or the disk is full.
+        """
+        added = self._tree().add_bytes(path, data)
+        with _faults_of_records():
+            self._files.append(FileRecord(path=path, sha256=added.sha256, bytes=added.size, role=role))
+
+    def add_file(self, path: str, source: Path, *, role: str, move: bool = False) -> None:
+        """Add a copy of ``source``, or ``source`` itself where it may ``move``.
+
+        Raises:
+            BundleError: as ``add_bytes``, or the source cannot be read.
+        """
+        added = self._tree().add_file(path, source, move=move)
+        with _faults_of_records():
+            self._files.append(FileRecord(path=path, sha256=added.sha256, bytes=added.size, role=role))
+
+    def add_graph(
+        self,
+        declaration: GraphDeclaration,
+        *,
+        variant: str,
+        precision: str,
+        opset: int,
+        onnx: bytes | Path,
+        move: bool = False,
+    ) -> None:
+        """Add one variant of a graph, from bytes or from a file (as ``add_file``).
+
+        Raises:
+            BundleError: as ``add_file``; or the graph was added before with another declaration.
+        """
+        name = declaration.name
+        with _faults_of_records():
+            declared = DeclarationRecord.of(declaration)
+        if self._declarations.setdefault(name, declared) != declared:
+            raise BundleError(
+                f"The variant '{variant}' of the graph '{name}' has other inputs or outputs than those before it.",
+                remedy="Export all variants of a graph from one network and at one size.",
+            )
+        path = graph_path(name, variant)
+        tree = self._tree()
+        added = tree.add_bytes(path, onnx) if isinstance(onnx, bytes) else tree.add_file(path, onnx, move=move)
+        with _faults_of_records():
+            record = VariantRecord(
+                name=variant, precision=precision, opset=opset, path=path, sha256=added.sha256, bytes=added.size
+            )
+        self._graphs[name] = (*self._graphs.get(name, ()), record)
+
+    def add_golden(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Add the example inputs and reference outputs, by name.
+
+        Raises:
+            BundleError: as ``add_bytes``.
+        """
+        self.add_bytes(GOLDEN_NAME, encode_golden(arrays), role="golden")
+
+    def add_evidence(self, evidence: EvidenceRecord) -> None:
+        """Add one measurement."""
+        self._evidence.append(evidence)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder for intermediate files on the target's disk, gone when the export ends or is cleared after a kill.
+
+        Raises:
+            BundleError: in place of any OSError of the block; says so where the disk is full.
+        """
+        folder = self._open_staging().folder / "scratch"
+        with disk_faults(folder.parent.parent, "the export's intermediate files"):
+            folder.mkdir(exist_ok=True)
+            yield folder
+
+    def finish(
+        self,
+        *,
+        name: str,
+        model: ModelRecord,
+        size: Size,
+        recipe: Mapping[str, Any],
+        software: Mapping[str, str] | None = None,
+        created: datetime | None = None,
+    ) -> Path:
+        """Complete the bundle and give it its name; returns the bundle's path.
+
+        ``software``: versions by distribution (None: those installed here that matter). ``created``: with a time
+        zone (None: now).
+
+        Raises:
+            BundleError: the parts do not make a valid manifest, or the disk is full; ``target`` is then as it was.
+        """
+        staging, tree = self._open_staging(), self._tree()
+        with _faults_of_records():
+            manifest = Manifest(
+                name=name,
+                created=created or datetime.now(UTC).replace(microsecond=0),
+                software=dict(installed_software() if software is None else software),
+                model=model,
+                size=size,
+                graphs=tuple(
+                    GraphRecord(declaration=self._declarations[graph], variants=variants)
+                    for graph, variants in self._graphs.items()
+                ),
+                files=tuple(sorted(self._files, key=lambda file: file.path)),
+                golden=next((file.path for file in self._files if file.role == "golden"), None),
+                recipe=dict(recipe),
+                evidence=tuple(self._evidence),
+            )
+        header = encode_header(manifest)
+        tree.add_bytes(HEADER_NAME, header)
+        tree.add_bytes(DIGEST_NAME, encode_digest(header))
+        if self._layout == "file":
+            tree.pack(staging.archive)
+            staging.publish(staging.archive)
+        else:
+            tree.settle()
+            staging.publish(tree.root)
+        self._staging = None
+        return self._target
+
+    def _open_staging(self) -> Staging:
+        if self._staging is None:
+            raise RuntimeError("a BundleWriter is used inside its 'with' block, and before finish()")
+        return self._staging
+
+    def _tree(self) -> FileTree:
+        staging = self._open_staging()
+        return FileTree(staging.tree, staging.target.parent)
+
+
+def installed_software() -> dict[str, str]:
+    """The versions of those installed packages that can change what an exported graph computes."""
+    versions = {name: installed_version(name) for name in _SOFTWARE}
+    return {name: version for name, version in versions.items() if version is not None}
+
+
+def _settled_target(target: Path) -> Path:
+    """The target with its folder made and its links resolved: one lock for one place, however it is spelled."""
+    if target.suffix != SUFFIX:
+        raise UsageError(f"'{target}' is not a name for a bundle.", remedy=f"Give a name that ends in {SUFFIX}.")
+    with disk_faults(target.parent, f"'{target.name}'"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target.parent.resolve() / target.name
+
+
+@contextmanager
+def _faults_of_records() -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        raise BundleError(
+            f"This does not make a valid bundle: {explain(error)}.",
+            remedy="Change what is named here and export again.",
+        ) from error
