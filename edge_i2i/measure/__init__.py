@@ -1,0 +1,1 @@
+"""What the figures of a report are made of: picture quality, and pictures to look at."""

@@ -1,0 +1,29 @@
+"""Files that appear under their final name only when they are complete."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name to write to, in the folder of ``path``; moved to ``path`` when the block ends without an error.
+
+    After an error or an interrupt the temporary file is removed and whatever was at ``path`` before is untouched. The
+    temporary name is hidden and unique, so two writers of the same path never share one: the later one wins whole.
+
+    Raises:
+        OSError: the file cannot be moved to its place.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        yield temporary
+        # Not fsync: a power cut may leave an empty file behind, which readers of outputs treat as missing.
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

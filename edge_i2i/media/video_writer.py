@@ -1,0 +1,210 @@
+"""Frames to video files, with PyAV (the extra ``video``).
+
+H.264 (libx264) in 4:2:0 at constant quality. Frames keep the time stamps they are given, so a variable frame rate
+stays one. 4:2:0 needs even sides: an odd one gets its last row or column twice, which leaves every other pixel where
+it is. Colours are marked with what was used: matrix BT.709 for high definition and BT.601 below, limited range;
+players that ignore the marks assume the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_i2i.errors import EdgeI2IError, MissingRequirementError, PictureError, UsageError
+from edge_i2i.media.atomic import replacing
+from edge_i2i.media.audio import AudioCopy
+from edge_i2i.media.video import FINE_TICK, Picture, VideoReader, is_high_definition
+from edge_i2i.models.contract import Size
+from edge_i2i.requirements import require
+
+if TYPE_CHECKING:
+    import av
+    from av.container import OutputContainer
+    from av.video.stream import VideoStream
+
+_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+WRITABLE_VIDEO_SUFFIXES = frozenset(_FORMATS)
+
+_BT709, _SMPTE170M = 1, 6  # AVColorSpace; BT.601's matrix is SMPTE 170M's
+_LIMITED_RANGE, _FULL_RANGE = 1, 2  # AVColorRange: MPEG, JPEG
+_EXACT_TO_YUV = 0x2 | 0x40000 | 0x4000  # swscale.h: SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INP
+
+
+class VideoWriter:
+    """Writes an H.264 file that appears under its name only when it is complete. A context manager.
+
+    ``size``: of the frames, any; an odd side is padded to even. ``time_base``: seconds a tick, for time stamps that
+    must be kept exactly (take it from the reader). ``audio_from``: a reader whose file's first audio stream is copied.
+    ``quality`` is x264's constant rate factor: 0 is lossless, 18 hardly to be told from the original, 51 the worst.
+
+    Raises:
+        UsageError: the suffix is none of ``.mp4``, ``.m4v``, ``.mov``, ``.mkv``.
+        MissingRequirementError: PyAV is not installed, or was built without libx264.
+        EdgeI2IError: the file cannot be written (no such folder, no space, no permission).
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        fps: Fraction,
+        size: Size,
+        *,
+        time_base: Fraction | None = None,
+        audio_from: VideoReader | None = None,
+        sample_aspect_ratio: Fraction = Fraction(1),
+        quality: int = 18,
+        preset: str = "fast",
+    ) -> None:
+        require("av", extra="video", purpose="Writing video files")
+        from av.video.reformatter import VideoReformatter
+
+        self.path, self.fps, self.size = Path(path), fps, size
+        self._format = _output_format(self.path)
+        self._tick = time_base or FINE_TICK
+        self._ratio = sample_aspect_ratio
+        self._options = {"crf": str(quality), "preset": preset}
+        self._audio_from = audio_from
+        self._hd = is_high_definition(size.height, size.width)
+        self._reformatter = VideoReformatter()
+        self._last_tick: int | None = None
+        self._cleanup = ExitStack()
+
+    def __enter__(self) -> VideoWriter:
+        import av
+
+        with _explained(self.path), ExitStack() as stack:
+            temporary = stack.enter_context(replacing(self.path))
+            flags = {"movflags": "+faststart"} if self._format in ("mp4", "mov") else {}
+            self._container: OutputContainer = av.open(f"file:{temporary}", "w", format=self._format, options=flags)
+            stack.callback(self._close_container)
+            self._stream = self._add_stream()
+            self._audio = self._add_audio(stack)
+            self._cleanup = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._cleanup.__exit__(kind, error, trace)
+            return
+        with _explained(self.path), self._cleanup:
+            if self._last_tick is None:
+                raise ValueError(f"no frame was written to {self.path}")
+            self._container.mux(self._stream.encode(None))
+            if self._audio is not None:
+                self._audio.copy_until(None)
+            self._container.close()
+
+    def write(
+        self, image: Picture, pts_seconds: Fraction | None = None, duration_seconds: Fraction | None = None
+    ) -> None:
+        """Add a frame: uint8 ``[H, W, 3]`` RGB of the writer's size; the array may be reused afterwards.
+
+        Without ``pts_seconds`` the frame follows the last one at ``fps``. A time stamp that does not lie after the
+        last one is moved to the next tick: H.264 has no two frames at one time.
+
+        Raises:
+            PictureError: the frame is not of the writer's size or type.
+            EdgeI2IError: the file cannot be written.
+        """
+        if image.dtype != np.uint8 or image.shape != (self.size.height, self.size.width, 3):
+            raise PictureError(
+                f"A frame of '{self.path}' must be uint8 [{self.size.height}, {self.size.width}, 3], "
+                f"not {image.dtype}{list(image.shape)}."
+            )
+        frame = self._to_yuv(image)
+        frame.pts, frame.time_base = self._next_tick(pts_seconds), self._tick
+        frame.duration = round((duration_seconds or 1 / self.fps) / self._tick)
+        with _explained(self.path):
+            if self._audio is not None:
+                self._audio.copy_until(frame.pts * self._tick)
+            self._container.mux(self._stream.encode(frame))
+
+    def _next_tick(self, pts_seconds: Fraction | None) -> int:
+        if pts_seconds is not None:
+            tick = round(pts_seconds / self._tick)
+        else:
+            tick = 0 if self._last_tick is None else self._last_tick + round(1 / self.fps / self._tick)
+        self._last_tick = tick if self._last_tick is None else max(tick, self._last_tick + 1)
+        return self._last_tick
+
+    def _to_yuv(self, image: Picture) -> av.VideoFrame:
+        import av
+        from av.video.reformatter import Colorspace
+
+        height, width = image.shape[:2]
+        if height % 2 or width % 2:
+            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        return self._reformatter.reformat(
+            av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"),
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709 if self._hd else Colorspace.ITU601,
+            src_color_range=_FULL_RANGE,
+            dst_color_range=_LIMITED_RANGE,
+            interpolation=_EXACT_TO_YUV,
+        )
+
+    def _add_stream(self) -> VideoStream:
+        import av
+        from av.codec.context import Flags
+
+        if "libx264" not in av.codecs_available:
+            raise MissingRequirementError(
+                "Writing video files needs an FFmpeg with libx264, and this PyAV has none.",
+                remedy="pip install --force-reinstall --no-deps --only-binary av av",
+            )
+        stream = self._container.add_stream("libx264", rate=self.fps, options=self._options)
+        stream.width, stream.height = self.size.width + self.size.width % 2, self.size.height + self.size.height % 2
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.time_base = stream.time_base = self._tick
+        context.sample_aspect_ratio = self._ratio
+        context.colorspace = _BT709 if self._hd else _SMPTE170M
+        context.color_primaries, context.color_trc = _BT709, _BT709  # sRGB's primaries; its curve as films name it
+        context.color_range = _LIMITED_RANGE
+        context.flags |= Flags.frame_duration  # otherwise the last frame's duration is lost
+        return stream
+
+    def _add_audio(self, stack: ExitStack) -> AudioCopy | None:
+        if self._audio_from is None:
+            return None
+        audio = AudioCopy(self._audio_from.path, self._container, self._audio_from.origin)
+        stack.callback(audio.close)
+        return audio if audio.present else None
+
+    def _close_container(self) -> None:
+        # After an error the trailer may not fit either; the file is thrown away, and closing twice is harmless.
+        import av
+
+        with suppress(av.error.FFmpegError):
+            self._container.close()
+
+
+def _output_format(path: Path) -> str:
+    if path.suffix.lower() not in _FORMATS:
+        raise UsageError(
+            f"'{path}' does not name a video that can be written.", remedy=f"Use one of {', '.join(sorted(_FORMATS))}."
+        )
+    return _FORMATS[path.suffix.lower()]
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turns what FFmpeg and the file system say about an output into an error that names it."""
+    import av
+
+    try:
+        yield
+    except (av.error.FFmpegError, OSError) as error:
+        raise EdgeI2IError(
+            f"The video '{path}' cannot be written: {error.strerror or error}.",
+            remedy="Check that the folder exists, that you may write to it, and that the disk has room.",
+        ) from error
