@@ -1,0 +1,94 @@
+"""ONNX Runtime on the CPU: the default engine, one wheel everywhere, nothing else needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from edge_i2i.engines.protocol import Array, Availability, Engine, EngineOptions, GraphSource, Session, SessionInfo
+from edge_i2i.errors import GraphError
+from edge_i2i.requirements import installed_version, require
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+_PROVIDER = "CPUExecutionProvider"
+_DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
+
+
+class OnnxRuntimeEngine(Engine):
+    """Runs the ONNX file as it is on ONNX Runtime's CPU provider."""
+
+    name: ClassVar[str] = "onnxruntime"
+    title: ClassVar[str] = "ONNX Runtime (CPU)"
+    preference: ClassVar[int] = 10
+
+    def availability(self) -> Availability:
+        """Installed, and only one of its competing distributions (with two, the wrong one can win silently)."""
+        found = [name for name in _DISTRIBUTIONS if installed_version(name)]
+        if not found:
+            return Availability(False, reason="onnxruntime is not installed.", remedy="pip install onnxruntime")
+        if len(found) > 1:
+            return Availability(
+                False,
+                reason=f"{' and '.join(found)} are installed over each other.",
+                remedy=f"pip uninstall -y {' '.join(found)} && pip install {found[0]}",
+            )
+        return Availability(True, version=installed_version(found[0]))
+
+    def load(self, graph: GraphSource, options: EngineOptions) -> Session:
+        """Make an ONNX Runtime session; ``options.threads`` limits its thread pool."""
+        self.ensure_available()
+        ort = require("onnxruntime", extra="cpu", purpose="The engine 'onnxruntime'")
+        settings = ort.SessionOptions()
+        settings.log_severity_level = 3
+        if options.threads is not None:
+            settings.intra_op_num_threads = options.threads
+        try:
+            session = ort.InferenceSession(graph.read(), settings, providers=[_PROVIDER])
+        except Exception as error:
+            raise GraphError(
+                f"ONNX Runtime {ort.__version__} cannot load the graph '{graph.declaration.name}' "
+                f"({graph.variant}): {error}",
+                remedy="pip install -U onnxruntime, or choose another --engine or --variant.",
+            ) from error
+        return OnnxRuntimeSession(session, graph, options.threads, ort.__version__)
+
+
+class OnnxRuntimeSession(Session):
+    """A loaded graph; inputs and outputs are bound in place, so nothing is copied or allocated per call."""
+
+    def __init__(
+        self, session: onnxruntime.InferenceSession, graph: GraphSource, threads: int | None, version: str
+    ) -> None:
+        self.declaration = graph.declaration
+        self.info = SessionInfo(
+            engine=OnnxRuntimeEngine.name,
+            version=version,
+            device="CPU",
+            provider=session.get_providers()[0],
+            effective_precision="fp32",
+            threads=threads,
+            notes=_notes(graph.precision),
+        )
+        self._session: onnxruntime.InferenceSession | None = session
+
+    def _run_into(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+        if self._session is None:
+            raise GraphError(f"The session of '{self.declaration.name}' is closed.")
+        binding = self._session.io_binding()
+        for name, array in inputs.items():
+            binding.bind_cpu_input(name, array)
+        for name, array in outputs.items():
+            binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        self._session.run_with_iobinding(binding)
+
+    def close(self) -> None:
+        """Drop the session and its weights."""
+        self._session = None
+
+
+def _notes(precision: str) -> tuple[str, ...]:
+    if precision == "fp16":
+        return ("ONNX Runtime's CPU provider computes FP16 graphs in FP32",)
+    return ()

@@ -1,0 +1,52 @@
+"""Small networks and bundles that many tests share; each is made once a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge_i2i.export import export_bundle
+from edge_i2i.graphs.export import ExportOptions
+from edge_i2i.models.contract import Size
+from edge_i2i.models.loading import LoadedModel, load_random
+
+TINY_RGB = {"ngf": "8", "n_blocks_global": "2", "n_downsample_global": "2"}
+TINY_LABEL = {**TINY_RGB, "label_nc": "8", "instance_edges": "true", "feat_num": "3", "nef": "4", "n_downsample_E": "2"}
+
+
+@pytest.fixture(scope="session")
+def tiny_rgb() -> LoadedModel:
+    """A small RGB-mode pix2pixHD with random weights."""
+    return load_random("pix2pixhd", TINY_RGB, seed=1)
+
+
+@pytest.fixture(scope="session")
+def rgb_bundle(tiny_rgb: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of ``tiny_rgb`` at 64x96 with both precisions."""
+    output = tmp_path_factory.mktemp("rgb") / "rgb.i2i"
+    export_bundle(tiny_rgb, Size(64, 96), output, ExportOptions(threads=2))
+    return output
+
+
+@pytest.fixture(scope="session")
+def label_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a small label-mode pix2pixHD with encoder features, at 64x64, FP32 only."""
+    output = tmp_path_factory.mktemp("label") / "label.i2i"
+    loaded = load_random("pix2pixhd", TINY_LABEL, seed=2)
+    export_bundle(loaded, Size(64, 64), output, ExportOptions(precisions=("fp32",), threads=2))
+    return output
+
+
+@pytest.fixture
+def run_verb(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the ``edge-i2i`` command in this process; returns exit code, stdout and stderr."""
+    from edge_i2i.cli import main
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = main.run_command([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
