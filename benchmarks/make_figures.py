@@ -1,0 +1,112 @@
+#!/usr/bin/env python
+"""Write docs/figures.md from the JSON files that the measuring commands left; the tables are never typed by hand.
+
+Example: python benchmarks/make_figures.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "figures.md"
+
+
+def page() -> str:
+    """The whole page."""
+    sections = [
+        "# Figures\n\nMade by `python benchmarks/make_figures.py` from JSON that commands in this repository wrote; "
+        "each table names its command and machine. Change a figure by measuring it again.",
+        held_out(),
+        full_size_export(),
+        translator_overhead(),
+        engine_speed(),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def held_out() -> str:
+    """How close the demo network comes to its target on photographs that it was never trained on."""
+    data = read("training/results/demo/heldout.json")
+    rows = [
+        (name.replace("_", " "), f"{scores['psnr']:.2f}", f"{scores['ssim']:.3f}")
+        for name, scores in (
+            ("demo network", data["held_out"]["ours"]),
+            ("colour fit (least-squares 1×1)", data["held_out"]["colour_fit"]),
+            ("the photograph as it is", data["held_out"]["identity"]),
+        )
+    ]
+    return section("The demo network on held-out photographs", ("", "PSNR to target, dB", "SSIM"), rows, data)
+
+
+def full_size_export() -> str:
+    """Time and memory of ``to_trt`` on the full-size network."""
+    data = read("docs/figures/full-size-export.json")
+    rows = [
+        (
+            run["precision"],
+            f"{run['seconds']:.0f}",
+            f"{run['peak_resident_gib']:.1f}",
+            f"{run['engine_runtime']} {run['engine_version']}",
+            f"`{run['command']}`",
+        )
+        for run in data["runs"]
+    ]
+    head = ("engine", "seconds", "peak memory, GiB", "runtime", "command")
+    return section("Full-size pix2pixHD (182 M parameters, 512x1024) to a TensorRT-RTX engine", head, rows, data)
+
+
+def translator_overhead() -> str:
+    """What the translator adds to the raw engine call."""
+    data = read("docs/figures/translator-overhead.json")
+    rows = [
+        (
+            f"`{benchmark['params']['form']}`",
+            f"{benchmark['extra_info']['raw_engine_call_p50_ms']:.3f}",
+            f"{benchmark['stats']['median'] * 1e3:.3f}",
+            f"{benchmark['extra_info']['overhead_p50_ms']:.3f}",
+        )
+        for benchmark in data["benchmarks"]
+    ]
+    head = ("translator", "raw engine call p50, ms", "translator p50, ms", "overhead, ms")
+    about = {**data["machine_info"], "command": "make bench", "date": data["datetime"][:10]}
+    return section("Translator overhead at 512x512 (an identity graph, interleaved)", head, rows, about)
+
+
+def engine_speed() -> str:
+    """Engines and graph passes beside each other."""
+    data = read("docs/figures/engine-speed.json")
+    rows = [
+        (row["engine"], row["passes"], f"{row['speed_to_onnxruntime_without_passes']:.2f}×", f"{row['p50_ms']:.1f}")
+        for row in data["rows"]
+    ]
+    title = f"Engines and graph passes on the demo network, {data['size']}, {data['threads']} threads, interleaved"
+    return section(title, ("engine", "passes", "speed", "p50, ms"), rows, data)
+
+
+def read(path: str) -> dict[str, Any]:
+    """One JSON file of the repository."""
+    content: dict[str, Any] = json.loads((ROOT / path).read_text(encoding="utf-8"))
+    return content
+
+
+def section(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]], about: dict[str, Any]) -> str:
+    """A headed table with its circumstances below."""
+    machine = about.get("machine", about)
+    lines = [f"## {title}", "", line(head), line(["---"] * len(head)), *map(line, rows), ""]
+    where = f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}"
+    command = f"`{about['command']}`, " if "command" in about else ""
+    lines.append(f"{command}{where}, {about['date']}")
+    return "\n".join(lines)
+
+
+def line(cells: Iterable[str]) -> str:
+    """One row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

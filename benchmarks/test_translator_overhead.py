@@ -1,0 +1,74 @@
+"""What the translator adds to the raw engine call at 512x512: both are timed in turn, on a graph that costs nothing.
+
+A real network's call varies by more than the overhead, so the graph is an identity: what is left is ours.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import edge_i2i
+from edge_i2i.bundle.manifest import ModelRecord
+from edge_i2i.bundle.reader import open_bundle
+from edge_i2i.bundle.writer import BundleWriter
+from edge_i2i.engines.protocol import EngineOptions
+from edge_i2i.engines.registry import get_engine
+from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
+
+SIZE = Size(512, 512)
+ROUNDS = 400
+
+
+@pytest.fixture(scope="module")
+def identity_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    shape = [SIZE.height, SIZE.width, 3]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["frame"], ["image"])],
+        "frame",
+        [helper.make_tensor_value_info("frame", TensorProto.UINT8, shape)],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    frame, image = picture_spec("frame", Role.FRAME, SIZE, "in"), picture_spec("image", Role.IMAGE, SIZE, "out")
+    target = tmp_path_factory.mktemp("identity") / "identity.i2i"
+    with BundleWriter(target) as writer:
+        declaration = GraphDeclaration("frame", GraphKind.FRAME, (frame,), (image,))
+        writer.add_graph(
+            declaration, variant="fp32", precision="fp32", opset=18, onnx=onnx.ModelProto.SerializeToString(model)
+        )
+        record = ModelRecord(family="none", title="identity", config={}, source="", licence="", weights="random")
+        writer.finish(name="identity", model=record, size=SIZE, recipe={})
+    return target
+
+
+@pytest.mark.parametrize("form", ["call", "run_into"])
+def test_translator_overhead(benchmark: Any, identity_bundle: Path, form: str) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (SIZE.height, SIZE.width, 3), dtype=np.uint8)
+    target = np.empty_like(frame)
+    options = EngineOptions(threads=2)
+    engine = get_engine("onnxruntime")
+    raw_seconds: list[float] = []
+    with (
+        engine.load(open_bundle(identity_bundle).graph("frame", "fp32"), options) as session,
+        edge_i2i.load(identity_bundle, engine="onnxruntime", threads=2) as translator,
+    ):
+
+        def raw_first() -> None:
+            """Before each timed round, one raw call: the two are interleaved."""
+            began = time.perf_counter()
+            session.run_into({"frame": frame}, {"image": target})
+            raw_seconds.append(time.perf_counter() - began)
+
+        run = (lambda: translator(frame)) if form == "call" else (lambda: translator.run_into(frame, target))
+        benchmark.pedantic(run, setup=raw_first, rounds=ROUNDS, warmup_rounds=20)
+    raw = statistics.median(raw_seconds)
+    benchmark.extra_info["raw_engine_call_p50_ms"] = raw * 1e3
+    benchmark.extra_info["overhead_p50_ms"] = (benchmark.stats.stats.median - raw) * 1e3

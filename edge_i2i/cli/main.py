@@ -1,0 +1,93 @@
+"""The ``edge-i2i`` command: it gathers the verbs and turns errors into sentences and exit codes."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+import edge_i2i
+from edge_i2i.cli import doctor, export, inspect, train, translate, verify
+from edge_i2i.cli.console import say
+from edge_i2i.errors import EdgeI2IError
+
+INTERRUPTED = 130
+_DEBUG = "--debug"
+
+app = typer.Typer(
+    name="edge-i2i",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Image-to-image translation networks, from research checkpoint to real-time frames on small machines.",
+)
+app.add_typer(export.app, name="export")
+app.command()(inspect.inspect)
+app.command()(verify.verify)
+app.command()(translate.translate)
+app.command()(doctor.doctor)
+app.command()(train.train)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edge-i2i {edge_i2i.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say it.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and all log lines; anywhere.")] = False,
+) -> None:
+    """Options of every verb; ``--debug`` is taken out of the arguments before this is reached."""
+
+
+def main() -> None:
+    """Entry point of ``edge-i2i``."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run ``edge-i2i`` with these arguments and return its exit code; results go to stdout, messages to stderr."""
+    return _guarded(app, arguments)
+
+
+def run_program(verb: Callable[..., Any]) -> None:
+    """Entry point of a program in a stage folder: the same verb, without the command's name in front."""
+    program = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    program.command()(verb)
+    sys.exit(_guarded(program, sys.argv[1:]))
+
+
+def _guarded(program: typer.Typer, arguments: Sequence[str]) -> int:
+    """Run, and turn what is raised into a sentence on stderr and an exit code."""
+    debug = _DEBUG in arguments
+    level = logging.DEBUG if debug else logging.WARNING
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True)
+    try:
+        program([text for text in arguments if text != _DEBUG], standalone_mode=True)
+    except EdgeI2IError as error:
+        _explain(error, debug)
+        return error.exit_code
+    except KeyboardInterrupt:
+        say("Interrupted; nothing half-written was left behind.")
+        return INTERRUPTED
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    except Exception as error:  # noqa: BLE001 - the last door: anything unexpected still ends in a sentence
+        _explain(error, debug)
+        say("This was not expected. Run again with --debug and report what it says.")
+        return 1
+    return 0
+
+
+def _explain(error: Exception, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    say(f"error: {error if str(error) else type(error).__name__}")

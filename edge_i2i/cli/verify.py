@@ -1,0 +1,52 @@
+"""``edge-i2i verify``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_i2i.cli.console import result, result_json
+from edge_i2i.errors import ParityError
+
+
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="The .i2i bundle.")],
+    engine: Annotated[str, typer.Option("--engine", help="auto, or an engine's name (see edge-i2i doctor).")] = "auto",
+    variant: Annotated[
+        list[str] | None, typer.Option("--variant", help="Only this variant; repeatable; default all.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads inside one call.")] = None,
+    checksums_only: Annotated[bool, typer.Option("--checksums-only", help="Check the files, run nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Check every byte of a bundle, then run its golden inputs and compare with the stored outputs.
+
+    Ends with exit code 4 if the bundle is damaged, 5 if an engine gives another picture.
+
+    Example: edge-i2i verify city.i2i --engine openvino
+    """
+    from edge_i2i.bundle.reader import open_bundle
+    from edge_i2i.engines.protocol import EngineOptions
+    from edge_i2i.translator import default_engine_folder
+    from edge_i2i.verify import verify_bundle
+
+    opened = open_bundle(bundle)
+    opened.verify_checksums()
+    options = EngineOptions(threads=threads, engine_folder=default_engine_folder(bundle))
+    verdicts = [] if checksums_only else verify_bundle(opened, engine, variant or (), options)
+    if json:
+        result_json({"bundle": str(bundle), "checksums": "ok", "verdicts": [asdict(item) for item in verdicts]})
+    else:
+        result(f"{bundle}: every file is as it was written")
+        for item in verdicts:
+            verdict = "ok" if item.ok else "FAILED"
+            result(
+                f"  {item.graph:8s} {item.variant:6s} {item.engine} ({item.effective_precision}): {verdict}, "
+                f"{item.parity.psnr_db:.1f} dB to the reference"
+            )
+    broken = [item.problem for item in verdicts if not item.ok]
+    if broken:
+        raise ParityError(" ".join(broken), remedy="Use another engine or variant; report it with these figures.")

@@ -1,0 +1,1 @@
+"""Training: recipes, pairs, losses, the trainer, and what a run leaves behind."""

@@ -1,0 +1,168 @@
+"""Pairs for the demo: photographs from the scikit-image and scikit-learn wheels, augmented, and painted.
+
+Nothing is downloaded: every photograph lies inside an installed wheel. A pair is a pure function of the recipe's seed
+and its index, so a run that is resumed sees what an uninterrupted one would have seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_i2i.errors import UsageError
+from edge_i2i.learn.augment import UInt8Image, camera_noise, random_light, random_tint, random_view
+from edge_i2i.learn.look import BORDER, paint
+from edge_i2i.learn.recipe import Recipe
+from edge_i2i.progress import NullProgress, Progress
+from edge_i2i.requirements import installed_version, require
+
+logger = logging.getLogger(__name__)
+
+LONGEST_SHORT_SIDE = 512  # pixels; larger photographs are shrunk so that one scale range suits them all
+CACHE_FORMAT = 2  # raise it when the code changes what a pair looks like
+PAIR_STREAM, CROP_STREAM = 0, 1  # keep the two kinds of draws independent of each other
+
+
+def photograph_folders() -> tuple[Path, ...]:
+    """The folders of the installed wheels in which the photographs lie.
+
+    Raises:
+        MissingRequirementError: scikit-image or scikit-learn is not installed.
+    """
+    skimage = require("skimage", extra="train", purpose="Reading the demo's photographs")
+    sklearn = require("sklearn", extra="train", purpose="Reading the demo's photographs")
+    return (
+        Path(cast(str, skimage.__file__)).parent / "data",
+        Path(cast(str, sklearn.__file__)).parent / "datasets" / "images",
+    )
+
+
+def load_photograph(name: str) -> UInt8Image:
+    """Read one photograph by its file name, as uint8 (H, W, 3) RGB; grey ones get three equal channels.
+
+    Raises:
+        UsageError: neither wheel carries a picture of that name.
+    """
+    cv2 = require("cv2", extra="train", purpose="Reading photographs")
+    folders = photograph_folders()
+    path = next((folder / name for folder in folders if (folder / name).is_file()), None)
+    pixels = None if path is None else cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise UsageError(
+            f"No picture named '{name}' lies in the installed scikit-image or scikit-learn wheel.",
+            remedy="Use one of: " + ", ".join(_picture_names(folders)) + ".",
+        )
+    shrink = LONGEST_SHORT_SIDE / min(pixels.shape[:2])
+    if shrink < 1.0:
+        pixels = cv2.resize(pixels, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    return cast(UInt8Image, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+
+
+def _picture_names(folders: tuple[Path, ...]) -> list[str]:
+    return sorted(file.name for folder in folders for file in folder.iterdir() if file.suffix in {".png", ".jpg"})
+
+
+class PairMaker:
+    """Makes training pairs of a recipe: ``pair(index)`` depends on the recipe and the index only."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._photographs = {name: load_photograph(name) for name in recipe.data.photographs}
+        weights = np.asarray(list(recipe.data.photographs.values()), np.float64)
+        self._weights = weights / weights.sum()
+
+    def pair(self, index: int) -> NDArray[np.uint8]:
+        """The pair ``index``: uint8 (2, patch, patch, 3), photograph then painting, RGB."""
+        rng = np.random.default_rng([self._recipe.seed, PAIR_STREAM, index])
+        side = self._recipe.data.patch + 2 * BORDER
+        ranges = self._recipe.augment
+        name = str(rng.choice(list(self._photographs), p=self._weights))
+        view = random_view(self._photographs[name], side, ranges, rng)
+        if np.ptp(view.astype(np.int16), axis=2).max() == 0:
+            view = random_tint(view, rng)
+        photograph = random_light(view, ranges, rng)
+        painting = paint(photograph, border=BORDER)
+        return np.stack([camera_noise(photograph, ranges, rng)[BORDER:-BORDER, BORDER:-BORDER], painting])
+
+
+def cached_pairs(recipe: Recipe, folder: Path, *, progress: Progress | None = None) -> NDArray[np.uint8]:
+    """All pairs of a recipe, made once and then read from the cache.
+
+    Args:
+        recipe: decides the pairs.
+        folder: where the cache lies; made if needed. Files are named by what decides their content.
+        progress: told about each pair while they are made; silent where they were made before.
+
+    Returns:
+        uint8 (pairs, 2, patch, patch, 3), memory-mapped, read-only.
+    """
+    path = folder / f"{recipe.name}-{_cache_key(recipe)}.npy"
+    if not path.exists():
+        logger.info("making %d pairs", recipe.data.pairs)
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_cache(recipe, path, progress or NullProgress())
+    return cast("NDArray[np.uint8]", np.load(path, mmap_mode="r"))
+
+
+def _write_cache(recipe: Recipe, path: Path, progress: Progress) -> None:
+    maker, total = PairMaker(recipe), recipe.data.pairs
+    shape = (total, 2, recipe.data.patch, recipe.data.patch, 3)
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        unfinished = Path(scratch) / "pairs.npy"
+        array = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
+        progress.start(total, "pairs")
+        try:
+            for index in range(total):
+                array[index] = maker.pair(index)
+                progress.advance()
+        finally:
+            progress.finish()
+        array.flush()
+        unfinished.replace(path)
+
+
+def _cache_key(recipe: Recipe) -> str:
+    """A hash of everything that decides the pairs, the OpenCV release among it."""
+    content = {
+        "format": CACHE_FORMAT,
+        "seed": recipe.seed,
+        "data": recipe.data.model_dump(mode="json", exclude={"crop", "held_out"}),
+        "augment": recipe.augment.model_dump(mode="json"),
+        "opencv": installed_version("opencv-python-headless") or installed_version("opencv-python"),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def batch_at(
+    pairs: NDArray[np.uint8], recipe: Recipe, step: int, *, rank: int = 0, world_size: int = 1
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The batch of one step on one rank: random pairs, random crops, random mirror.
+
+    Args:
+        pairs: as `cached_pairs` returns them.
+        recipe: decides batch, crop and seed.
+        step: counted from 0.
+        rank: this process among ``world_size``.
+        world_size: number of processes; each gets its own part of the step's draws.
+
+    Returns:
+        Photographs and paintings, float32 (batch, 3, crop, crop) in [-1, 1].
+    """
+    batch, crop = recipe.training.batch, recipe.data.crop
+    rng = np.random.default_rng([recipe.seed, CROP_STREAM, step, rank, world_size])
+    slack = recipe.data.patch - crop
+    chosen = []
+    for _ in range(batch):
+        index, top, left = rng.integers(len(pairs)), rng.integers(slack + 1), rng.integers(slack + 1)
+        pair = pairs[index, :, top : top + crop, left : left + crop]
+        chosen.append(pair[:, :, ::-1] if rng.random() < recipe.augment.flip else pair)
+    both = np.stack(chosen).astype(np.float32) / np.float32(127.5) - np.float32(1.0)
+    both = np.ascontiguousarray(both.transpose(1, 0, 4, 2, 3))
+    return both[0], both[1]
