@@ -1,0 +1,43 @@
+# make demo   export the demo network, translate photographs and a video, show where the pictures are
+# make test   lint, types, tests
+# make bench  the timings that the docs quote, as JSON in docs/figures/
+# Each makes .venv and installs into it first, once; a change of the lists of packages installs again.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+BINDINGS := .cache/tensorrt/.prepared
+THREADS ?= 2
+
+.PHONY: demo test lint types bench clean
+
+demo: $(INSTALLED)
+	$(BIN)/python runtime/demo.py --output demo --threads $(THREADS)
+
+test: lint types
+	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(BINDINGS)
+	$(BIN)/mypy
+
+bench: $(INSTALLED)
+	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=docs/figures/translator-overhead.json
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+# Real TensorRT bindings and type stubs for the contract tests; kept out of the environment, where they would pose as TensorRT.
+$(BINDINGS): tests/engines/tensorrt/prepare_bindings.py | $(INSTALLED)
+	$(BIN)/python tests/engines/tensorrt/prepare_bindings.py
+	touch $@
+
+clean:
+	rm -rf $(VENV) .cache demo build dist
