@@ -4,7 +4,7 @@
 Example: python export/to_trt.py --model pix2pixhd --checkpoint latest_net_G.pth --size 512x1024 --precision fp16
 """
 
-from edge_i2i.cli.export import trt
+from edge_i2i.cli.export.trt import trt
 from edge_i2i.cli.main import run_program
 
 if __name__ == "__main__":

@@ -11,6 +11,16 @@ from edge_i2i.errors import UsageError
 
 DEFAULT_TARGETS = ("8.6", "8.9", "12.0")  # TensorRT-RTX's own portable set: RTX 30, 40 and 50
 DEEPEST_OPTIMIZATION = 5
+_FAMILIES = {"7.5": "RTX 20", "8.6": "RTX 30", "8.9": "RTX 40", "12.0": "RTX 50"}
+
+
+def describe_target(target: str) -> str:
+    """A compute capability with the GPUs that people know it by.
+
+    >>> describe_target("8.9")
+    '8.9 (RTX 40)'
+    """
+    return f"{target} ({_FAMILIES[target]})" if target in _FAMILIES else target
 
 
 class HardwareCompatibility(StrEnum):
