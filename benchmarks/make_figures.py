@@ -34,9 +34,9 @@ def held_out() -> str:
     rows = [
         (name.replace("_", " "), f"{scores['psnr']:.2f}", f"{scores['ssim']:.3f}")
         for name, scores in (
-            ("demo network", data["held_out"]["ours"]),
-            ("colour fit (least-squares 1×1)", data["held_out"]["colour_fit"]),
-            ("the photograph as it is", data["held_out"]["identity"]),
+            ("demo network", data["held_out"]["mean"]["ours"]),
+            ("colour fit (least-squares 1×1)", data["held_out"]["mean"]["colour_fit"]),
+            ("the photograph as it is", data["held_out"]["mean"]["identity"]),
         )
     ]
     return section("The demo network on held-out photographs", ("", "PSNR to target, dB", "SSIM"), rows, data)

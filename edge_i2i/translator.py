@@ -51,7 +51,8 @@ def load(
         engine: ``auto`` or an engine's name; what was asked for is what runs, or it is an error.
         variant: ``auto`` or a variant of the bundle (``fp32``, ``fp16``, …).
         fit: how pictures of another shape are laid into the network's size.
-        keep_size: give results in the size of the input rather than in the network's.
+        keep_size: give results in the size of the input rather than at the network's scale (letterbox borders are
+            cut away in both).
         threads: CPU threads inside one call; None leaves it to the engine.
         engine_folder: where TensorRT engines of this bundle are kept; by default beside it.
 

@@ -46,9 +46,11 @@ def test_any_size_comes_back_in_its_own_size(translator: Translator, height: int
     assert translator(picture(height, width)).shape == (height, width, 3)
 
 
-def test_results_in_the_networks_size(rgb_bundle: Path) -> None:
-    with edge_i2i.load(rgb_bundle, engine="onnxruntime", keep_size=False) as translator:
-        assert translator(picture(200, 100)).shape == (64, 96, 3)
+@pytest.mark.parametrize(("fit", "size"), [("stretch", (64, 96)), ("crop", (64, 96)), ("letterbox", (64, 32))])
+def test_results_at_the_networks_scale(rgb_bundle: Path, fit: str, size: tuple[int, int]) -> None:
+    """Of a letterboxed picture the mirrored borders are cut away again."""
+    with edge_i2i.load(rgb_bundle, engine="onnxruntime", keep_size=False, fit=fit) as translator:
+        assert translator(picture(200, 100)).shape == (*size, 3)
 
 
 @pytest.mark.parametrize("fit", ["stretch", "letterbox", "crop"])
