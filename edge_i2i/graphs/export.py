@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_i2i.errors import ParityError, UsageError
+from edge_i2i.errors import GraphError, ParityError, UsageError
 from edge_i2i.graphs import parity
 from edge_i2i.graphs.fp16 import emulate_fp16, to_fp16
 from edge_i2i.graphs.parity import EXACT, FP16_TOLERANCE, REDUCED_PRECISION, Array, Parity, Tolerance
@@ -27,6 +28,9 @@ EMULATION = "ONNX Runtime, CPU, emulating FP16 values with FP32 accumulation"
 MOST_FULL_CONVOLUTIONS = 4
 """How many leading convolutions the FP16 variant may keep in FP32 before it is given up as not good enough."""
 
+LEAST_SAMPLES = 2
+"""A wrong graph can be right on one input by chance (a value baked in while tracing)."""
+
 
 @dataclass(frozen=True)
 class ExportOptions:
@@ -44,6 +48,10 @@ class ExportOptions:
         unknown = [name for name in self.precisions if name not in PRECISIONS]
         if unknown or not self.precisions:
             raise UsageError(f"Unknown precision: {unknown}.", remedy=f"Known precisions: {', '.join(PRECISIONS)}.")
+        if self.samples < LEAST_SAMPLES:
+            raise UsageError(
+                f"Parity on {self.samples} inputs proves too little.", remedy=f"Use at least {LEAST_SAMPLES} samples."
+            )
         get_passes(self.passes)
 
 
@@ -66,11 +74,11 @@ StageListener = Callable[[str], None]
 def export_graph(
     graph: ModelGraph, options: ExportOptions, folder: Path, on_stage: StageListener = lambda stage: None
 ) -> ExportedGraph:
-    """Export one graph into ``folder`` as ``<graph>.<variant>.onnx``.
+    """Export one graph into ``folder`` as ``<graph>.<variant>.onnx``; an error or an interrupt leaves no file there.
 
     Raises:
         ParityError: a stage changed the result by more than it may; names the stage.
-        GraphError: the graph cannot be traced or converted.
+        GraphError: the graph cannot be traced, converted or run.
     """
     return _GraphExport(graph, options, folder, on_stage).run()
 
@@ -86,8 +94,17 @@ class _GraphExport:
         self._scratch = folder / f"{self.name}.{_SCRATCH}.onnx"
         self.parities: list[Parity] = []
         self.rewrites: dict[str, int] = {}
+        self._written: list[Path] = []
 
     def run(self) -> ExportedGraph:
+        try:
+            return self._run()
+        except BaseException:
+            for path in self._written:
+                path.unlink(missing_ok=True)
+            raise
+
+    def _run(self) -> ExportedGraph:
         self._announce("reference run in torch")
         self.references = parity.run_torch_network(self.graph, self.samples)
         model = self._trace()
@@ -142,7 +159,7 @@ class _GraphExport:
             self.rewrites["fp16"] = to_fp16(half, full)
             self.rewrites["fp16-full-convolutions"] = full
             try:
-                self._check_fp16(half.clone())
+                self._check("fp16", self._save_emulation(half), FP16_TOLERANCE, EMULATION)
             except ParityError:
                 if full == MOST_FULL_CONVOLUTIONS:
                     raise
@@ -157,6 +174,7 @@ class _GraphExport:
         import onnx_ir as ir
 
         path = self.folder / f"{self.name}.{variant}.onnx"
+        self._written.append(path)
         ir.save(model, path)
         return path
 
@@ -178,12 +196,28 @@ class _GraphExport:
         references: Sequence[Mapping[str, Array]],
     ) -> None:
         results: list[Mapping[str, Array]] = []
-        for result in parity.run_onnxruntime(path, samples, self.options.threads):
-            results.append(result)
-            figures = parity.compare(stage, evaluated_by, references[: len(results)], results, self.output)
-            figures.check(tolerance, self.name)
+        with _naming_the_stage(stage, self.name):
+            for result in parity.run_onnxruntime(path, samples, self.options.threads):
+                results.append(result)
+                figures = parity.compare(stage, evaluated_by, references[: len(results)], results, self.output)
+                figures.check(tolerance, self.name)
         self.parities.append(figures)
 
-    def _check_fp16(self, model: ir.Model) -> None:
-        emulate_fp16(model)
-        self._check("fp16", self._save(model, _SCRATCH), FP16_TOLERANCE, EMULATION)
+    def _save_emulation(self, half: ir.Model) -> Path:
+        """Write what the FP16 graph computes as a FP32 file; its large weights are freed before anything runs."""
+        emulation = half.clone()
+        emulate_fp16(emulation)
+        return self._save(emulation, _SCRATCH)
+
+
+@contextmanager
+def _naming_the_stage(stage: str, graph: str) -> Iterator[None]:
+    """ONNX Runtime's own errors for a graph that it cannot load or run, as ours."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    refusals = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.NotImplemented, state.RuntimeException)
+    try:
+        yield
+    except refusals as error:
+        reason = str(error).partition("\n")[0][:240]
+        raise GraphError(f"ONNX Runtime cannot run the graph '{graph}' after the stage '{stage}': {reason}") from error

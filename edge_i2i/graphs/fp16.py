@@ -7,6 +7,9 @@ scaling stay FP32 behind explicit casts, because their error is what FP16 transl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import onnx_ir as ir
 
@@ -26,6 +29,8 @@ _FOLLOWERS = frozenset(
     {"Add", "AveragePool", "Concat", "DepthToSpace", "Identity", "LeakyRelu", "MaxPool", "Pad", "PRelu", "Relu"}
     | {"Reshape", "Resize", "Slice", "SpaceToDepth", "Split", "Transpose", "Unsqueeze"}
 )
+# Inputs that are no data: a Resize reads its region and its scales as FP32, whatever it resizes.
+_ALWAYS_FULL: Mapping[str, tuple[int, ...]] = MappingProxyType({"Resize": (1, 2)})
 
 
 def to_fp16(model: ir.Model, full_convolutions: int = 0) -> int:
@@ -75,9 +80,11 @@ class _HalfRewrite:
     def _run_in_half(self, node: ir.Node) -> None:
         self._set_inputs(node, _HALF)
         for output in node.outputs:
+            if output.dtype is not _FULL:
+                continue
             if output.is_graph_output():
                 self._restore_output(node, output)
-            elif output.dtype is _FULL:
+            else:
                 output.type = ir.TensorType(_HALF)
         self.count += 1
 
@@ -103,6 +110,8 @@ class _HalfRewrite:
 
     def _set_inputs(self, node: ir.Node, dtype: ir.DataType) -> None:
         for index, value in enumerate(node.inputs):
+            if dtype is _HALF and index in _ALWAYS_FULL.get(node.op_type, ()):
+                continue
             if value is None or value.dtype not in (_HALF, _FULL) or value.dtype is dtype:
                 continue
             replacement = self._weight(value) if value.is_initializer() else self._cast(value, dtype, before=node)

@@ -7,6 +7,7 @@ CPU provider computes FP16 graphs in FP32 throughout (NVIDIA/TensorRT#4355).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -84,6 +85,13 @@ def _wide(x: Tensor) -> Tensor:
     return x.float() if x.dtype is torch.float16 and x.device.type == "cpu" else x
 
 
+def _explicit_pads(a: Attributes, spatial: int = 2) -> list[int]:
+    """The declared padding; padding that follows from the size is refused rather than taken for none."""
+    if a.get("auto_pad", b"NOTSET") != b"NOTSET" or "output_shape" in a:
+        raise GraphError("The torch reference takes explicit padding only, no auto_pad and no output_shape.")
+    return list(a.get("pads", [0] * 2 * spatial))
+
+
 def _symmetric(pads: list[int]) -> tuple[int, ...] | None:
     half = len(pads) // 2
     return tuple(pads[:half]) if pads[:half] == pads[half:] else None
@@ -93,7 +101,7 @@ def _conv(inputs: list[Tensor | None], a: Attributes) -> Tensor:
     x, weight = _need(inputs[0]), _need(inputs[1])
     bias = inputs[2] if len(inputs) > 2 else None
     spatial = weight.dim() - 2
-    pads = list(a.get("pads", [0] * 2 * spatial))
+    pads = _explicit_pads(a, spatial)
     padding = _symmetric(pads)
     data = _wide(x)
     if padding is None:
@@ -113,7 +121,7 @@ def _conv(inputs: list[Tensor | None], a: Attributes) -> Tensor:
 def _conv_transpose(inputs: list[Tensor | None], a: Attributes) -> Tensor:
     x, weight = _need(inputs[0]), _need(inputs[1])
     bias = inputs[2] if len(inputs) > 2 else None
-    padding = _symmetric(list(a.get("pads", [0, 0, 0, 0])))
+    padding = _symmetric(_explicit_pads(a))
     if padding is None:
         raise GraphError("The torch reference takes transposed convolutions with symmetric padding only.")
     result = functional.conv_transpose2d(
@@ -140,8 +148,8 @@ def _torch_pads(pads: list[int], rank: int) -> list[int]:
 
 
 def _pad(inputs: list[Tensor | None], a: Attributes) -> Tensor:
-    x, amounts = _need(inputs[0]), _ints(inputs[1])
-    pads = _torch_pads(amounts, x.dim())
+    x = _need(inputs[0])
+    pads = _torch_pads(_pad_amounts(inputs, x.dim()), x.dim())
     while len(pads) > 2 and pads[-2:] == [0, 0]:
         pads = pads[:-2]
     mode = a.get("mode", b"constant").decode()
@@ -151,9 +159,21 @@ def _pad(inputs: list[Tensor | None], a: Attributes) -> Tensor:
     return functional.pad(x, pads, mode={"reflect": "reflect", "edge": "replicate", "wrap": "circular"}[mode])
 
 
+def _pad_amounts(inputs: list[Tensor | None], rank: int) -> list[int]:
+    """ONNX order for all axes, also where the amounts are given for some axes only."""
+    given = _ints(inputs[1])
+    if len(inputs) < 4 or inputs[3] is None:
+        return given
+    axes = [axis % rank for axis in _ints(inputs[3])]
+    amounts = [0] * 2 * rank
+    for i, axis in enumerate(axes):
+        amounts[axis], amounts[rank + axis] = given[i], given[len(axes) + i]
+    return amounts
+
+
 def _average_pool(inputs: list[Tensor | None], a: Attributes) -> Tensor:
     x = _need(inputs[0])
-    padding = _symmetric(list(a.get("pads", [0, 0, 0, 0])))
+    padding = _symmetric(_explicit_pads(a))
     if padding is None:
         raise GraphError("The torch reference takes average pools with symmetric padding only.")
     result = functional.avg_pool2d(
@@ -173,14 +193,17 @@ def _slice(inputs: list[Tensor | None], _: Attributes) -> Tensor:
     axes = _ints(inputs[3]) if len(inputs) > 3 and inputs[3] is not None else list(range(len(starts)))
     steps = _ints(inputs[4]) if len(inputs) > 4 and inputs[4] is not None else [1] * len(starts)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        index = torch.tensor(range(x.shape[axis])[_clamped(start, end, step)], device=x.device, dtype=torch.int64)
-        x = x.index_select(axis, index)
+        positions = list(_positions(x.shape[axis], start, end, step))
+        x = x.index_select(axis, torch.tensor(positions, device=x.device, dtype=torch.int64))
     return x
 
 
-def _clamped(start: int, end: int, step: int) -> slice:
-    open_end = step < 0 and end < -(2**31)
-    return slice(start, None if open_end else end, step)
+def _positions(side: int, start: int, end: int, step: int) -> range:
+    """What a Slice takes of an axis. Unlike Python, ONNX clamps a start below the axis to its first element."""
+    start, end = (bound + side if bound < 0 else bound for bound in (start, end))
+    if step > 0:
+        return range(min(max(start, 0), side), min(max(end, 0), side), step)
+    return range(min(max(start, 0), side - 1), min(max(end, -1), side - 1), step)
 
 
 def _reshape(inputs: list[Tensor | None], _: Attributes) -> Tensor:
@@ -204,27 +227,41 @@ def _squeeze(inputs: list[Tensor | None], _: Attributes) -> Tensor:
 def _gather(inputs: list[Tensor | None], a: Attributes) -> Tensor:
     x, index = _need(inputs[0]), _need(inputs[1])
     axis = a.get("axis", 0) % x.dim()
-    picked = x.index_select(axis, index.reshape(-1).to(torch.int64))
+    picked = x.index_select(axis, _from_front(index, x.shape[axis]).reshape(-1))
     return picked.reshape((*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]))
+
+
+def _from_front(index: Tensor, side: int) -> Tensor:
+    """ONNX counts negative indices from the end; torch takes none."""
+    return index.to(torch.int64) % side
+
+
+def _gather_elements(inputs: list[Tensor | None], a: Attributes) -> Tensor:
+    x, index = _need(inputs[0]), _need(inputs[1])
+    axis = a.get("axis", 0) % x.dim()
+    return x.gather(axis, _from_front(index, x.shape[axis]))
 
 
 def _scatter_elements(inputs: list[Tensor | None], a: Attributes) -> Tensor:
     x, index, updates = (_need(value) for value in inputs[:3])
     if a.get("reduction", b"none") != b"add":
         raise GraphError("The torch reference takes ScatterElements with reduction 'add' only.")
-    return x.scatter_add(a.get("axis", 0), index.to(torch.int64), updates)
+    axis = a.get("axis", 0) % x.dim()
+    return x.scatter_add(axis, _from_front(index, x.shape[axis]), updates)
 
 
 def _clip(inputs: list[Tensor | None], _: Attributes) -> Tensor:
     low = inputs[1] if len(inputs) > 1 else None
     high = inputs[2] if len(inputs) > 2 else None
-    return torch.clamp(_need(inputs[0]), min=low, max=high)
+    x = _need(inputs[0])
+    return x if low is None and high is None else torch.clamp(x, min=low, max=high)
 
 
 _DTYPES: Mapping[int, torch.dtype] = MappingProxyType(
     {
         onnx.TensorProto.FLOAT: torch.float32,
         onnx.TensorProto.FLOAT16: torch.float16,
+        onnx.TensorProto.DOUBLE: torch.float64,
         onnx.TensorProto.UINT8: torch.uint8,
         onnx.TensorProto.INT8: torch.int8,
         onnx.TensorProto.INT32: torch.int32,
@@ -232,6 +269,30 @@ _DTYPES: Mapping[int, torch.dtype] = MappingProxyType(
         onnx.TensorProto.BOOL: torch.bool,
     }
 )
+
+
+def _cast(inputs: list[Tensor | None], a: Attributes) -> Tensor:
+    if a["to"] not in _DTYPES:
+        raise GraphError(f"The torch reference has no type {onnx.TensorProto.DataType.Name(a['to'])}.")
+    return _need(inputs[0]).to(_DTYPES[a["to"]])
+
+
+def _divide(a: Tensor, b: Tensor) -> Tensor:
+    return torch.div(a, b, rounding_mode=None if a.is_floating_point() else "trunc")
+
+
+def _expand(inputs: list[Tensor | None], _: Attributes) -> Tensor:
+    x = _need(inputs[0])
+    return x.expand_as(x + x.new_zeros(_ints(inputs[1])))
+
+
+def _transpose(inputs: list[Tensor | None], a: Attributes) -> Tensor:
+    x = _need(inputs[0])
+    return x.permute(tuple(a.get("perm", reversed(range(x.dim())))))
+
+
+def _variadic(operation: Callable[[Tensor, Tensor], Tensor]) -> Operation:
+    return lambda inputs, _: functools.reduce(operation, (_need(value) for value in inputs))
 
 
 def _binary(operation: Callable[[Tensor, Tensor], Tensor]) -> Operation:
@@ -246,22 +307,22 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {
         "Add": _binary(torch.add),
         "AveragePool": _average_pool,
-        "Cast": lambda inputs, a: _need(inputs[0]).to(_DTYPES[a["to"]]),
+        "Cast": _cast,
         "Clip": _clip,
         "Concat": lambda inputs, a: torch.cat([_need(value) for value in inputs], dim=a["axis"]),
         "Conv": _conv,
         "ConvTranspose": _conv_transpose,
-        "Div": _binary(torch.div),
+        "Div": _binary(_divide),
         "Equal": _binary(torch.eq),
-        "Expand": lambda inputs, _: _need(inputs[0]) + torch.zeros(_ints(inputs[1]), dtype=_need(inputs[0]).dtype),
+        "Expand": _expand,
         "Gather": _gather,
-        "GatherElements": lambda inputs, a: _need(inputs[0]).gather(a.get("axis", 0), _need(inputs[1]).to(torch.int64)),
+        "GatherElements": _gather_elements,
         "Identity": _unary(lambda x: x),
         "InstanceNormalization": _instance_norm,
         "LeakyRelu": lambda inputs, a: functional.leaky_relu(_need(inputs[0]), a.get("alpha", 0.01)),
         "MatMul": _binary(torch.matmul),
-        "Max": _binary(torch.maximum),
-        "Min": _binary(torch.minimum),
+        "Max": _variadic(torch.maximum),
+        "Min": _variadic(torch.minimum),
         "Mul": _binary(torch.mul),
         "Not": _unary(torch.logical_not),
         "Pad": _pad,
@@ -273,7 +334,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "Squeeze": _squeeze,
         "Sub": _binary(torch.sub),
         "Tanh": _unary(torch.tanh),
-        "Transpose": lambda inputs, a: _need(inputs[0]).permute(tuple(a["perm"])),
+        "Transpose": _transpose,
         "Unsqueeze": _unsqueeze,
     }
 )

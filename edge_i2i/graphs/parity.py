@@ -60,7 +60,7 @@ class Parity:
             "float_error": self.float_error,
             "grey_levels": self.grey_levels,
             "equal_share": self.equal_share,
-            "psnr_db": None if self.psnr_db is None else min(self.psnr_db, 999.0),
+            "psnr_db": None if self.psnr_db is None else max(min(self.psnr_db, 999.0), -999.0),
             "inputs": self.inputs,
         }
         return {name: float(value) for name, value in named.items() if value is not None}
@@ -68,6 +68,7 @@ class Parity:
     def check(self, tolerance: Tolerance, graph: str) -> None:
         """Raise ``ParityError`` naming the stage unless every figure is within ``tolerance`` (NaN never is)."""
         complaints = [
+            "" if self.inputs else "no input was compared",
             _above("largest float error", self.float_error, tolerance.float_error),
             _above("largest grey-level difference", self.grey_levels, tolerance.grey_levels),
             _below("share of equal values", self.equal_share, tolerance.equal_share),
@@ -97,10 +98,15 @@ def _below(name: str, value: float | None, limit: float | None) -> str:
 def psnr(a: Array, b: Array, data_range: float = 255.0) -> float:
     """Peak signal-to-noise ratio in dB of two arrays of one shape; infinite when they are equal.
 
+    Where either holds NaN or infinity it is minus infinity, which is below every limit (NaN compares with none).
+
     >>> round(psnr(np.zeros((2, 2)), np.full((2, 2), 25.5)), 6)
     20.0
     """
-    error = float(np.mean(np.square(a.astype(np.float64) - b.astype(np.float64))))
+    with np.errstate(invalid="ignore"):
+        error = float(np.mean(np.square(a.astype(np.float64) - b.astype(np.float64))))
+    if not math.isfinite(error):
+        return -math.inf
     return math.inf if error == 0 else 10.0 * math.log10(data_range**2 / error)
 
 
@@ -114,15 +120,18 @@ def compare(
     """Hold results against references, input by input, and keep the worst of each figure.
 
     The float figure comes from ``network_output`` where both have it, or from a float ``output``.
+
+    Raises:
+        ParityError: a result has another shape or dtype than its reference.
     """
     floats, levels, shares, ratios = [], [], [], []
     for reference, result in zip(references, results, strict=True):
-        expected, got = reference[output], result[output]
+        expected, got = _matching(stage, output, reference, result)
         if expected.dtype == np.uint8:
             levels.append(int(np.abs(expected.astype(np.int16) - got.astype(np.int16)).max()))
             shares.append(float(np.mean(expected == got)))
         finest = NETWORK_OUTPUT if NETWORK_OUTPUT in result else output
-        expected, got = reference[finest], result[finest]
+        expected, got = _matching(stage, finest, reference, result)
         if expected.dtype == np.uint8:
             ratios.append(psnr(expected, got))
         else:
@@ -139,8 +148,22 @@ def compare(
     )
 
 
+def _matching(
+    stage: str, name: str, reference: Mapping[str, Array], result: Mapping[str, Array]
+) -> tuple[Array, Array]:
+    """Both arrays of that name; numpy would silently stretch one to the shape of the other."""
+    expected, got = reference[name], result[name]
+    if (expected.shape, expected.dtype) != (got.shape, got.dtype):
+        raise ParityError(
+            f"The stage '{stage}' gives '{name}' as {got.dtype} {list(got.shape)} "
+            f"instead of {expected.dtype} {list(expected.shape)}."
+        )
+    return expected, got
+
+
 def _largest(a: Array, b: Array) -> float:
-    return float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max())
+    with np.errstate(invalid="ignore"):
+        return float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max())
 
 
 def run_torch_network(graph: Any, samples: list[dict[str, Array]]) -> list[Mapping[str, Array]]:

@@ -16,7 +16,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edge_i2i.errors import UsageError
+from edge_i2i.errors import GraphError, UsageError
 from edge_i2i.graphs.parity import NETWORK_OUTPUT
 
 
@@ -56,15 +56,34 @@ def reflect_pad_as_slices(model: ir.Model) -> int:
 
 
 def _replace_pad(graph: ir.Graph, node: ir.Node) -> None:
-    value, amounts = _required(node, 0), _constant(_required(node, 1))
-    rank = len(amounts) // 2
-    for axis in range(rank):
-        before, after = int(amounts[axis]), int(amounts[rank + axis])
+    source, output = _required(node, 0), node.outputs[0]
+    value = source
+    for axis, (before, after) in enumerate(_reflections(node)):
         if before or after:
             value = _reflect_axis(graph, node, value, axis, before, after)
-    value.name, node.outputs[0].name = node.outputs[0].name, None
-    ir.convenience.replace_all_uses_with(node.outputs[0], value)
+    if value is source:
+        value = _insert(graph, node, ir.node("Identity", inputs=[source]), _shape(source), source.dtype)
+    if output.is_graph_output():
+        graph.outputs[graph.outputs.index(output)] = value
+    ir.convenience.replace_all_uses_with(output, value)
     graph.remove(node, safe=True)
+    value.name = output.name
+
+
+def _reflections(node: ir.Node) -> list[tuple[int, int]]:
+    """How many rows a reflection pad mirrors before and after every axis."""
+    shape, amounts = _shape(_required(node, 0)), [int(number) for number in _constant(_required(node, 1))]
+    named = node.inputs[3] if len(node.inputs) > 3 else None
+    axes = range(len(shape)) if named is None else [int(axis) % len(shape) for axis in _constant(named)]
+    found = [(0, 0)] * len(shape)
+    for i, axis in enumerate(axes):
+        found[axis] = amounts[i], amounts[len(axes) + i]
+        if not all(0 <= rows < shape[axis] for rows in found[axis]):
+            raise GraphError(
+                f"The Pad '{node.name}' reflects {found[axis]} rows of an axis that has {shape[axis]}.",
+                remedy="Leave the pass reflect-pad-as-slices out (--passes).",
+            )
+    return found
 
 
 def _reflect_axis(graph: ir.Graph, at: ir.Node, value: ir.Value, axis: int, before: int, after: int) -> ir.Value:
@@ -144,20 +163,20 @@ def _remove_unused(model: ir.Model) -> int:
 def _required(node: ir.Node, index: int) -> ir.Value:
     value = node.inputs[index]
     if value is None:
-        raise ValueError(f"{node.op_type} '{node.name}' lacks input {index}")
+        raise GraphError(f"The {node.op_type} '{node.name}' lacks its input {index}.")
     return value
 
 
 def _constant(value: ir.Value) -> NDArray[Any]:
     tensor = ir.convenience.get_const_tensor(value)
     if tensor is None:
-        raise ValueError(f"'{value.name}' is not a constant")
+        raise GraphError(f"A Pad's amounts '{value.name}' are computed, not constant: they cannot become slices.")
     return tensor.numpy()
 
 
 def _shape(value: ir.Value) -> list[int]:
-    if value.shape is None:
-        raise ValueError(f"'{value.name}' has no static shape")
+    if value.shape is None or not value.shape.is_static():
+        raise GraphError(f"'{value.name}' has no static shape.", remedy="Export at one fixed size.")
     return [int(side) for side in value.shape.numpy()]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from edge_i2i.errors import GraphError
+from edge_i2i.errors import GraphError, UsageError
 from edge_i2i.graphs.parity import NETWORK_OUTPUT
 from edge_i2i.graphs.picture import PictureModule, example_inputs
 from edge_i2i.models.family import ModelGraph
@@ -27,6 +27,7 @@ def trace(graph: ModelGraph, opset: int = DEFAULT_OPSET) -> ir.Model:
 
     Raises:
         GraphError: the exporter cannot trace the network.
+        UsageError: the exporter cannot write that opset.
     """
     declaration = graph.declaration
     module = PictureModule(graph).eval()
@@ -45,16 +46,33 @@ def trace(graph: ModelGraph, opset: int = DEFAULT_OPSET) -> ir.Model:
             )
     except torch.onnx.errors.OnnxExporterError as error:
         raise GraphError(
-            f"The graph '{declaration.name}' cannot be traced to ONNX: {error}.",
+            f"The graph '{declaration.name}' cannot be traced to ONNX: {_reason(error)}",
             remedy="Rewrite the named operation in the model's file so that torch.export can trace it.",
         ) from error
     if program is None:
         raise GraphError(f"The exporter returned nothing for the graph '{declaration.name}'.")
     model = program.model
+    _check_opset(model, opset)
     model.graph.name = declaration.name
     model.metadata_props.clear()
     _forget_traces(model)
     return model
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of the first cause: what torch wraps around it is long, coloured and full of paths."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:240]}"
+
+
+def _check_opset(model: ir.Model, opset: int) -> None:
+    """The exporter leaves a graph at another opset, without an error, where its converter fails."""
+    written = model.opset_imports[""]
+    if written != opset:
+        raise UsageError(
+            f"The exporter wrote opset {written} instead of {opset}.", remedy=f"Export at opset {DEFAULT_OPSET}."
+        )
 
 
 def _forget_traces(model: ir.Model) -> None:

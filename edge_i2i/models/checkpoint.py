@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import struct
+import warnings
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_i2i.errors import CheckpointError
+from edge_i2i.models.pickle_survey import survey
 
 if TYPE_CHECKING:
     from edge_i2i.models.family import StateDict
 
 _PICKLE_PROTOCOLS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+_LARGEST_PROTOCOL = 2  # the one that torch.save writes, and that torch's safe unpickler knows
 
 
 def read_checkpoint(path: Path) -> StateDict:
@@ -32,13 +36,20 @@ def read_checkpoint(path: Path) -> StateDict:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The text metadata of a safetensors file ({} for other files)."""
+    """The text metadata of a safetensors file ({} for other files).
+
+    Raises:
+        CheckpointError: the file is not a whole safetensors file.
+    """
     if path.suffix != ".safetensors":
         return {}
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(path, framework="pt") as file:
-        return dict(file.metadata() or {})
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise _not_whole(path, error) from error
 
 
 def file_sha256(path: Path) -> str:
@@ -53,10 +64,19 @@ def _read_safetensors(path: Path) -> object:
 
     try:
         return load_file(path)
-    except SafetensorError as error:
-        raise CheckpointError(
-            f"{path} is not a whole safetensors file: {error}.", remedy="Download or copy it again."
-        ) from error
+    except (SafetensorError, OSError, KeyError) as error:
+        raise _not_whole(path, error) from error
+
+
+def _not_whole(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{path} is not a whole safetensors file: {error}.", remedy="Download or copy it again.")
+
+
+# What the reader of damaged bytes raises: torch's unpickler is written in Python and checks little.
+_READING_ERRORS = (
+    *(pickle.UnpicklingError, zipfile.BadZipFile, struct.error, OSError, EOFError, RuntimeError, MemoryError),
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError),
+)
 
 
 def _read_torch(path: Path) -> object:
@@ -70,30 +90,37 @@ def _read_torch(path: Path) -> object:
             remedy="Give the .pth file that the training wrote, or a .safetensors file.",
         )
     try:
-        loaded: object = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch warns before it raises; one message is enough
+            loaded: object = torch.load(path, map_location="cpu", weights_only=True)
+    except _READING_ERRORS as error:
         raise _refusal(path, error) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CheckpointError(
-            f"{path} cannot be read as a torch checkpoint; it looks truncated or damaged ({_first_line(error)}).",
-            remedy="Download or copy it again and compare its size.",
-        ) from error
     return loaded
 
 
-def _refusal(path: Path, error: pickle.UnpicklingError) -> CheckpointError:
-    text = str(error)
-    if "global" not in text.lower() and "reduce" not in text.lower():
+def _refusal(path: Path, error: BaseException) -> CheckpointError:
+    """Why a file could not be read: it holds more than tensors, it is another kind of file, or it is damaged."""
+    contents = survey(path)
+    if contents.foreign_names and not contents.torchscript:
         return CheckpointError(
-            f"{path} cannot be read as a torch checkpoint; it looks truncated or damaged ({_first_line(error)}).",
-            remedy="Download or copy it again and compare its size.",
+            f"{path} was refused: it holds Python objects ({contents.foreign_names[0]}) and would execute code when "
+            "loaded the ordinary way. Only tensors are read.",
+            remedy="If you trust its origin, load it in the code that wrote it and save net.state_dict() alone, "
+            "or convert it to safetensors there.",
         )
-    name = text.partition("GLOBAL ")[2].split(" ")[0]
+    if contents.torchscript:
+        return CheckpointError(
+            f"{path} is a TorchScript archive: a compiled network, not its weights.",
+            remedy="Load it with torch.jit.load in the code that wrote it and save net.state_dict() to a file.",
+        )
+    if contents.whole and contents.protocol > _LARGEST_PROTOCOL:
+        return CheckpointError(
+            f"{path} was written with pickle protocol {contents.protocol}, which is not read.",
+            remedy="Save it again without pickle_protocol, or as safetensors.",
+        )
     return CheckpointError(
-        f"{path} was refused: it holds Python objects{f' ({name})' if name else ''} and would execute code when loaded "
-        "the ordinary way. Only tensors are read.",
-        remedy="If you trust its origin, load it in the code that wrote it and save net.state_dict() alone, "
-        "or convert it to safetensors there.",
+        f"{path} cannot be read as a torch checkpoint; it looks truncated or damaged ({_first_line(error)}).",
+        remedy="Download or copy it again and compare its size.",
     )
 
 
@@ -104,7 +131,11 @@ def _first_line(error: BaseException) -> str:
 def _checked(state: object, path: Path) -> StateDict:
     import torch
 
-    if not isinstance(state, dict) or not state:
+    if not state and isinstance(state, dict):
+        raise CheckpointError(
+            f"{path} holds no tensors: it is an empty dict.", remedy="Save net.state_dict() to a file."
+        )
+    if not isinstance(state, dict):
         raise CheckpointError(
             f"{path} holds a {type(state).__name__}, not a state dict.", remedy="Save net.state_dict() to a file."
         )

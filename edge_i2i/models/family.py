@@ -107,7 +107,7 @@ class ModelFamily(ABC, Generic[C]):
 
 def _parse_value(key: str, text: str, known: Mapping[str, type]) -> object:
     if key not in known:
-        near = difflib.get_close_matches(key, known, n=1)
+        near = difflib.get_close_matches(key.lower(), known, n=1)
         hint = f"Did you mean '{near[0]}'? " if near else ""
         raise UsageError(f"The architecture has no '{key}'.", remedy=f"{hint}Known: {', '.join(known)}.")
     try:
@@ -128,10 +128,11 @@ def load_state(module: nn.Module, state: StateDict, what: str) -> None:
     """Assign ``state`` to ``module``; running statistics and a common ``module.`` prefix are dropped by rule.
 
     Raises:
-        CheckpointError: names every key that is missing, unexpected or of another shape (the first few of each).
+        CheckpointError: names every key that is missing, unexpected, of another shape or not all finite (the first
+            few of each).
     """
     expected = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
-    given = {key: tensor for key, tensor in _without_prefix(state).items() if not _HARMLESS.search(key)}
+    given = {key: tensor.float() for key, tensor in without_prefix(state).items() if not _HARMLESS.search(key)}
     complaints = [
         _some("missing", sorted(expected.keys() - given.keys())),
         _some("unexpected", sorted(given.keys() - expected.keys())),
@@ -143,17 +144,19 @@ def load_state(module: nn.Module, state: StateDict, what: str) -> None:
                 if tuple(given[key].shape) != expected[key]
             ],
         ),
+        _some("holding NaN or infinite values", [key for key in sorted(given) if not given[key].isfinite().all()]),
     ]
     if any(complaints):
         raise CheckpointError(
             f"The state dict does not fit {what}: {'; '.join(filter(None, complaints))}.",
             remedy="Check that the file belongs to this network, or override the architecture (--set key=value).",
         )
-    module.load_state_dict({key: tensor.float() for key, tensor in given.items()}, assign=True)
+    module.load_state_dict(given, assign=True)
     module.requires_grad_(False)
 
 
-def _without_prefix(state: StateDict) -> StateDict:
+def without_prefix(state: StateDict) -> StateDict:
+    """The state dict without the ``module.`` that DataParallel puts before every key."""
     if state and all(key.startswith("module.") for key in state):
         return {key.removeprefix("module."): tensor for key, tensor in state.items()}
     return state

@@ -91,4 +91,12 @@ def _recorded_config(family: ModelFamily[Any], checkpoint: Path) -> dict[str, ob
         config = json.loads(metadata.get("config", "{}"))
     except json.JSONDecodeError as error:
         raise CheckpointError(f"The architecture recorded in {checkpoint} is not JSON: {error}.") from error
-    return family.parse_overrides({key: str(value) for key, value in config.items()})
+    if not isinstance(config, dict):
+        raise CheckpointError(f"The architecture recorded in {checkpoint} is not a JSON object, but {config!r:.60}.")
+    try:
+        return family.parse_overrides({key: str(value) for key, value in config.items()})
+    except UsageError as error:
+        raise CheckpointError(
+            f"The architecture recorded in {checkpoint} is not known here: {error.what}",
+            remedy="It may have been written by a newer version of edge-i2i.",
+        ) from error

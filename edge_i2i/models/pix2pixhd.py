@@ -6,9 +6,7 @@ Every network keeps the official module layout, so that state-dict keys are the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.contract import (
     DType,
     GraphDeclaration,
@@ -28,42 +25,12 @@ from edge_i2i.models.contract import (
     picture_spec,
 )
 from edge_i2i.models.family import ModelFamily, ModelGraph, StateDict, TranslationModel, load_state, materialise
+from edge_i2i.models.pix2pixhd_config import Pix2PixHDConfig as Pix2PixHDConfig
+from edge_i2i.models.pix2pixhd_config import infer_config
 
 INSTANCE_SLOTS = 256  # most instances in one exemplar that the encoder pools over
 _SLOTS_AT_ONCE = 32
 LARGEST_INSTANCE_ID = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class Pix2PixHDConfig:
-    """Architecture, in the official option names; defaults are the command line's of the official release.
-
-    ``label_nc`` 0 means RGB mode. ``instance_edges`` is the inverse of ``--no_instance``. ``feat_num`` 0 means that
-    no feature encoder is used. ``n_local_enhancers`` 0 is G1 (``--netG global``), 1 and more is G2 (``--netG local``,
-    where ``ngf`` is 32 in the release).
-    """
-
-    label_nc: int = 35
-    instance_edges: bool = True
-    feat_num: int = 0
-    output_nc: int = 3
-    ngf: int = 64
-    n_downsample_global: int = 4
-    n_blocks_global: int = 9
-    n_local_enhancers: int = 0
-    n_blocks_local: int = 3
-    nef: int = 16
-    n_downsample_E: int = 4
-
-    @property
-    def rgb(self) -> bool:
-        """Whether the network reads camera pictures rather than label maps."""
-        return self.label_nc == 0
-
-    @property
-    def input_nc(self) -> int:
-        """Channels of the generator's input: one-hot labels or RGB, edges, features, in that order."""
-        return (self.label_nc or 3) + int(self.instance_edges) + self.feat_num
 
 
 def _norm_relu(channels: int) -> list[nn.Module]:
@@ -319,11 +286,11 @@ class Pix2PixHD(TranslationModel[Pix2PixHDConfig]):
 
     @property
     def size_rule(self) -> SizeRule:
-        """Reflection padding needs at least two positions at the coarsest level, hence the minimum."""
+        """Reflection padding needs two positions at the coarsest level and four where a 7x7 kernel starts."""
         levels = self.config.n_downsample_global + self.config.n_local_enhancers
         if self.encoder is not None:
             levels = max(levels, self.config.n_downsample_E)
-        return SizeRule(multiple=2**levels, minimum=max(2 * 2**levels, 8))
+        return SizeRule(2**levels, minimum=max(2 * 2**levels, 4 * 2**self.config.n_local_enhancers, 8))
 
     def graphs(self, size: Size) -> tuple[ModelGraph, ...]:
         """The frame graph, and the ``encode`` condition graph where there is an encoder."""
@@ -397,25 +364,8 @@ class Pix2PixHDFamily(ModelFamily[Pix2PixHDConfig]):
         return Pix2PixHDConfig(label_nc=0, instance_edges=False)
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> Pix2PixHDConfig:
-        """Read the architecture off the keys and shapes; ``overrides`` win.
-
-        Raises:
-            CheckpointError: the state dict does not hold a pix2pixHD generator.
-            UsageError: an override does not fit the generator's input channels.
-        """
-        architecture = _infer_generator(states["generator"])
-        encoder = states.get("encoder")
-        if encoder is not None:
-            architecture = _with_encoder(architecture, encoder)
-        channels = states["generator"]["model.1.weight"].shape[1]
-        config = replace(_split_input(architecture, channels, overrides), **overrides)  # type: ignore[arg-type]
-        if config.input_nc != channels:
-            raise UsageError(
-                f"The checkpoint's first convolution takes {channels} channels, but label_nc={config.label_nc}, "
-                f"instance_edges={config.instance_edges}, feat_num={config.feat_num} make {config.input_nc}.",
-                remedy="Override label_nc, instance_edges and feat_num so that they add up.",
-            )
-        return config
+        """Read the architecture off the keys and shapes; raises what ``pix2pixhd_config.infer_config`` does."""
+        return infer_config(states, overrides)
 
     def load(self, states: Mapping[str, StateDict], config: Pix2PixHDConfig) -> Pix2PixHD:
         """Put official state dicts into the networks of ``config``."""
@@ -426,7 +376,7 @@ class Pix2PixHDFamily(ModelFamily[Pix2PixHDConfig]):
         return Pix2PixHD(config, generator, encoder)
 
     def random(self, config: Pix2PixHDConfig, seed: int) -> Pix2PixHD:
-        """Networks with the official initialisation: weights N(0, 0.02), biases 0."""
+        """Networks with random weights: N(0, 0.02) as the official code draws them, biases 0."""
         generator, encoder = self._networks(config, with_encoder=config.feat_num > 0)
         materialise(generator, seed)
         if encoder is not None:
@@ -441,56 +391,6 @@ class Pix2PixHDFamily(ModelFamily[Pix2PixHDConfig]):
             generator = build_generator(config)
             encoder = FeatureEncoder(3, config.feat_num, config.nef, config.n_downsample_E) if with_encoder else None
         return generator, encoder
-
-
-def _infer_generator(state: StateDict) -> Pix2PixHDConfig:
-    blocks = [int(m[1]) for key in state if (m := re.fullmatch(r"model\.(\d+)\.conv_block\.1\.weight", key))]
-    enhancers = {int(m[1]) for key in state if (m := re.match(r"model(\d+)_1\.1\.weight", key))}
-    if "model.1.weight" not in state or not blocks or (min(blocks) - 4) % 3:
-        raise CheckpointError(
-            "This is not a pix2pixHD generator: no first convolution 'model.1.weight' followed by residual blocks "
-            f"'model.N.conv_block.1.weight' (its first keys: {', '.join(list(state)[:4])}).",
-            remedy="Give the file that the official training wrote as <epoch>_net_G.pth.",
-        )
-    first = state["model.1.weight"]
-    local = {int(m[1]) for key in state if (m := re.fullmatch(r"model1_2\.(\d+)\.conv_block\.1\.weight", key))}
-    return Pix2PixHDConfig(
-        output_nc=_output_channels(state),
-        ngf=first.shape[0] // 2 ** len(enhancers),
-        n_downsample_global=(min(blocks) - 4) // 3,
-        n_blocks_global=len(blocks),
-        n_local_enhancers=len(enhancers),
-        n_blocks_local=len(local) if enhancers else Pix2PixHDConfig.n_blocks_local,
-    )
-
-
-def _output_channels(state: StateDict) -> int:
-    heads = [tensor for key, tensor in state.items() if key.endswith(".weight") and tuple(tensor.shape[2:]) == (7, 7)]
-    return int(heads[-1].shape[0]) if heads else 3
-
-
-def _with_encoder(config: Pix2PixHDConfig, state: StateDict) -> Pix2PixHDConfig:
-    convolutions = sorted(int(m[1]) for key in state if (m := re.fullmatch(r"model\.(\d+)\.weight", key)))
-    if not convolutions or convolutions[0] != 1 or len(convolutions) % 2:
-        raise CheckpointError(
-            "The companion file is not a pix2pixHD feature encoder.",
-            remedy="Give the official <epoch>_net_E.pth, or move the file away to load the generator alone.",
-        )
-    return replace(
-        config,
-        nef=int(state["model.1.weight"].shape[0]),
-        feat_num=int(state[f"model.{convolutions[-1]}.weight"].shape[0]),
-        n_downsample_E=len(convolutions) // 2 - 1,
-    )
-
-
-def _split_input(config: Pix2PixHDConfig, channels: int, overrides: Mapping[str, object]) -> Pix2PixHDConfig:
-    """Decide how the input channels divide; 3, 36 and 39 are the releases' (RGB; 35 + edge; 35 + edge + features)."""
-    if channels == 3 and "label_nc" not in overrides:
-        return replace(config, label_nc=0, instance_edges=False, feat_num=0)
-    feat_num = int(str(overrides.get("feat_num", config.feat_num or (3 if channels == 39 else 0))))
-    edges = bool(overrides.get("instance_edges", True))
-    return replace(config, label_nc=max(channels - feat_num - int(edges), 0), instance_edges=edges, feat_num=feat_num)
 
 
 FAMILY = Pix2PixHDFamily()
