@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,6 +104,8 @@ class _GraphExport:
             for path in self._written:
                 path.unlink(missing_ok=True)
             raise
+        finally:
+            _free_dropped_graphs()
 
     def _run(self) -> ExportedGraph:
         self._announce("reference run in torch")
@@ -156,6 +159,7 @@ class _GraphExport:
         for full in range(MOST_FULL_CONVOLUTIONS + 1):
             self._announce(f"fp16, the first {full} convolutions in FP32" if full else "fp16")
             half = model.clone()
+            _free_dropped_graphs()
             self.rewrites["fp16"] = to_fp16(half, full)
             self.rewrites["fp16-full-convolutions"] = full
             try:
@@ -196,8 +200,9 @@ class _GraphExport:
         references: Sequence[Mapping[str, Array]],
     ) -> None:
         results: list[Mapping[str, Array]] = []
-        with _naming_the_stage(stage, self.name):
-            for result in parity.run_onnxruntime(path, samples, self.options.threads):
+        run = parity.run_onnxruntime(path, samples, self.options.threads)
+        with _naming_the_stage(stage, self.name), closing(run):  # a session of the full-size network holds gigabytes
+            for result in run:
                 results.append(result)
                 figures = parity.compare(stage, evaluated_by, references[: len(results)], results, self.output)
                 figures.check(tolerance, self.name)
@@ -207,7 +212,15 @@ class _GraphExport:
         """Write what the FP16 graph computes as a FP32 file; its large weights are freed before anything runs."""
         emulation = half.clone()
         emulate_fp16(emulation)
-        return self._save(emulation, _SCRATCH)
+        path = self._save(emulation, _SCRATCH)
+        del emulation
+        _free_dropped_graphs()
+        return path
+
+
+def _free_dropped_graphs() -> None:
+    """Nodes and values point at each other, so a dropped graph keeps its weights, up to gigabytes, until collected."""
+    gc.collect()
 
 
 @contextmanager

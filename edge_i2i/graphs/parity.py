@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,13 @@ class Tolerance:
 
     float_error: float | None = 1e-4
     grey_levels: int | None = 1
-    equal_share: float | None = 0.999
+    equal_share: float | None = 0.998
     psnr_db: float | None = None
 
 
 EXACT = Tolerance()
+"""Two correct FP32 implementations differ by rounding alone. Most networks keep 99.97 % of values equal or more; on the
+full-size random one torch itself has two answers, by the kernels that it happens to pick: 99.97 % and 99.89 %."""
 FP16_TOLERANCE = Tolerance(float_error=None, grey_levels=None, equal_share=None, psnr_db=60.0)
 
 REDUCED_PRECISION = Tolerance(float_error=None, grey_levels=None, equal_share=None, psnr_db=48.0)
@@ -185,7 +187,7 @@ def run_torch_network(graph: Any, samples: list[dict[str, Array]]) -> list[Mappi
 
 def run_onnxruntime(
     path: Path, samples: Iterable[dict[str, Array]], threads: int | None = None
-) -> Iterator[Mapping[str, Array]]:
+) -> Generator[Mapping[str, Array]]:
     """Run an ONNX file on ONNX Runtime's CPU provider, one sample at a time, as the results are asked for."""
     import onnxruntime
 

@@ -123,7 +123,7 @@ def test_nothing_compared_is_not_parity() -> None:
     [
         ({"float_error": 2e-4}, "largest float error 0.0002 is more than 0.0001"),
         ({"grey_levels": 2}, "largest grey-level difference 2 is more than 1"),
-        ({"equal_share": 0.9985}, "share of equal values 0.9985 is less than 0.999"),
+        ({"equal_share": 0.9975}, "share of equal values 0.9975 is less than 0.998"),
         ({"float_error": math.nan}, "largest float error nan is more than 0.0001"),
     ],
 )

@@ -92,10 +92,11 @@ def trt(
     _check_runtime_name(runtime)
     summary = None
     if bundle is None:
-        loaded = load_network(model, checkpoint, random_weights, overrides)
-        precisions = tuple(dict.fromkeys(("fp32", precision)))
+        target, precisions = output or Path(f"{model}.i2i"), tuple(dict.fromkeys(("fp32", precision)))
+        # no name is kept for the network: its weights are free again when the engine is built
         summary = write_bundle(
-            loaded, size, output or Path(f"{model}.i2i"), precisions, passes, directory, threads, json
+            load_network(model, checkpoint, random_weights, overrides),
+            *(size, target, precisions, passes, directory, threads, json),
         )
     _build(summary, bundle, precision, runtime, options, json)
 
