@@ -99,7 +99,7 @@ def tell_bundle(summary: ExportSummary) -> None:
     for graph, stages in summary.parity.items():
         for stage, figures in stages.items():
             result(f"  {graph:8s} {stage:32s} {_figures(figures)}")
-    result(f"try it  edge-i2i translate {summary.bundle} PICTURE --output OUT.png")
+    result(f"what it takes: edge-i2i inspect {summary.bundle}; to use it: edge-i2i translate --help")
 
 
 def _figures(figures: Mapping[str, float]) -> str:
