@@ -13,6 +13,7 @@ from edge_i2i.bundle.manifest import EvidenceRecord, ModelRecord
 from edge_i2i.bundle.writer import BundleWriter, Layout
 from edge_i2i.graphs.export import ExportedGraph, ExportOptions, StageListener, export_graph
 from edge_i2i.graphs.parity import Array
+from edge_i2i.graphs.samples import sample_network
 from edge_i2i.machine import describe_machine, installed_versions
 from edge_i2i.models.contract import Size
 from edge_i2i.models.loading import LoadedModel, WeightsOrigin
@@ -53,12 +54,14 @@ def export_bundle(
         BundleError: the output cannot be written (a full disk, another export to the same path).
     """
     started = time.monotonic()
-    graphs = loaded.model.graphs(size)
+    graphs = loaded.model.graphs(size, options.rewrites)
+    samples = [sample_network(graphs, options.seed + i) for i in range(options.samples)]
     with BundleWriter(output, layout=layout) as writer:
         exported = []
         with writer.scratch() as folder:
             for graph in graphs:
-                exported.append(export_graph(graph, options, folder, on_stage))
+                inputs = [sample[graph.declaration.name] for sample in samples]
+                exported.append(export_graph(graph, options, folder, on_stage, inputs))
                 _add_graph(writer, exported[-1], options, command)
         on_stage("bundle: writing")
         writer.add_golden(_golden(exported))
@@ -103,10 +106,10 @@ def _variant_of(stage: str, exported: ExportedGraph) -> str | None:
 def _golden(exported: list[ExportedGraph]) -> dict[str, Array]:
     arrays: dict[str, Array] = {}
     for item in exported:
-        graph, output = item.declaration.name, item.declaration.outputs[0].name
-        for index, (inputs, result) in enumerate(zip(item.golden_inputs, item.golden_outputs, strict=True)):
+        graph = item.declaration.name
+        for index, (inputs, outputs) in enumerate(zip(item.golden_inputs, item.golden_outputs, strict=True)):
             arrays |= {golden_input(graph, index, name): array for name, array in inputs.items()}
-            arrays[golden_output(graph, index, output)] = result
+            arrays |= {golden_output(graph, index, name): array for name, array in outputs.items()}
     return arrays
 
 
@@ -133,6 +136,7 @@ def _recipe(options: ExportOptions, exported: list[ExportedGraph]) -> dict[str, 
     return {
         "precisions": list(options.precisions),
         "passes": list(options.passes),
+        "model_rewrites": "default" if options.rewrites is None else list(options.rewrites),
         "opset": options.opset,
         "samples": options.samples,
         "seed": options.seed,

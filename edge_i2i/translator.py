@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from edge_i2i.bundle.reader import Bundle, open_bundle
+from edge_i2i.conditions import PER_FRAME, Conditions, Given
 from edge_i2i.engines.choice import AUTO, Choice, choose
 from edge_i2i.engines.protocol import Array, EngineOptions, SessionInfo
-from edge_i2i.errors import BadInputError, PictureError, UsageError
-from edge_i2i.media.geometry import Fit, Placement, place, place_into, take_back
-from edge_i2i.models.contract import DType, GraphDeclaration, Role, Size, TensorSpec
+from edge_i2i.errors import BadInputError, PictureError
+from edge_i2i.media.geometry import Fit, Placement, place, place_boxes, place_into, take_back
+from edge_i2i.models.contract import GraphDeclaration, Role, Size, TensorSpec
+from edge_i2i.tensor_checks import check_boxes_inside, check_picture, check_values, padded_boxes, size_of
 
-_SPATIAL = (Role.FRAME, Role.EXEMPLAR, Role.LABEL_MAP, Role.INSTANCE_MAP, Role.MASK)
+_REGIONS = (Role.MASK, Role.BOXES)  # belong to a frame, but may stay the same from frame to frame
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,16 @@ class Translator:
         self._fit, self._keep_size, self._picked_by_rule = fit, keep_size, picked_by_rule
         self._session = choice.engine.load(choice.graph, options)
         self.declaration: GraphDeclaration = self._session.declaration
-        self._styles: dict[str, Array] = {}
-        self._staged = {spec.name: np.zeros(spec.shape, spec.dtype.value) for spec in self.declaration.inputs}
+        self._frame_specs = {spec.name: spec for spec in self.declaration.inputs if spec.role in PER_FRAME}
+        self._region_specs = {name: spec for name, spec in self._frame_specs.items() if spec.role in _REGIONS}
+        self._regions: dict[str, Array] = {}
+        self._conditions = Conditions((self.declaration, *bundle.condition_graphs), self._run_condition, fit)
+        self._staged = {name: np.zeros(spec.shape, spec.dtype.value) for name, spec in self._frame_specs.items()}
+        self._defaults = {
+            name: np.full(spec.shape, spec.default, spec.dtype.value)
+            for name, spec in self._frame_specs.items()
+            if spec.default is not None
+        }
         self._output = self.declaration.outputs[0]
 
     @property
@@ -122,7 +132,8 @@ class Translator:
 
         Args:
             frame: the first declared input, usually an RGB picture, uint8 ``[H, W, 3]``.
-            inputs: inputs by their declared names (``label_map=…, instance_map=…``), all of one size.
+            inputs: inputs by their declared names (``label_map=…, instance_map=…, mask=…``), all of one size; boxes
+                are ``[n, 4]``: left, top, right, bottom in pixels of the frame.
 
         Returns:
             RGB, uint8 ``[h, w, 3]``, freshly allocated; of the input's size unless ``keep_size`` is off.
@@ -133,49 +144,70 @@ class Translator:
         given = self._gather(frame, inputs)
         placement = self._place(given)
         for name, array in given.items():
-            place_into(_contiguous(array), placement, self._staged[name])
+            self._stage(name, array, placement)
         result = np.empty(self._output.shape, np.uint8)
-        self._session.run_into(self._prepared(self._staged), {self._output.name: result})
+        staged = {name: self._staged[name] for name in given}
+        self._session.run_into(self._prepared(staged), {self._output.name: result})
         return take_back(result, placement, keep_size=self._keep_size)
 
     def run_into(self, source: Array | Mapping[str, Array], target: Array) -> None:
         """Translate one frame of the network's own size without allocating.
 
         Args:
-            source: the first declared input, or per-frame inputs by name, in the declared shapes and dtypes.
+            source: the first declared input, or per-frame inputs by name, in the declared shapes and dtypes (boxes in
+                pixels of the network's size).
             target: uint8 ``[H, W, 3]``, C-contiguous; overwritten.
 
         Raises:
             BadInputError: a shape, dtype or value does not fit the declaration.
         """
         given = source if isinstance(source, Mapping) else {self.declaration.inputs[0].name: source}
-        for spec in self.declaration.inputs:
-            if spec.name in given:
-                _check_values(given[spec.name], spec)
+        for name, spec in self._frame_specs.items():
+            if name in given:
+                check_values(given[name], spec)
         self._session.run_into(self._prepared(given), {self._output.name: target})
 
-    def condition(self, **inputs: Array) -> None:
-        """Compute or set what is constant over many frames; kept until it is set again.
+    def condition(self, **inputs: Any) -> None:
+        """Compute or set what is constant over many frames; kept until it is set again. A new look replaces the old.
 
-        Give the inputs of a condition graph (``exemplar=…, instance_map=…``), or a cached tensor itself
-        (``features=…``).
+        Give what the bundle's condition graphs take (``exemplar=…``), ``style_seed=7`` to draw a style, attributes by
+        name (``attributes={"Smiling": 1}``), a cached tensor itself (``style=…``), or a ``mask=…`` or ``boxes=…`` that
+        stays the same from frame to frame. ``takes`` lists them.
 
         Raises:
-            UsageError: the bundle has no condition graph that takes these inputs.
+            UsageError: the bundle takes no such condition, or two looks were given at once.
             BadInputError: an input is of the wrong type, size or range.
         """
-        styles = {spec.name: spec for spec in self.declaration.inputs if spec.role is Role.STYLE}
-        if inputs and inputs.keys() <= styles.keys():
-            for name, array in inputs.items():
-                _check_shape(array, styles[name])
-                self._styles[name] = np.ascontiguousarray(array)
-            return
-        graph = self._condition_graph(set(inputs))
-        placement = place(_size_of(inputs[graph.inputs[0].name]), graph.size, self._fit)
-        prepared = {spec.name: self._fitted(inputs[spec.name], spec, placement) for spec in graph.inputs}
-        choice = choose(self._bundle, graph.name, self._choice.engine.name, AUTO, self._options)
-        with choice.engine.load(choice.graph, self._options) as session:
-            self._styles.update(session.run(prepared))
+        regions = {name: inputs.pop(name) for name in [*inputs] if name in self._region_specs}
+        if inputs or not regions:
+            self._conditions.set(inputs)
+        for name, array in regions.items():
+            self._regions[name] = self._checked_region(array, self._region_specs[name])
+
+    def mix(self, first: Given, second: Given, share: float) -> None:
+        """Set the look that lies ``share`` (0..1) of the way from one look to another.
+
+        ``first`` and ``second`` are what ``condition`` takes: ``{"exemplar": picture}``, ``{"style_seed": 7}``.
+
+        Raises:
+            UsageError: this network cannot mix looks, or ``share`` is out of range.
+            BadInputError: an input is of the wrong type, size or range.
+        """
+        self._conditions.mix(first, second, share)
+
+    def condition_stack(self, looks: Sequence[Given]) -> None:
+        """Give objects styles of their own, one look a box; an empty one is the style of the whole frame.
+
+        Raises:
+            UsageError: this network takes no styles of objects.
+            BadInputError: there are more looks than boxes fit, or an input does not fit.
+        """
+        self._conditions.set_stack(looks)
+
+    @property
+    def takes(self) -> tuple[TensorSpec, ...]:
+        """Every tensor that may be set once with ``condition``."""
+        return (*self._conditions.specs.values(), *self._region_specs.values())
 
     def close(self) -> None:
         """Free the engine's session. Calling it twice is harmless."""
@@ -189,122 +221,63 @@ class Translator:
     ) -> None:
         self.close()
 
+    def _run_condition(self, graph: GraphDeclaration, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        choice = choose(self._bundle, graph.name, self._choice.engine.name, AUTO, self._options)
+        with choice.engine.load(choice.graph, self._options) as session:
+            return session.run(dict(inputs))
+
     def _gather(self, frame: Array | None, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        specs = {spec.name: spec for spec in self.declaration.inputs if spec.role is not Role.STYLE}
-        given = dict(inputs)
+        """The frame's own tensors: those of the call, and regions that were set before."""
+        given = {**self._regions, **inputs}
         if frame is not None:
             given[self.declaration.inputs[0].name] = frame
-        if given.keys() != specs.keys():
+        needed = {name for name, spec in self._frame_specs.items() if spec.default is None}
+        if not needed <= given.keys() <= self._frame_specs.keys():
             raise BadInputError(
-                f"This network takes {', '.join(specs)} for every frame; it was given {', '.join(given) or 'nothing'}."
+                f"This network takes {', '.join(self._frame_specs)} for every frame; "
+                f"it was given {', '.join(given) or 'nothing'}."
             )
         for name, array in given.items():
-            _check_picture(array, specs[name])
-            _check_values(array, specs[name])
+            if self._frame_specs[name].is_spatial:
+                check_picture(array, self._frame_specs[name])
+                check_values(array, self._frame_specs[name])
         return given
 
+    @staticmethod
+    def _checked_region(array: Array, spec: TensorSpec) -> Array:
+        if not spec.is_spatial:
+            return padded_boxes(array, spec)
+        check_picture(array, spec)
+        return np.array(array)
+
     def _place(self, given: Mapping[str, Array]) -> Placement:
-        sizes = {name: _size_of(array) for name, array in given.items()}
+        sizes = {name: size_of(array) for name, array in given.items() if self._frame_specs[name].is_spatial}
         if len(set(sizes.values())) > 1:
             listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
             raise PictureError(f"The inputs differ in size: {listed}.", remedy="Give maps of one and the same picture.")
         return place(next(iter(sizes.values())), self.size, self._fit)
 
+    def _stage(self, name: str, array: Array, placement: Placement) -> None:
+        """Lay one of a frame's tensors into the network's size."""
+        spec = self._frame_specs[name]
+        if spec.is_spatial:
+            place_into(_contiguous(array), placement, self._staged[name])
+            return
+        boxes = padded_boxes(array, spec)
+        check_boxes_inside(boxes, placement.source)
+        self._staged[name][:] = place_boxes(boxes, placement)
+
     def _prepared(self, given: Mapping[str, Array]) -> dict[str, Array]:
         prepared = {}
         for spec in self.declaration.inputs:
-            if spec.role is Role.STYLE:
-                prepared[spec.name] = self._style(spec.name)
+            if spec.name not in self._frame_specs:
+                prepared[spec.name] = self._conditions.value(spec)
             elif spec.name in given:
                 prepared[spec.name] = given[spec.name]
+            elif spec.name in self._defaults:
+                prepared[spec.name] = self._defaults[spec.name]
         return prepared
-
-    def _style(self, name: str) -> Array:
-        if name not in self._styles:
-            graphs = "; or ".join(", ".join(s.name for s in graph.inputs) for graph in self._bundle.condition_graphs)
-            raise BadInputError(
-                f"This network needs '{name}', which is computed once.",
-                remedy=f"Call condition() first, with {graphs or name}.",
-            )
-        return self._styles[name]
-
-    def _condition_graph(self, names: set[str]) -> GraphDeclaration:
-        for graph in self._bundle.condition_graphs:
-            if names == {spec.name for spec in graph.inputs}:
-                return graph
-        known = "; ".join(", ".join(s.name for s in graph.inputs) for graph in self._bundle.condition_graphs)
-        raise UsageError(
-            f"This bundle cannot be conditioned on {', '.join(sorted(names)) or 'nothing'}.",
-            remedy=f"It takes: {known}." if known else "It takes no conditions.",
-        )
-
-    @staticmethod
-    def _fitted(array: Array, spec: TensorSpec, placement: Placement) -> Array:
-        if spec.slots is not None:
-            array = renumber_instances(array, spec.slots)
-        if spec.role not in _SPATIAL:
-            _check_shape(array, spec)
-            return array
-        _check_picture(array, spec)
-        _check_values(array, spec)
-        if _size_of(array) != placement.source:
-            raise PictureError(f"'{spec.name}' is {_size_of(array)}, but the exemplar is {placement.source}.")
-        target = np.zeros(spec.shape, spec.dtype.value)
-        place_into(_contiguous(array), placement, target)
-        return target
-
-
-def renumber_instances(instances: Array, slots: int) -> Array:
-    """Number instance ids densely from 0, in ascending order, as graphs that pool over slots need them.
-
-    Raises:
-        PictureError: there are more instances than slots.
-    """
-    ids, numbered = np.unique(instances, return_inverse=True)
-    if len(ids) > slots:
-        raise PictureError(
-            f"The instance map holds {len(ids)} instances; this network pools over at most {slots}.",
-            remedy="Merge small instances, or give a map of instances rather than of pixels.",
-        )
-    return numbered.reshape(instances.shape).astype(np.int32)
-
-
-def _size_of(array: Array) -> Size:
-    if array.ndim < 2:
-        raise PictureError(f"A picture or a map is needed, not an array of shape {list(array.shape)}.")
-    return Size(array.shape[0], array.shape[1])
 
 
 def _contiguous(array: Array) -> Array:
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)
-
-
-def _check_picture(array: Array, spec: TensorSpec) -> None:
-    """Any size is welcome; the dtype and the channels are not negotiable."""
-    if array.dtype != spec.dtype.value or array.ndim != len(spec.shape) or array.shape[2:] != spec.shape[2:]:
-        wanted = "[H, W, 3] RGB" if len(spec.shape) == 3 else "[H, W]"
-        raise PictureError(
-            f"'{spec.name}' must be {spec.dtype.value} {wanted}, not {array.dtype} {list(array.shape)}.",
-            remedy="edge_i2i.media.pictures reads files into that form.",
-        )
-    if 0 in array.shape:
-        raise PictureError(f"'{spec.name}' is empty: {list(array.shape)}.")
-
-
-def _check_shape(array: Array, spec: TensorSpec) -> None:
-    if array.shape != spec.shape or array.dtype != spec.dtype.value:
-        raise BadInputError(
-            f"'{spec.name}' must be {spec.dtype.value}{list(spec.shape)}, not {array.dtype}{list(array.shape)}."
-        )
-
-
-def _check_values(array: Array, spec: TensorSpec) -> None:
-    """Ids outside the declared range would pick no class, or a wrong one, without a sound."""
-    if spec.dtype is DType.FLOAT32 or (spec.dtype is DType.UINT8 and (spec.low, spec.high) == (0, 255)):
-        return
-    low, high = int(array.min()), int(array.max())
-    if low < spec.low or high > spec.high:
-        raise PictureError(
-            f"'{spec.name}' holds values {low}..{high}; legal are {spec.low:.0f}..{spec.high:.0f} ({spec.meaning}).",
-            remedy="Map the other ids to one of the network's classes first.",
-        )

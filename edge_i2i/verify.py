@@ -55,12 +55,11 @@ def _verify(
     golden: dict[str, Array],
 ) -> Verdict:
     choice = choose(bundle, declaration.name, engine, variant, options)
-    output = declaration.outputs[0].name
     samples, references = _samples(bundle, declaration, golden)
     with choice.engine.load(choice.graph, options) as session:
         results = [session.run(sample) for sample in samples]
         info = session.info
-    parity = compare(f"{variant} on {info.engine}", info.engine, references, results, output)
+    parity = compare(f"{variant} on {info.engine}", info.engine, references, results)
     tolerance = EXACT if choice.graph.precision == "fp32" else REDUCED_PRECISION
     return Verdict(
         declaration.name,
@@ -83,12 +82,12 @@ def _problem(parity: Parity, tolerance: Tolerance, declaration: GraphDeclaration
 def _samples(
     bundle: Bundle, declaration: GraphDeclaration, golden: dict[str, Array]
 ) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
-    output = declaration.outputs[0].name
+    names = [spec.name for spec in declaration.outputs]
     samples: list[dict[str, Array]] = []
     references: list[dict[str, Array]] = []
-    while golden_output(declaration.name, len(samples), output) in golden:
+    while golden_output(declaration.name, len(samples), names[0]) in golden:
         index = len(samples)
-        references.append({output: golden[golden_output(declaration.name, index, output)]})
+        references.append({name: golden[golden_output(declaration.name, index, name)] for name in names})
         samples.append({s.name: golden[golden_input(declaration.name, index, s.name)] for s in declaration.inputs})
     if not samples:
         raise BundleError(

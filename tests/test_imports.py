@@ -19,7 +19,10 @@ HEAVY |= {"lightning_fabric", "skimage", "sklearn", "torchmetrics", "safetensors
 # A room may import itself, those below it in this list, and the files named in ANYWHERE.
 ROOMS = ["models", "graphs", "bundle", "engines", "media", "translator", "learn", "measure", "live", "cli"]
 ANYWHERE = {"errors", "requirements", "progress", "machine", "__init__"}
-TOP_FILES = {"translator", "export", "export_trt", "verify", "translate_files", "translate_plan"}  # beside `translator`
+TOP_FILES = {
+    *("translator", "conditions", "tensor_checks", "export", "export_trt", "verify", "translate_files"),
+    "translate_plan",
+}  # beside `translator`
 
 
 def loaded_by(code: str) -> set[str]:

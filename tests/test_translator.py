@@ -11,7 +11,8 @@ import edge_i2i
 from edge_i2i.bundle.golden import golden_input, golden_output
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.errors import BadInputError, BundleError, MissingRequirementError, PictureError, UsageError
-from edge_i2i.translator import Translator, renumber_instances
+from edge_i2i.tensor_checks import renumber_instances
+from edge_i2i.translator import Translator
 
 RNG = np.random.default_rng(0)
 
@@ -125,13 +126,13 @@ def test_a_network_with_features_asks_for_its_condition(label_bundle: Path) -> N
         pytest.raises(BadInputError, match="condition") as error,
     ):
         translator(**maps(64, 64))
-    assert "exemplar, instance_map" in error.value.remedy
+    assert "exemplar, exemplar_instance_map" in error.value.remedy
 
 
 def test_a_condition_is_kept_over_frames_and_changes_the_picture(label_translator: Translator) -> None:
     given = maps(64, 64)
     instances = np.repeat(np.arange(8, dtype=np.int32) * 1001, 512).reshape(64, 64)
-    label_translator.condition(exemplar=picture(64, 64), instance_map=instances)
+    label_translator.condition(exemplar=picture(64, 64), exemplar_instance_map=instances)
     first = label_translator(**given)
     assert np.array_equal(label_translator(**given), first)
     label_translator.condition(features=np.full((3, 64, 64), 0.9, np.float32))
@@ -139,7 +140,7 @@ def test_a_condition_is_kept_over_frames_and_changes_the_picture(label_translato
 
 
 def test_an_exemplar_of_another_size_is_fitted(label_translator: Translator) -> None:
-    label_translator.condition(exemplar=picture(50, 90), instance_map=np.ones((50, 90), np.int32))
+    label_translator.condition(exemplar=picture(50, 90), exemplar_instance_map=np.ones((50, 90), np.int32))
     assert label_translator(**maps(40, 30)).shape == (40, 30, 3)
 
 
@@ -169,9 +170,12 @@ def test_maps_of_different_sizes_are_refused(label_translator: Translator) -> No
 
 
 def test_unknown_conditions_list_what_the_bundle_takes(label_translator: Translator, translator: Translator) -> None:
-    with pytest.raises(UsageError, match="cannot be conditioned on exemplar") as error:
+    with pytest.raises(UsageError, match="'exemplar' alone is not enough") as error:
         label_translator.condition(exemplar=picture(64, 64))
-    assert "exemplar, instance_map" in error.value.remedy
+    assert error.value.remedy == "Give exemplar_instance_map with it."
+    with pytest.raises(UsageError, match="cannot be conditioned on colour") as error:
+        label_translator.condition(colour=picture(64, 64))
+    assert "exemplar, exemplar_instance_map" in error.value.remedy
     with pytest.raises(UsageError) as error:
         translator.condition(exemplar=picture(64, 64))
     assert "takes no conditions" in error.value.remedy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -107,26 +108,22 @@ class TensorRecord(Record):
     high: Number
     meaning: str
     slots: int | None = None
+    labels: tuple[str, ...] = ()
+    drawn: bool = False
+    mixable: bool = False
+    second_of: str | None = None
+    stack_of: str | None = None
+    fallback: str | None = None
+    default: Number | None = None
 
     @classmethod
     def of(cls, spec: TensorSpec) -> TensorRecord:
         """Record ``spec``."""
-        return cls(
-            name=spec.name,
-            role=spec.role,
-            shape=spec.shape,
-            dtype=spec.dtype,
-            low=spec.low,
-            high=spec.high,
-            meaning=spec.meaning,
-            slots=spec.slots,
-        )
+        return cls(**{field.name: getattr(spec, field.name) for field in fields(spec)})
 
     def spec(self) -> TensorSpec:
         """The ``TensorSpec`` that was recorded."""
-        return TensorSpec(
-            self.name, self.role, self.shape, self.dtype, self.low, self.high, self.meaning, slots=self.slots
-        )
+        return TensorSpec(**{name: getattr(self, name) for name in type(self).model_fields})
 
 
 class DeclarationRecord(Record):

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 import edge_i2i
-from edge_i2i.cli import doctor, export, inspect, train, translate, verify
+from edge_i2i.cli import doctor, export, import_checkpoint, inspect, train, translate, verify
+from edge_i2i.cli.conditions import TakesBundle
 from edge_i2i.cli.console import say
 from edge_i2i.errors import EdgeI2IError
 
@@ -27,9 +28,10 @@ app = typer.Typer(
     help="Image-to-image translation networks, from research checkpoint to real-time frames on small machines.",
 )
 app.add_typer(export.app, name="export")
+app.command("import")(import_checkpoint.import_checkpoint)
 app.command()(inspect.inspect)
 app.command()(verify.verify)
-app.command()(translate.translate)
+app.command(cls=TakesBundle)(translate.translate)
 app.command()(doctor.doctor)
 app.command()(train.train)
 

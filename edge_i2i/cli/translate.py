@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge_i2i.cli.conditions import ConditionOptions, apply_conditions
 from edge_i2i.cli.console import Bar, result, result_json, say
+from edge_i2i.cli.option_groups import with_groups
 from edge_i2i.errors import PictureError, UsageError
 
 if TYPE_CHECKING:
@@ -20,11 +22,14 @@ if TYPE_CHECKING:
     from edge_i2i.translator import Translator
 
 
+@with_groups
 def translate(
     bundle: Annotated[Path, typer.Argument(help="The .i2i bundle.")],
     source: Annotated[
         str | None, typer.Argument(metavar="[INPUT]", help="A picture, a folder, a quoted glob, or a video file.")
     ] = None,
+    *,
+    conditions: ConditionOptions,
     output: Annotated[
         Path | None, typer.Option("--output", help="Where results go: a file, or a folder for many.")
     ] = None,
@@ -40,12 +45,6 @@ def translate(
     instance_map: Annotated[
         str | None, typer.Option("--instance-map", help="Label-mode networks: instance ids.")
     ] = None,
-    exemplar: Annotated[
-        Path | None, typer.Option("--exemplar", help="A picture whose appearance is taken over.")
-    ] = None,
-    exemplar_instance_map: Annotated[
-        Path | None, typer.Option("--exemplar-instance-map", help="The exemplar's instance ids.")
-    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads inside one call.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="Of many files, skip those that an earlier run finished.")
@@ -54,7 +53,8 @@ def translate(
 ) -> None:
     """Translate pictures or a video with a bundle.
 
-    A file that cannot be read is reported and passed over; the exit code is then 4.
+    A file that cannot be read is reported and passed over; the exit code is then 4. With a bundle named, --help says
+    which styles, attributes, masks … it takes.
 
     Example: edge-i2i translate city.i2i holiday.mp4 --output holiday-painted.mp4
     """
@@ -68,11 +68,11 @@ def translate(
     if output is None:
         raise UsageError("Where shall the result go?", remedy="Give --output FILE or --output FOLDER.")
     with load(bundle, engine=engine, variant=variant, fit=fit, keep_size=keep_size, threads=threads) as translator:
-        _condition(translator, exemplar, exemplar_instance_map)
+        apply_conditions(translator, conditions)
         info = translator.info
         used = f"{info.session.engine} ({info.session.effective_precision})"
         say(f"{info.bundle}: {info.variant} on {used}, {info.picked}")
-        identity = _identity(translator, fit, keep_size, exemplar)
+        identity = _identity(translator, fit, keep_size) | conditions.identity()
         summary = translate_path(
             _by_name(translator), sources, output, identity=identity, resume=resume, progress=Bar(json)
         )
@@ -97,19 +97,7 @@ def _by_name(translator: Translator) -> Any:
     return run
 
 
-def _condition(translator: Translator, exemplar: Path | None, instance_map: Path | None) -> None:
-    from edge_i2i.media.pictures import read_instance_map, read_picture
-
-    given: dict[str, Any] = {}
-    if exemplar is not None:
-        given["exemplar"] = read_picture(exemplar)
-    if instance_map is not None:
-        given["instance_map"] = read_instance_map(instance_map)
-    if given:
-        translator.condition(**given)
-
-
-def _identity(translator: Translator, fit: str, keep_size: bool, exemplar: Path | None) -> dict[str, str]:
+def _identity(translator: Translator, fit: str, keep_size: bool) -> dict[str, str]:
     """What the results of a folder depend on besides their sources."""
     info = translator.info
     return {
@@ -118,7 +106,6 @@ def _identity(translator: Translator, fit: str, keep_size: bool, exemplar: Path 
         "variant": info.variant,
         "fit": fit,
         "keep_size": str(keep_size),
-        "exemplar": str(exemplar or ""),
     }
 
 

@@ -35,10 +35,15 @@ LEAST_SAMPLES = 2
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """How graphs are exported. ``samples``: how many fresh inputs parity is measured on."""
+    """How graphs are exported.
+
+    ``passes`` rewrite the ONNX graph, ``rewrites`` the network before it is traced (None: the model's defaults).
+    ``samples``: how many fresh inputs parity is measured on.
+    """
 
     precisions: tuple[str, ...] = PRECISIONS
     passes: tuple[str, ...] = DEFAULT_PASSES
+    rewrites: tuple[str, ...] | None = None
     opset: int = DEFAULT_OPSET
     samples: int = 2
     seed: int = 2018
@@ -64,7 +69,7 @@ class ExportedGraph:
     variants: Mapping[str, Path]
     parities: tuple[Parity, ...]
     golden_inputs: tuple[dict[str, Array], ...]
-    golden_outputs: tuple[Array, ...]
+    golden_outputs: tuple[dict[str, Array], ...]
     rewrites: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -73,25 +78,42 @@ StageListener = Callable[[str], None]
 
 
 def export_graph(
-    graph: ModelGraph, options: ExportOptions, folder: Path, on_stage: StageListener = lambda stage: None
+    graph: ModelGraph,
+    options: ExportOptions,
+    folder: Path,
+    on_stage: StageListener = lambda stage: None,
+    samples: Sequence[dict[str, Array]] | None = None,
 ) -> ExportedGraph:
     """Export one graph into ``folder`` as ``<graph>.<variant>.onnx``; an error or an interrupt leaves no file there.
+
+    ``samples``: the inputs that parity is measured on; by default ``options.samples`` fresh ones.
 
     Raises:
         ParityError: a stage changed the result by more than it may; names the stage.
         GraphError: the graph cannot be traced, converted or run.
     """
-    return _GraphExport(graph, options, folder, on_stage).run()
+    return _GraphExport(graph, options, folder, on_stage, samples or fresh_samples(graph, options)).run()
+
+
+def fresh_samples(graph: ModelGraph, options: ExportOptions) -> list[dict[str, Array]]:
+    """As many seeded inputs as the options ask for."""
+    return [sample_inputs(graph.declaration, options.seed + i) for i in range(options.samples)]
 
 
 class _GraphExport:
     """The stages of one graph's export, and what they share."""
 
-    def __init__(self, graph: ModelGraph, options: ExportOptions, folder: Path, on_stage: StageListener) -> None:
+    def __init__(
+        self,
+        graph: ModelGraph,
+        options: ExportOptions,
+        folder: Path,
+        on_stage: StageListener,
+        samples: Sequence[dict[str, Array]],
+    ) -> None:
         self.graph, self.options, self.folder, self.on_stage = graph, options, folder, on_stage
         self.name = graph.declaration.name
-        self.output = graph.declaration.outputs[0].name
-        self.samples = [sample_inputs(graph.declaration, options.seed + i) for i in range(options.samples)]
+        self.samples = list(samples)
         self._scratch = folder / f"{self.name}.{_SCRATCH}.onnx"
         self.parities: list[Parity] = []
         self.rewrites: dict[str, int] = {}
@@ -118,9 +140,12 @@ class _GraphExport:
             variants,
             tuple(self.parities),
             tuple(self.samples),
-            tuple(reference[self.output] for reference in self.references),
+            tuple(self._declared(reference) for reference in self.references),
             dict(self.rewrites),
         )
+
+    def _declared(self, reference: Mapping[str, Array]) -> dict[str, Array]:
+        return {spec.name: reference[spec.name] for spec in self.graph.declaration.outputs}
 
     def _announce(self, stage: str) -> None:
         self.on_stage(f"{self.name}: {stage}")
@@ -204,7 +229,7 @@ class _GraphExport:
         with _naming_the_stage(stage, self.name), closing(run):  # a session of the full-size network holds gigabytes
             for result in run:
                 results.append(result)
-                figures = parity.compare(stage, evaluated_by, references[: len(results)], results, self.output)
+                figures = parity.compare(stage, evaluated_by, references[: len(results)], results)
                 figures.check(tolerance, self.name)
         self.parities.append(figures)
 

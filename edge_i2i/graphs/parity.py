@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ NETWORK_OUTPUT = "network_output"
 class Tolerance:
     """What a stage may change. ``None`` means: not held against this figure.
 
-    ``float_error``: largest absolute difference of the network's float output. ``grey_levels`` and
+    ``float_error``: largest absolute difference of the network's float output (of a style tensor that is
+    larger than 1 somewhere: as a share of its largest value). ``grey_levels`` and
     ``equal_share``: largest difference and least share of equal values of the uint8 picture. ``psnr_db``: least PSNR
     of the network's float output in [-1, 1], before rounding, where the stage still has it, else of the picture.
     """
@@ -113,47 +114,63 @@ def psnr(a: Array, b: Array, data_range: float = 255.0) -> float:
 
 
 def compare(
-    stage: str,
-    evaluated_by: str,
-    references: Sequence[Mapping[str, Array]],
-    results: Sequence[Mapping[str, Array]],
-    output: str,
+    stage: str, evaluated_by: str, references: Sequence[Mapping[str, Array]], results: Sequence[Mapping[str, Array]]
 ) -> Parity:
     """Hold results against references, input by input, and keep the worst of each figure.
 
-    The float figure comes from ``network_output`` where both have it, or from a float ``output``.
+    Every float tensor that the results hold counts for the float figures, every uint8 one for grey levels and equal
+    share. The PSNR is that of the float tensors, or of the pictures where there is no other.
 
     Raises:
-        ParityError: a result has another shape or dtype than its reference.
+        ParityError: a result lacks a tensor (other than ``network_output``), or has one of another shape or dtype.
     """
-    floats, levels, shares, ratios = [], [], [], []
+    worst = _Worst()
     for reference, result in zip(references, results, strict=True):
-        expected, got = _matching(stage, output, reference, result)
-        if expected.dtype == np.uint8:
-            levels.append(int(np.abs(expected.astype(np.int16) - got.astype(np.int16)).max()))
-            shares.append(float(np.mean(expected == got)))
-        finest = NETWORK_OUTPUT if NETWORK_OUTPUT in result else output
-        expected, got = _matching(stage, finest, reference, result)
-        if expected.dtype == np.uint8:
-            ratios.append(psnr(expected, got))
-        else:
-            floats.append(_largest(expected, got))
-            ratios.append(psnr(expected, got, data_range=2.0))
+        for name in reference:
+            if name in result or name != NETWORK_OUTPUT:
+                worst.add(*_matching(stage, name, reference, result), _unit(name, reference[name]))
     return Parity(
         stage,
         evaluated_by,
         len(references),
-        max(floats, default=None) if not any(math.isnan(f) for f in floats) else math.nan,
-        max(levels, default=None),
-        min(shares, default=None),
-        min(ratios, default=None),
+        math.nan if any(math.isnan(error) for error in worst.floats) else max(worst.floats, default=None),
+        max(worst.levels, default=None),
+        min(worst.shares, default=None),
+        min(worst.float_ratios or worst.picture_ratios, default=None),
     )
+
+
+@dataclass(frozen=True)
+class _Worst:
+    """The figures of every pair of tensors, by kind."""
+
+    floats: list[float] = field(default_factory=list)
+    levels: list[int] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
+    float_ratios: list[float] = field(default_factory=list)
+    picture_ratios: list[float] = field(default_factory=list)
+
+    def add(self, expected: Array, got: Array, unit: float) -> None:
+        if expected.dtype == np.uint8:
+            self.levels.append(int(np.abs(expected.astype(np.int16) - got.astype(np.int16)).max()))
+            self.shares.append(float(np.mean(expected == got)))
+            self.picture_ratios.append(psnr(expected, got))
+        else:
+            self.floats.append(_largest(expected, got) / unit)
+            self.float_ratios.append(psnr(expected, got, data_range=2.0 * unit))
+
+
+def _unit(name: str, expected: Array) -> float:
+    """Pictures are within [-1, 1]; a style tensor that is larger is held to the same error in its own unit."""
+    return 1.0 if name == NETWORK_OUTPUT else max(1.0, float(np.abs(expected).max(initial=0.0)))
 
 
 def _matching(
     stage: str, name: str, reference: Mapping[str, Array], result: Mapping[str, Array]
 ) -> tuple[Array, Array]:
     """Both arrays of that name; numpy would silently stretch one to the shape of the other."""
+    if name not in result:
+        raise ParityError(f"The stage '{stage}' gives no '{name}'.")
     expected, got = reference[name], result[name]
     if (expected.shape, expected.dtype) != (got.shape, got.dtype):
         raise ParityError(
@@ -175,13 +192,12 @@ def run_torch_network(graph: Any, samples: list[dict[str, Array]]) -> list[Mappi
     from edge_i2i.graphs.picture import PictureModule
 
     module = PictureModule(graph).eval()
-    output = graph.declaration.outputs[0].name
     results: list[Mapping[str, Array]] = []
     with torch.inference_mode():
         for sample in samples:
             arguments = [torch.from_numpy(sample[spec.name]) for spec in graph.declaration.inputs]
-            declared, network = module(*arguments)
-            results.append({output: declared.numpy(), NETWORK_OUTPUT: network.numpy()})
+            outputs = [tensor.numpy().copy() for tensor in module(*arguments)]
+            results.append(dict(zip(module.output_names, outputs, strict=True)))
     return results
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from edge_i2i.errors import GraphError, UsageError
-from edge_i2i.graphs.parity import NETWORK_OUTPUT
 from edge_i2i.graphs.picture import PictureModule, example_inputs
 from edge_i2i.models.family import ModelGraph
 
@@ -32,7 +31,6 @@ def trace(graph: ModelGraph, opset: int = DEFAULT_OPSET) -> ir.Model:
     declaration = graph.declaration
     module = PictureModule(graph).eval()
     names = [spec.name for spec in declaration.inputs]
-    outputs = [declaration.outputs[0].name, NETWORK_OUTPUT]
     try:
         with _quiet_exporter(), torch.no_grad():
             program = torch.onnx.export(
@@ -41,7 +39,7 @@ def trace(graph: ModelGraph, opset: int = DEFAULT_OPSET) -> ir.Model:
                 dynamo=True,
                 opset_version=opset,
                 input_names=names,
-                output_names=outputs,
+                output_names=module.output_names,
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as error:

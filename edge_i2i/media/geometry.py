@@ -116,6 +116,24 @@ def place_into(source: Array, placement: Placement, target: Array) -> None:
     _mirror_border(target, placement.held)
 
 
+def place_boxes(boxes: Array, placement: Placement) -> Array:
+    """Boxes ``[n, 4]`` (left, top, right, bottom in pixels of the source) in pixels of the network's picture.
+
+    What lies outside the part that is translated is cut off; a box that is left with nothing becomes all zero, as
+    unused rows are.
+
+    >>> place_boxes(np.array([[0.0, 0.0, 100.0, 50.0]]), place(Size(100, 200), Size(64, 64), Fit.LETTERBOX)).tolist()
+    [[0.0, 16.0, 32.0, 32.0]]
+    """
+    taken, held = placement.taken, placement.held
+    scale = np.array([held.size.width / taken.size.width, held.size.height / taken.size.height] * 2)
+    moved = (boxes - np.array([taken.left, taken.top] * 2)) * scale
+    moved = np.clip(moved, 0.0, np.array([held.size.width, held.size.height] * 2)) + np.array([held.left, held.top] * 2)
+    used = (moved[:, 0] < moved[:, 2]) & (moved[:, 1] < moved[:, 3])
+    result: Array = np.where(used[:, None], moved, 0.0)
+    return result
+
+
 def take_back(image: Array, placement: Placement, *, keep_size: bool = True) -> Array:
     """Cut the translated part out of a network's picture and, with ``keep_size``, scale it back.
 

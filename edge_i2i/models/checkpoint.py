@@ -7,13 +7,21 @@ import pickle
 import struct
 import warnings
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_i2i.errors import CheckpointError
 from edge_i2i.models.pickle_survey import survey
+from edge_i2i.models.tensorflow_checkpoint import (
+    is_tensorflow_checkpoint,
+    read_tensorflow_checkpoint,
+    tensorflow_files,
+)
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from edge_i2i.models.family import StateDict
 
 _PICKLE_PROTOCOLS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -21,12 +29,18 @@ _LARGEST_PROTOCOL = 2  # the one that torch.save writes, and that torch's safe u
 
 
 def read_checkpoint(path: Path) -> StateDict:
-    """Read a state dict from a ``.pth`` file (``weights_only``) or a ``.safetensors`` file.
+    """Read a state dict from a torch file (``weights_only``), a ``.safetensors`` file or a TensorFlow checkpoint.
+
+    Several state dicts in one file (``{"a": …, "b": …}``, as MUNIT's) come as one, their names before the keys:
+    ``a.enc_content…``. A TensorFlow checkpoint is named by its prefix or by one of its files.
 
     Raises:
         CheckpointError: the file is missing, empty, truncated, no checkpoint, holds something else than tensors by
             name, or would execute code when loaded the ordinary way.
+        MissingRequirementError: a TensorFlow checkpoint, and TensorFlow is not installed.
     """
+    if is_tensorflow_checkpoint(path):
+        return read_tensorflow_checkpoint(path)
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint {path}.", remedy="Check the path given to --checkpoint.")
     if path.stat().st_size == 0:
@@ -56,6 +70,16 @@ def file_sha256(path: Path) -> str:
     """The SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def checkpoint_sha256(path: Path) -> str:
+    """The SHA-256 of a checkpoint, in hex: of its file, or of the digests of a TensorFlow checkpoint's files."""
+    if not is_tensorflow_checkpoint(path):
+        return file_sha256(path)
+    digest = hashlib.sha256()
+    for file in tensorflow_files(path):
+        digest.update(bytes.fromhex(file_sha256(file)))
+    return digest.hexdigest()
 
 
 def _read_safetensors(path: Path) -> object:
@@ -139,10 +163,25 @@ def _checked(state: object, path: Path) -> StateDict:
         raise CheckpointError(
             f"{path} holds a {type(state).__name__}, not a state dict.", remedy="Save net.state_dict() to a file."
         )
-    odd = [str(key) for key, value in state.items() if not isinstance(key, str) or not isinstance(value, torch.Tensor)]
+    tensors: dict[str, Tensor] = {}
+    odd: list[str] = []
+    for key, value in _entries(state):
+        if isinstance(key, str) and isinstance(value, torch.Tensor):
+            tensors[key] = value
+        else:
+            odd.append(str(key))
     if odd:
         raise CheckpointError(
             f"{path} is not a plain state dict: these entries are not tensors by name: {', '.join(odd[:5])}.",
             remedy="Save the generator's state_dict() alone to a file.",
         )
-    return state
+    return tensors
+
+
+def _entries(state: Mapping[object, object]) -> Iterator[tuple[object, object]]:
+    """Dicts of state dicts as one: ``{"a": {"w": …}}`` → ``a.w``, …"""
+    for name, value in state.items():
+        if isinstance(value, dict) and value and isinstance(name, str):
+            yield from ((f"{name}.{key}" if isinstance(key, str) else key, inner) for key, inner in _entries(value))
+        else:
+            yield name, value

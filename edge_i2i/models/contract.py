@@ -7,6 +7,7 @@ them knows a model by name. This module imports neither torch nor numpy.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,7 +27,14 @@ class Role(StrEnum):
     BOXES = "boxes"
     ATTRIBUTES = "attributes"
     STYLE = "style"
+    MIX = "mix"
     IMAGE = "image"
+
+
+PICTURES = frozenset({Role.FRAME, Role.EXEMPLAR, Role.IMAGE})
+"""Roles of RGB pictures: uint8 ``[H, W, 3]``."""
+MAPS = frozenset({Role.LABEL_MAP, Role.INSTANCE_MAP, Role.MASK})
+"""Roles of one value a pixel: ``[H, W]``."""
 
 
 class DType(StrEnum):
@@ -111,9 +119,18 @@ class SizeRule:
 class TensorSpec:
     """One input or output of a graph, as the outside world sees it.
 
-    Pictures (``frame``, ``exemplar``, ``image``) are uint8 ``[H, W, 3]`` RGB. ``low`` and ``high`` bound the legal
-    values, both included. ``slots``, where given, says that ids are renumbered densely to ``0..slots-1`` by whoever
-    feeds the graph (an instance map may carry any ids, the graph only pools over slots).
+    Pictures (``frame``, ``exemplar``, ``image``) are uint8 ``[H, W, 3]`` RGB; a ``mask`` is uint8 ``[H, W]``, 0 outside
+    and 255 inside; ``boxes`` are float32 ``[K, 4]``: left, top, right, bottom in pixels of the graph's size, unused
+    rows zero; ``attributes`` are float32 ``[N]``; ``mix`` is float32 ``[1]``. ``low`` and ``high`` bound the legal
+    values, both included. A name means the same tensor in every graph of a network.
+
+    ``slots``, where given, says that ids are renumbered densely to ``0..slots-1`` by whoever feeds the graph (an
+    instance map may carry any ids, the graph only pools over slots). ``labels`` name the entries of a vector.
+    ``drawn`` says that the tensor may be drawn from N(0, 1), ``mixable`` that values between two of it are looks too.
+    ``second_of`` names the tensor whose other end this one is: a ``mix`` input leads from the one to the other.
+    ``stack_of`` names the tensor of which every row of this one is a value. Where nothing is given, the tensor takes
+    after the one that ``second_of``, ``stack_of`` or ``fallback`` names, or is filled with ``default``; without any of
+    these it must be given (or computed by a condition graph).
     """
 
     name: str
@@ -124,6 +141,23 @@ class TensorSpec:
     high: float
     meaning: str
     slots: int | None = None
+    labels: tuple[str, ...] = ()
+    drawn: bool = False
+    mixable: bool = False
+    second_of: str | None = None
+    stack_of: str | None = None
+    fallback: str | None = None
+    default: float | None = None
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is an RGB picture, uint8 ``[H, W, 3]``."""
+        return self.role in PICTURES
+
+    @property
+    def is_spatial(self) -> bool:
+        """Whether it has one value, or one colour, a pixel."""
+        return self.is_picture or self.role in MAPS
 
 
 @dataclass(frozen=True)
@@ -137,13 +171,46 @@ class GraphDeclaration:
 
     @property
     def size(self) -> Size:
-        """The picture size that the graph was made for (from its first spatial input)."""
-        height, width = self.inputs[0].shape[:2]
-        return Size(height, width)
+        """The picture size that the graph was made for (from its first spatial input).
+
+        Raises:
+            ValueError: the graph takes no picture and no map.
+        """
+        for spec in self.inputs:
+            if spec.is_spatial:
+                return Size(*spec.shape[:2])
+        raise ValueError(f"the graph '{self.name}' takes no picture")
 
     def input(self, role: Role) -> TensorSpec | None:
         """The first input of that role, or None."""
         return next((spec for spec in self.inputs if spec.role is role), None)
+
+
+def in_order(graphs: Sequence[GraphDeclaration]) -> list[GraphDeclaration]:
+    """Condition graphs, each after those that compute its inputs, then the frame graph."""
+    waiting = [graph for graph in graphs if graph.kind is GraphKind.CONDITION]
+    ordered: list[GraphDeclaration] = []
+    while waiting:
+        pending = {spec.name for graph in waiting for spec in graph.outputs}
+        ready = [graph for graph in waiting if not pending & {spec.name for spec in graph.inputs}]
+        if not ready:
+            raise ValueError(f"the graphs {', '.join(graph.name for graph in waiting)} wait for each other")
+        ordered += ready
+        waiting = [graph for graph in waiting if graph not in ready]
+    return [*ordered, *(graph for graph in graphs if graph.kind is GraphKind.FRAME)]
+
+
+def attributes_spec(
+    name: str, labels: tuple[str, ...], meaning: str, default: float | None = None, fallback: str | None = None
+) -> TensorSpec:
+    """The declaration of a vector of named attributes: float32 ``[N]``, each 0 (absent) to 1 (present).
+
+    Attributes that are not given are those of the vector ``fallback``, or ``default``.
+    """
+    shape, role = (len(labels),), Role.ATTRIBUTES
+    return TensorSpec(
+        name, role, shape, DType.FLOAT32, 0, 1, meaning, labels=labels, default=default, fallback=fallback
+    )
 
 
 def picture_spec(name: str, role: Role, size: Size, meaning: str) -> TensorSpec:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import Field, dataclass, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -31,12 +32,49 @@ class Config(Protocol):
 class ModelGraph:
     """A graph's declaration and the torch module that computes it, in network form.
 
-    Network form: pictures are float [1, 3, H, W] in [-1, 1]; maps are integer [1, 1, H, W]; other tensors are the
-    declared shape with a leading 1. ``graphs.picture`` fuses the outside form around it.
+    Network form: pictures are float [1, 3, H, W] in [-1, 1]; label and instance maps are integer [1, 1, H, W], masks
+    float [1, 1, H, W] in [0, 1]; other tensors are the declared shape with a leading 1. The module takes the declared
+    inputs in order and returns one tensor, or a tuple of as many as are declared. ``graphs.picture`` fuses the outside
+    form around it.
     """
 
     declaration: GraphDeclaration
     module: nn.Module
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """An exact re-formulation of a network for running it, by name. ``default``: used unless it is switched off."""
+
+    name: str
+    meaning: str
+    default: bool
+
+
+class Direction(StrEnum):
+    """Which way a two-domain network translates."""
+
+    A2B = "a2b"
+    B2A = "b2a"
+
+
+class NormMode(StrEnum):
+    """Which statistics batch norm uses at test time: those stored while training, or those of the frame itself.
+
+    Official test scripts differ, and so do their pictures. ``none``: the network has no such norm.
+    """
+
+    NONE = "none"
+    EVAL = "eval"
+    BATCH = "batch"
+
+
+class Fidelity(StrEnum):
+    """What a family's networks were held against, layer for layer."""
+
+    AUTHORS_CODE = "outputs of the authors' own classes, ≤ 1e-5"
+    TENSORFLOW = "TensorFlow's own operators, layer by layer, ≤ 1e-5"
+    OURS = "nothing: neither code nor weights were published"
 
 
 C = TypeVar("C", bound=Config)
@@ -46,6 +84,7 @@ class TranslationModel(ABC, Generic[C]):
     """A published generator with weights."""
 
     family: ClassVar[str]
+    rewrites: ClassVar[tuple[Rewrite, ...]] = ()
     config: C
 
     @property
@@ -53,12 +92,27 @@ class TranslationModel(ABC, Generic[C]):
     def size_rule(self) -> SizeRule:
         """Which picture sizes the network takes."""
 
-    @abstractmethod
-    def graphs(self, size: Size) -> tuple[ModelGraph, ...]:
-        """One frame graph, then the condition graphs.
+    def graphs(self, size: Size, rewrites: Collection[str] | None = None) -> tuple[ModelGraph, ...]:
+        """One frame graph, then the condition graphs; ``rewrites`` by name, None: those that are on by default.
 
         Raises:
-            UsageError: the network cannot take that size.
+            UsageError: the network cannot take that size, or has no such rewrite.
+        """
+        self.size_rule.check(size)
+        known = {rewrite.name: rewrite.default for rewrite in self.rewrites}
+        active = frozenset(name for name, default in known.items() if default) if rewrites is None else {*rewrites}
+        unknown = sorted(active - known.keys())
+        if unknown:
+            listed = f"It has: {', '.join(known)}." if known else "It has none."
+            raise UsageError(f"{self.family} has no rewrite '{unknown[0]}'.", remedy=listed)
+        return self.build_graphs(size, frozenset(active))
+
+    @abstractmethod
+    def build_graphs(self, size: Size, rewrites: frozenset[str]) -> tuple[ModelGraph, ...]:
+        """One frame graph, then the condition graphs, for a size that ``size_rule`` has accepted.
+
+        Condition graphs are connected by the names of their tensors: an output of one is the input of another, or of
+        the frame graph. Where two graphs compute the same tensor, they are two ways to set it.
         """
 
 
@@ -69,14 +123,36 @@ class ModelFamily(ABC, Generic[C]):
     title: ClassVar[str]
     source: ClassVar[str]
     reference_licence: ClassVar[str]
+    released_weights: ClassVar[str]
+    fidelity: ClassVar[Fidelity]
     config_type: type[C]
     demo_weights: ClassVar[str | None] = None
     demo_size: ClassVar[Size]
     full_size: ClassVar[Size]
+    tiny_size: ClassVar[Size]
 
     @abstractmethod
+    def architectures(self) -> Mapping[str, C]:
+        """The published architectures at full size, by name; the first is the one that ``full_config`` gives."""
+
+    @abstractmethod
+    def tiny(self, config: C) -> C:
+        """The same architecture with as few channels and blocks as it can have and still use every part.
+
+        It runs at ``tiny_size``; tests and dry runs use it.
+        """
+
     def full_config(self) -> C:
         """The paper's full-size network, for speed tests with random weights."""
+        return next(iter(self.architectures().values()))
+
+    @abstractmethod
+    def recognise(self, state: StateDict) -> str | None:
+        """What this family's official file with these keys holds, in a few words; None if it is another's.
+
+        Keys and shapes decide, never the file's name. It is strict: a file that two families could load is claimed by
+        the one whose release looks like that.
+        """
 
     @abstractmethod
     def companion_files(self, checkpoint: Path) -> dict[str, Path]:
@@ -89,6 +165,10 @@ class ModelFamily(ABC, Generic[C]):
     @abstractmethod
     def load(self, states: Mapping[str, StateDict], config: C) -> TranslationModel[C]:
         """Put official state dicts into the networks of ``config``."""
+
+    def portable(self, states: Mapping[str, StateDict]) -> Mapping[str, StateDict]:
+        """The same weights under PyTorch's keys and layouts, fit to be loaded again; official PyTorch files as is."""
+        return states
 
     @abstractmethod
     def random(self, config: C, seed: int) -> TranslationModel[C]:
@@ -115,24 +195,38 @@ def _parse_value(key: str, text: str, known: Mapping[str, type]) -> object:
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
         value: object = known[key](text)
     except (ValueError, KeyError):
+        kind = known[key]
+        if issubclass(kind, StrEnum):
+            legal = ", ".join(kind)
+            raise UsageError(f"{key}={text} is not known.", remedy=f"Legal values: {legal}.") from None
         raise UsageError(f"{key}={text}: a value of type {known[key].__name__} is needed.") from None
     return value
 
 
 # Instance norm without running statistics writes none of these; files of torch before 0.4 carry them all the same,
 # and the official loader drops them silently (models.md 1.3).
+_COUNTER = "num_batches_tracked"  # nothing at test time depends on it, and old files lack it
 _HARMLESS = re.compile(r"\.(running_mean|running_var|num_batches_tracked)$")
 
 
 def load_state(module: nn.Module, state: StateDict, what: str) -> None:
-    """Assign ``state`` to ``module``; running statistics and a common ``module.`` prefix are dropped by rule.
+    """Assign ``state`` to ``module``; a common ``module.`` prefix, and running statistics where the network has none,
+    are dropped by rule.
 
     Raises:
         CheckpointError: names every key that is missing, unexpected, of another shape or not all finite (the first
             few of each).
     """
+    import torch
+
     expected = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
-    given = {key: tensor.float() for key, tensor in without_prefix(state).items() if not _HARMLESS.search(key)}
+    counters = {key: value for key, value in module.state_dict().items() if key.endswith(_COUNTER)}
+    given = {key: torch.zeros_like(value, device="cpu") for key, value in counters.items()}
+    for key, tensor in without_prefix(state).items():
+        if key in expected and key not in counters:
+            given[key] = tensor.float()
+        elif not _HARMLESS.search(key):
+            given[key] = tensor
     complaints = [
         _some("missing", sorted(expected.keys() - given.keys())),
         _some("unexpected", sorted(given.keys() - expected.keys())),
@@ -169,16 +263,31 @@ def _some(kind: str, keys: list[str], most: int = 6) -> str:
     return f"{kind}: {', '.join(keys[:most])}{rest}"
 
 
-def materialise(module: nn.Module, seed: int) -> None:
-    """Give a network on the meta device real weights: N(0, 0.02), biases 0, as pix2pix-style code initialises."""
+class Initialisation(StrEnum):
+    """How official code draws its first weights; biases start at 0."""
+
+    NORMAL = "N(0, 0.02)"
+    KAIMING = "Kaiming, fan in"
+
+
+def materialise(module: nn.Module, seed: int, scheme: Initialisation = Initialisation.NORMAL) -> None:
+    """Give a network on the meta device real weights; norms start at N(1, 0.02) with unit running statistics."""
     import torch
 
-    module.to_empty(device="cpu")
+    # not to_empty, which cannot be used under FakeTensorMode, where costs are counted
+    empty = {key: torch.empty_like(value, device="cpu") for key, value in module.state_dict().items()}
+    module.load_state_dict(empty, assign=True)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in module.named_parameters():
-            if name.endswith("bias"):
+            if name.endswith(("bias", "beta")):
                 parameter.zero_()
+            elif parameter.dim() == 1:
+                parameter.normal_(1.0, 0.02, generator=generator)
+            elif scheme is Initialisation.KAIMING:
+                torch.nn.init.kaiming_normal_(parameter, generator=generator)
             else:
                 parameter.normal_(0.0, 0.02, generator=generator)
+        for name, buffer in module.named_buffers():
+            buffer.fill_(1.0 if name.endswith("running_var") else 0.0)
     module.requires_grad_(False)

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.checkpoint import file_sha256, read_checkpoint, read_metadata
-from edge_i2i.models.family import ModelFamily, TranslationModel
+from edge_i2i.models.checkpoint import checkpoint_sha256, read_checkpoint, read_metadata
+from edge_i2i.models.family import ModelFamily, StateDict, TranslationModel
+from edge_i2i.models.recognise import recognise
 from edge_i2i.models.registry import get_family
+from edge_i2i.models.weights_file import split_networks
 
 WEIGHTS_FOLDER = Path(__file__).with_name("weights")
 
@@ -70,18 +72,67 @@ def load_random(name: str, overrides: Mapping[str, str] | None = None, seed: int
     return LoadedModel(family, family.random(config, seed), WeightsOrigin.RANDOM, None, None)
 
 
+@dataclass(frozen=True)
+class ReadModel:
+    """Official state dicts by network, the architecture read off them, and the files that they come from."""
+
+    states: Mapping[str, StateDict]
+    config: Any
+    files: tuple[Path, ...]
+
+
+def read_model(family: ModelFamily[Any], checkpoint: Path, overrides: Mapping[str, str]) -> ReadModel:
+    """Read a checkpoint with its companion files; ``overrides`` are ``key=value`` texts for the architecture.
+
+    Raises:
+        CheckpointError: a file cannot be read, or does not hold that network; says which one it looks like.
+        UsageError: an unknown override, or a question that the files cannot answer.
+    """
+    metadata = read_metadata(checkpoint)
+    wanted = {**_recorded_config(family, metadata, checkpoint), **family.parse_overrides(overrides)}
+    states, files = _read_states(family, checkpoint, metadata)
+    try:
+        return ReadModel(states, family.infer_config(states, wanted), files)
+    except CheckpointError as error:
+        raise _named(error, family, checkpoint, states) from error
+
+
+def _read_states(
+    family: ModelFamily[Any], checkpoint: Path, metadata: Mapping[str, str]
+) -> tuple[Mapping[str, StateDict], tuple[Path, ...]]:
+    if "networks" in metadata:
+        states = split_networks(read_checkpoint(checkpoint), metadata, checkpoint)
+        return states or {}, (checkpoint,)
+    files = family.companion_files(checkpoint)
+    return {network: read_checkpoint(path) for network, path in files.items()}, tuple(files.values())
+
+
+def _named(
+    error: CheckpointError, family: ModelFamily[Any], checkpoint: Path, states: Mapping[str, StateDict]
+) -> CheckpointError:
+    """The same error, which names the file and the model that it looks like."""
+    others = [item for state in states.values() for item in recognise(state) if item.family != family.name]
+    if not others:
+        return CheckpointError(f"{checkpoint}: {error.what}", remedy=error.remedy)
+    return CheckpointError(
+        f"{checkpoint} does not hold a {family.name} network; it looks like {others[0]}.",
+        remedy=f"Use --model {others[0].family}.",
+    )
+
+
 def _load(
     family: ModelFamily[Any], checkpoint: Path, origin: WeightsOrigin, overrides: Mapping[str, str]
 ) -> LoadedModel:
-    states = {network: read_checkpoint(path) for network, path in family.companion_files(checkpoint).items()}
-    wanted = {**_recorded_config(family, checkpoint), **family.parse_overrides(overrides)}
-    config = family.infer_config(states, wanted)
-    return LoadedModel(family, family.load(states, config), origin, checkpoint, file_sha256(checkpoint))
+    read = read_model(family, checkpoint, overrides)
+    try:
+        model = family.load(read.states, read.config)
+    except CheckpointError as error:
+        raise _named(error, family, checkpoint, read.states) from error
+    return LoadedModel(family, model, origin, checkpoint, checkpoint_sha256(checkpoint))
 
 
-def _recorded_config(family: ModelFamily[Any], checkpoint: Path) -> dict[str, object]:
+def _recorded_config(family: ModelFamily[Any], metadata: Mapping[str, str], checkpoint: Path) -> dict[str, object]:
     """Our own safetensors files say which network they hold."""
-    metadata = read_metadata(checkpoint)
     recorded = metadata.get("family")
     if recorded is not None and recorded != family.name:
         raise CheckpointError(

@@ -7,6 +7,7 @@ Every network keeps the official module layout, so that state-dict keys are the 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,9 +25,17 @@ from edge_i2i.models.contract import (
     TensorSpec,
     picture_spec,
 )
-from edge_i2i.models.family import ModelFamily, ModelGraph, StateDict, TranslationModel, load_state, materialise
+from edge_i2i.models.family import (
+    Fidelity,
+    ModelFamily,
+    ModelGraph,
+    StateDict,
+    TranslationModel,
+    load_state,
+    materialise,
+)
 from edge_i2i.models.pix2pixhd_config import Pix2PixHDConfig as Pix2PixHDConfig
-from edge_i2i.models.pix2pixhd_config import infer_config
+from edge_i2i.models.pix2pixhd_config import infer_config, recognise
 
 INSTANCE_SLOTS = 256  # most instances in one exemplar that the encoder pools over
 _SLOTS_AT_ONCE = 32
@@ -292,9 +301,8 @@ class Pix2PixHD(TranslationModel[Pix2PixHDConfig]):
             levels = max(levels, self.config.n_downsample_E)
         return SizeRule(2**levels, minimum=max(2 * 2**levels, 4 * 2**self.config.n_local_enhancers, 8))
 
-    def graphs(self, size: Size) -> tuple[ModelGraph, ...]:
+    def build_graphs(self, size: Size, rewrites: frozenset[str]) -> tuple[ModelGraph, ...]:
         """The frame graph, and the ``encode`` condition graph where there is an encoder."""
-        self.size_rule.check(size)
         frame = ModelGraph(self._frame_declaration(size), self._frame_module())
         if self.encoder is None:
             return (frame,)
@@ -307,7 +315,7 @@ class Pix2PixHD(TranslationModel[Pix2PixHDConfig]):
     def _frame_declaration(self, size: Size) -> GraphDeclaration:
         inputs = [_source_spec(self.config, size)]
         if self.config.instance_edges:
-            inputs.append(_instance_spec(size, slots=None))
+            inputs.append(_instance_spec(size))
         if self.config.feat_num:
             inputs.append(_features_spec(self.config, size))
         outputs = (picture_spec("image", Role.IMAGE, size, "the translated picture"),)
@@ -315,7 +323,7 @@ class Pix2PixHD(TranslationModel[Pix2PixHDConfig]):
 
     def _encode_declaration(self, size: Size) -> GraphDeclaration:
         exemplar = picture_spec("exemplar", Role.EXEMPLAR, size, "a photograph whose appearance is taken over")
-        inputs = (exemplar, _instance_spec(size, slots=INSTANCE_SLOTS))
+        inputs = (exemplar, _exemplar_instance_spec(size))
         return GraphDeclaration("encode", GraphKind.CONDITION, inputs, (_features_spec(self.config, size),))
 
 
@@ -326,11 +334,16 @@ def _source_spec(config: Pix2PixHDConfig, size: Size) -> TensorSpec:
     return TensorSpec("label_map", Role.LABEL_MAP, shape, DType.UINT8, 0, config.label_nc - 1, "class of every pixel")
 
 
-def _instance_spec(size: Size, slots: int | None) -> TensorSpec:
+def _instance_spec(size: Size) -> TensorSpec:
     shape = (size.height, size.width)
     meaning = "instance id of every pixel (things: label*1000+k, stuff: label)"
-    high = LARGEST_INSTANCE_ID if slots is None else slots - 1
-    return TensorSpec("instance_map", Role.INSTANCE_MAP, shape, DType.INT32, 0, high, meaning, slots)
+    return TensorSpec("instance_map", Role.INSTANCE_MAP, shape, DType.INT32, 0, LARGEST_INSTANCE_ID, meaning)
+
+
+def _exemplar_instance_spec(size: Size) -> TensorSpec:
+    shape, high = (size.height, size.width), INSTANCE_SLOTS - 1
+    meaning = "instance id of every pixel of the exemplar"
+    return TensorSpec("exemplar_instance_map", Role.INSTANCE_MAP, shape, DType.INT32, 0, high, meaning, INSTANCE_SLOTS)
 
 
 def _features_spec(config: Pix2PixHDConfig, size: Size) -> TensorSpec:
@@ -350,6 +363,29 @@ class Pix2PixHDFamily(ModelFamily[Pix2PixHDConfig]):
     demo_weights = "pix2pixhd-demo.safetensors"
     demo_size = Size(480, 640)
     full_size = Size(512, 1024)
+    tiny_size = Size(64, 64)
+    released_weights = "label2city_1024p (Cityscapes, G2)"
+    fidelity = Fidelity.AUTHORS_CODE
+
+    def architectures(self) -> Mapping[str, Pix2PixHDConfig]:
+        """First full-size G1 in RGB mode: it runs on camera frames without a segmentation network in front."""
+        return {
+            "G1, RGB": Pix2PixHDConfig(label_nc=0, instance_edges=False),
+            "G1, labels": Pix2PixHDConfig(),
+            "G2, RGB": Pix2PixHDConfig(label_nc=0, instance_edges=False, ngf=32, n_local_enhancers=1),
+            "G2, labels": Pix2PixHDConfig(ngf=32, n_local_enhancers=1),
+            "G2, labels, encoder": Pix2PixHDConfig(ngf=32, n_local_enhancers=1, feat_num=3),
+        }
+
+    def tiny(self, config: Pix2PixHDConfig) -> Pix2PixHDConfig:
+        """Two downsamplings, one block, eight channels, five classes."""
+        classes = min(config.label_nc, 5)
+        small = replace(config, label_nc=classes, ngf=8, n_downsample_global=2, n_blocks_global=1, n_blocks_local=1)
+        return replace(small, nef=4, n_downsample_E=2)
+
+    def recognise(self, state: StateDict) -> str | None:
+        """The generator with another number of downsamplings than two, which is CycleGAN's; or with enhancers."""
+        return recognise(state)
 
     def companion_files(self, checkpoint: Path) -> dict[str, Path]:
         """The feature encoder's file lies beside the generator's, with ``_net_E`` for ``_net_G``."""
@@ -358,10 +394,6 @@ class Pix2PixHDFamily(ModelFamily[Pix2PixHDConfig]):
         if encoder != checkpoint and encoder.is_file():
             found["encoder"] = encoder
         return found
-
-    def full_config(self) -> Pix2PixHDConfig:
-        """Full-size G1 in RGB mode: the one that can run on camera frames without a segmentation network."""
-        return Pix2PixHDConfig(label_nc=0, instance_edges=False)
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> Pix2PixHDConfig:
         """Read the architecture off the keys and shapes; raises what ``pix2pixhd_config.infer_config`` does."""

@@ -28,6 +28,9 @@ _LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(
 )
 
 
+_CYCLEGAN_DOWNSAMPLINGS = 2
+
+
 @dataclass(frozen=True)
 class Pix2PixHDConfig:
     """Architecture, in the official option names; defaults are the command line's of the official release.
@@ -120,6 +123,22 @@ def _infer_generator(state: StateDict) -> Pix2PixHDConfig:
         n_local_enhancers=len(enhancers),
         n_blocks_local=len(local) if enhancers else Pix2PixHDConfig.n_blocks_local,
     )
+
+
+def recognise(state: StateDict) -> str | None:
+    """Which pix2pixHD generator a state dict holds, in a few words.
+
+    A generator with two downsamplings and no enhancer has the keys of CycleGAN's ResNet generator, and none was
+    released: it is not claimed here.
+    """
+    try:
+        seen = _infer_generator(without_prefix(state))
+    except (CheckpointError, UsageError):
+        return None
+    if seen.n_local_enhancers == 0 and seen.n_downsample_global == _CYCLEGAN_DOWNSAMPLINGS:
+        return None
+    kind = f"local (G2, {seen.n_local_enhancers} enhancers)" if seen.n_local_enhancers else "global (G1)"
+    return f"a {kind} generator, ngf {seen.ngf}, {seen.n_blocks_global} blocks"
 
 
 def _is_convolution(state: StateDict, name: str) -> bool:

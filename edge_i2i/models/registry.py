@@ -12,7 +12,16 @@ from edge_i2i.errors import UsageError
 from edge_i2i.models.family import ModelFamily
 from edge_i2i.requirements import require
 
-_FAMILIES: Mapping[str, str] = MappingProxyType({"pix2pixhd": "edge_i2i.models.pix2pixhd"})
+_FAMILIES: Mapping[str, str] = MappingProxyType(
+    {
+        "pix2pixhd": "edge_i2i.models.pix2pixhd",
+        "cyclegan": "edge_i2i.models.cyclegan",
+        "pix2pix": "edge_i2i.models.pix2pix",
+        "unit": "edge_i2i.models.unit",
+        "unit2017": "edge_i2i.models.unit2017",
+        "bicyclegan": "edge_i2i.models.bicyclegan",
+    }
+)
 
 
 def family_names() -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def test_version(run_verb: Run) -> None:
         (["export", "onnx", "--random-weights", "--set", "ngff=3"], "Did you mean 'ngf'"),
         (["export", "onnx", "--random-weights", "--set", "ngf"], "write key=value"),
         (["export", "onnx", "--random-weights", "--set", "ngf=many"], "a value of type int is needed"),
-        (["export", "onnx", "--set", "ngf=3"], "--set needs --checkpoint"),
+        (["export", "onnx", "--set", "ngf=3"], "this needs --checkpoint or --random-weights"),
         (["export", "onnx", *TINY, "--size", "512"], "is not a size"),
         (["export", "onnx", *TINY, "--size", "65x64"], "The nearest sizes that it can take: 64x64 or 66x64"),
         (["export", "onnx", *TINY, "--precision", "int4"], "Unknown precision"),

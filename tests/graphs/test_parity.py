@@ -40,7 +40,7 @@ def _result(picture: Array = PICTURE, network: Array | None = FLOAT) -> Mapping[
 
 
 def _compare(*results: Mapping[str, Array]) -> Parity:
-    return compare("some stage", "somebody", [_result()] * len(results), list(results), "image")
+    return compare("some stage", "somebody", [_result()] * len(results), list(results))
 
 
 def test_equal_results_are_equal() -> None:
@@ -69,7 +69,7 @@ def test_the_worst_input_counts(order: int) -> None:
 
 def test_levels_do_not_wrap_around() -> None:
     white, black = np.full_like(PICTURE, 255), np.zeros_like(PICTURE)
-    assert compare("s", "e", [_result(white)], [_result(black)], "image").grey_levels == 255
+    assert compare("s", "e", [_result(white)], [_result(black)]).grey_levels == 255
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -86,7 +86,7 @@ def test_nan_and_infinity_never_pass(value: float, tolerance: Tolerance, order: 
 
 def test_a_reference_of_nan_does_not_pass_either() -> None:
     broken = FLOAT * np.float32(math.nan)
-    parity = compare("s", "e", [_result(network=broken)], [_result(network=broken)], "image")
+    parity = compare("s", "e", [_result(network=broken)], [_result(network=broken)])
     for tolerance in (EXACT, FP16_TOLERANCE):
         with pytest.raises(ParityError):
             parity.check(tolerance, "frame")
@@ -100,9 +100,19 @@ def test_without_the_float_output_the_picture_is_measured() -> None:
 
 
 def test_a_float_output_is_compared_as_such() -> None:
-    parity = compare("s", "e", [{"features": FLOAT}], [{"features": FLOAT + np.float32(0.25)}], "features")
+    features = np.clip(FLOAT, -1, 1)
+    parity = compare("s", "e", [{"features": features}], [{"features": features + np.float32(0.25)}])
     assert parity.float_error == pytest.approx(0.25)
     assert (parity.grey_levels, parity.equal_share) == (None, None)
+
+
+def test_a_large_style_is_held_in_its_own_unit_and_every_tensor_counts() -> None:
+    good = {"style": np.array([0.0, 1000.0], np.float32), "mask": np.array([0.5], np.float32)}
+    close = {**good, "style": good["style"] + np.float32(0.05)}
+    assert compare("s", "e", [good], [close]).float_error == pytest.approx(5e-5, rel=1e-2)
+    assert compare("s", "e", [good], [{**good, "mask": np.array([0.25], np.float32)}]).float_error == 0.25
+    with pytest.raises(ParityError, match="gives no 'mask'"):
+        compare("s", "e", [good], [{"style": good["style"]}])
 
 
 @pytest.mark.parametrize("bad", [PICTURE[None], PICTURE[:1], PICTURE[..., :1], PICTURE.astype(np.float32)])
@@ -115,7 +125,7 @@ def test_another_shape_or_type_is_no_match(bad: Array) -> None:
 
 def test_nothing_compared_is_not_parity() -> None:
     with pytest.raises(ParityError, match="no input"):
-        compare("s", "e", [], [], "image").check(EXACT, "frame")
+        compare("s", "e", [], []).check(EXACT, "frame")
 
 
 @pytest.mark.parametrize(

@@ -194,14 +194,19 @@ def test_an_empty_dict_is_no_state_dict(save: Save, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        ({"epoch": 3, "state_dict": dict(STATE)}, "epoch, state_dict"),
-        ({"generator": dict(STATE)}, "generator"),
+        ({"epoch": 3, "state_dict": dict(STATE)}, "by name: epoch."),
+        ({"a": dict(STATE), "b": {"w": 1.0}}, "by name: b.w."),
         (dict[object, object](STATE) | {5: torch.ones(1)}, "5"),
     ],
 )
 def test_entries_that_are_no_tensors_are_named(content: object, named: str, tmp_path: Path) -> None:
     error = _refused(_save_zip(content, tmp_path / "net.pth"), "is not a plain state dict")
     assert named in error.what
+
+
+def test_several_state_dicts_in_one_file_are_one_with_their_names_before_the_keys(tmp_path: Path) -> None:
+    state = read_checkpoint(_save_zip({"a": dict(STATE), "b": {"dec": dict(STATE)}}, tmp_path / "gen.pt"))
+    assert set(state) == {f"a.{key}" for key in STATE} | {f"b.dec.{key}" for key in STATE}
 
 
 def test_a_safetensors_header_of_absurd_size_is_refused(tmp_path: Path) -> None:

@@ -9,21 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge_i2i.cli.console import BuildBar, result, result_json
-from edge_i2i.cli.export.common import (
-    AsDirectory,
-    Checkpoint,
-    Json,
-    Model,
-    Output,
-    Overrides,
-    Passes,
-    PictureSize,
-    RandomWeights,
-    Threads,
-    load_network,
-    tell_bundle,
-    write_bundle,
-)
+from edge_i2i.cli.export.common import Json, Writing, tell_bundle, write_bundle
+from edge_i2i.cli.network import Architecture, Network, load_network
+from edge_i2i.cli.option_groups import with_groups
 from edge_i2i.errors import MissingRequirementError, UsageError
 
 if TYPE_CHECKING:
@@ -32,12 +20,11 @@ if TYPE_CHECKING:
     from edge_i2i.export_trt import BuiltEngine
 
 
+@with_groups
 def trt(
-    model: Model = "pix2pixhd",
-    checkpoint: Checkpoint = None,
-    random_weights: RandomWeights = False,
-    overrides: Overrides = None,
-    size: PictureSize = None,
+    network: Network,
+    architecture: Architecture,
+    writing: Writing,
     precision: Annotated[
         str, typer.Option("--precision", help="fp32 or fp16: which variant becomes the engine.")
     ] = "fp16",
@@ -45,11 +32,9 @@ def trt(
         str,
         typer.Option("--runtime", help="auto, tensorrt (on the GPU at hand) or rtx (ahead of time, no GPU needed)."),
     ] = "auto",
-    output: Output = None,
     bundle: Annotated[
         Path | None, typer.Option("--bundle", help="Build from this finished bundle; nothing is exported again.")
     ] = None,
-    directory: AsDirectory = False,
     workspace_mb: Annotated[
         int | None, typer.Option("--workspace-mb", min=1, help="Most scratch memory a layer may take, in MiB.")
     ] = None,
@@ -68,8 +53,6 @@ def trt(
     allow_tf32: Annotated[
         bool, typer.Option("--allow-tf32", help="FP32 products may round their inputs to TF32: faster, less exact.")
     ] = False,
-    passes: Passes = None,
-    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Export a network to a bundle and build a TensorRT engine beside it.
@@ -92,12 +75,9 @@ def trt(
     _check_runtime_name(runtime)
     summary = None
     if bundle is None:
-        target, precisions = output or Path(f"{model}.i2i"), tuple(dict.fromkeys(("fp32", precision)))
+        target, precisions = writing.output or Path(f"{network.model}.i2i"), tuple(dict.fromkeys(("fp32", precision)))
         # no name is kept for the network: its weights are free again when the engine is built
-        summary = write_bundle(
-            load_network(model, checkpoint, random_weights, overrides),
-            *(size, target, precisions, passes, directory, threads, json),
-        )
+        summary = write_bundle(load_network(network, architecture), writing, target, precisions, json)
     _build(summary, bundle, precision, runtime, options, json)
 
 

@@ -1,0 +1,175 @@
+"""Does every graph of a network compute the same in torch and on every engine, for every look? And does it build?
+
+The tests check each architecture of each model this way, and ``docs/models.md`` shows what came out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_i2i.conditions import PER_FRAME
+from edge_i2i.engines.protocol import EngineOptions
+from edge_i2i.engines.registry import get_engine
+from edge_i2i.export_trt import choose_runtime
+from edge_i2i.graphs.parity import NETWORK_OUTPUT, Array, Parity, compare, run_torch_network
+from edge_i2i.graphs.passes import DEFAULT_PASSES, get_passes, keep_declared_outputs
+from edge_i2i.graphs.samples import sample_network
+from edge_i2i.graphs.trace import DEFAULT_OPSET, trace
+from edge_i2i.models.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec
+from edge_i2i.models.family import ModelFamily, ModelGraph
+
+CPU_ENGINES = ("onnxruntime", "openvino", "torch")
+LOOKS = 2
+"""Two frames and two looks, each with each: one failure is right on the very input that it was traced with."""
+
+
+@dataclass(frozen=True)
+class GraphCheck:
+    """One graph: how far each engine is from torch, and its TensorRT-RTX engine's size in bytes (None: not tried)."""
+
+    graph: str
+    operators: tuple[str, ...]
+    parity: Mapping[str, Parity]
+    rtx_bytes: int | None
+
+
+@dataclass(frozen=True)
+class ModelCheck:
+    """All graphs of an architecture. ``look_effect``: by how much two looks differ on one frame, in float output
+    (None: there is nothing to choose).
+    """
+
+    graphs: tuple[GraphCheck, ...]
+    look_effect: float | None
+
+
+@dataclass(frozen=True)
+class FloatGraph:
+    """A traced graph that gives the network's float output beside the picture; a ``GraphSource`` for any engine."""
+
+    declaration: GraphDeclaration
+    data: bytes
+    variant: str = "fp32"
+    precision: str = "fp32"
+    sha256: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Name it by its content."""
+        object.__setattr__(self, "sha256", hashlib.sha256(self.data).hexdigest())
+
+    def read(self) -> bytes:
+        """The ONNX file's bytes."""
+        return self.data
+
+
+def check_model(
+    family: ModelFamily[Any],
+    config: Any,
+    size: Size,
+    folder: Path,
+    *,
+    engines: Sequence[str] = CPU_ENGINES,
+    rtx: bool = True,
+    threads: int = 2,
+    seed: int = 5,
+) -> ModelCheck:
+    """Trace every graph of a network with random weights and run it everywhere, with every look on every frame.
+
+    Args:
+        family: the published model.
+        config: its architecture.
+        size: the picture size.
+        folder: where scratch files may go.
+        engines: which CPU engines.
+        rtx: also build TensorRT-RTX engines (no GPU needed).
+        threads: CPU threads of each engine.
+        seed: of weights and inputs.
+
+    Raises:
+        GraphError: a graph cannot be traced, loaded or built; says which operator stops it.
+    """
+    graphs = family.random(config, seed).graphs(size)
+    samples = [sample_network(graphs, seed + i) for i in range(LOOKS)]
+    checks, effect = [], None
+    for graph in graphs:
+        inputs = _every_look_on_every_frame(graph.declaration, [sample[graph.declaration.name] for sample in samples])
+        references = run_torch_network(graph, inputs)
+        if graph.declaration.kind is GraphKind.FRAME and len(inputs) > LOOKS:
+            effect = _look_effect(references)
+        checks.append(_check(graph, inputs, references, folder, engines, rtx, threads))
+    return ModelCheck(tuple(checks), effect)
+
+
+def _every_look_on_every_frame(
+    declaration: GraphDeclaration, samples: list[dict[str, Array]]
+) -> list[dict[str, Array]]:
+    """For a frame graph with a look: frame 0 with look 0, frame 0 with look 1, …; else the samples as they are."""
+    own = {spec.name for spec in declaration.inputs if spec.role in PER_FRAME}
+    if declaration.kind is not GraphKind.FRAME or len(own) == len(declaration.inputs):
+        return samples
+    return [{name: (frame if name in own else look)[name] for name in frame} for frame in samples for look in samples]
+
+
+def _look_effect(references: Sequence[Mapping[str, Array]]) -> float:
+    first, second = (references[i][NETWORK_OUTPUT] for i in (0, 1))
+    return float(np.abs(first - second).max())
+
+
+def _check(
+    graph: ModelGraph,
+    inputs: list[dict[str, Array]],
+    references: list[Mapping[str, Array]],
+    folder: Path,
+    engines: Sequence[str],
+    rtx: bool,
+    threads: int,
+) -> GraphCheck:
+    model = trace(graph, DEFAULT_OPSET)
+    for item in get_passes(DEFAULT_PASSES):
+        item.apply(model)
+    operators = tuple(sorted({node.op_type for node in model.graph}))
+    source = FloatGraph(_with_float_output(graph.declaration, references[0]), _serialised(model))
+    parity = {name: _on_engine(name, source, inputs, references, threads) for name in engines}
+    keep_declared_outputs(model)
+    plain = FloatGraph(graph.declaration, _serialised(model))
+    return GraphCheck(graph.declaration.name, operators, parity, _rtx_bytes(plain, folder) if rtx else None)
+
+
+def _serialised(model: Any) -> bytes:
+    import onnx_ir as ir
+
+    data: bytes = ir.to_proto(model).SerializeToString()
+    return data
+
+
+def _with_float_output(declaration: GraphDeclaration, reference: Mapping[str, Array]) -> GraphDeclaration:
+    if NETWORK_OUTPUT not in reference:
+        return declaration
+    shape = reference[NETWORK_OUTPUT].shape
+    spec = TensorSpec(NETWORK_OUTPUT, Role.IMAGE, shape, DType.FLOAT32, -1, 1, "the network's output")
+    return replace(declaration, outputs=(*declaration.outputs, spec))
+
+
+def _on_engine(
+    name: str,
+    source: FloatGraph,
+    inputs: Sequence[Mapping[str, Array]],
+    references: Sequence[Mapping[str, Array]],
+    threads: int,
+) -> Parity:
+    with get_engine(name).load(source, EngineOptions(threads=threads)) as session:
+        return compare(name, name, references, [session.run(sample) for sample in inputs])
+
+
+def _rtx_bytes(source: FloatGraph, folder: Path) -> int:
+    from edge_i2i.engines.tensorrt.options import BuildOptions
+    from edge_i2i.engines.tensorrt.store import EngineStore
+
+    built = choose_runtime("rtx").build(source, BuildOptions(), EngineStore(folder / "engines"))
+    return built.path.stat().st_size

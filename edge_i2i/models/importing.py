@@ -1,0 +1,103 @@
+"""From an official checkpoint of any of the models to one weights file of ours, beside it a readable config."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_i2i.errors import CheckpointError
+from edge_i2i.models.checkpoint import checkpoint_sha256, read_checkpoint, read_metadata
+from edge_i2i.models.loading import read_model
+from edge_i2i.models.recognise import Recognition, recognise
+from edge_i2i.models.registry import family_names, get_family
+from edge_i2i.models.weights_file import write_weights_file
+
+LISTED_KEYS = 4
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What a checkpoint held and what was written. ``parameters``: numbers by network; ``companions``: files read
+    beside it.
+    """
+
+    family: str
+    title: str
+    what: str
+    config: dict[str, Any]
+    parameters: Mapping[str, int]
+    companions: tuple[Path, ...]
+    weights: Path
+    config_file: Path
+    sha256: str
+
+
+def find_family(checkpoint: Path) -> Recognition:
+    """Which model a file holds.
+
+    Raises:
+        CheckpointError: the file cannot be read, or is no model's, or more than one's.
+    """
+    recorded = read_metadata(checkpoint).get("family")
+    if recorded is not None:
+        family = get_family(recorded)
+        return Recognition(family.name, family.title, "a weights file of this project")
+    state = read_checkpoint(checkpoint)
+    found = recognise(state)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise CheckpointError(
+            f"{checkpoint} could be {' or '.join(str(item) for item in found)}.",
+            remedy=f"Say which: {' or '.join(f'--model {item.family}' for item in found)}.",
+        )
+    raise CheckpointError(
+        f"{checkpoint} holds no network that is known here (its first keys: {', '.join(list(state)[:LISTED_KEYS])}).",
+        remedy=f"Known models: {', '.join(family_names())}. If it is one of these, say so with --model.",
+    )
+
+
+def import_checkpoint(
+    checkpoint: Path, output: Path, *, model: str | None = None, overrides: Mapping[str, str] | None = None
+) -> ImportSummary:
+    """Read an official checkpoint with its companion files and write it as ``output`` (safetensors) and a JSON config.
+
+    Args:
+        checkpoint: the official file.
+        output: the weights file to write, by convention ``*.safetensors``; the config is written beside it.
+        model: which model it is; None: recognised by its keys.
+        overrides: ``key=value`` texts for the architecture.
+
+    Raises:
+        CheckpointError: it cannot be read, or holds another network.
+        UsageError: an unknown model or override, or a question that the file cannot answer (``norm_mode``).
+    """
+    found = find_family(checkpoint) if model is None else _as_told(checkpoint, model)
+    family = get_family(found.family)
+    read = read_model(family, checkpoint, overrides or {})
+    family.load(read.states, read.config)  # every key and shape is checked before anything is written
+    config, states = asdict(read.config), family.portable(read.states)
+    sha256 = checkpoint_sha256(checkpoint)
+    write_weights_file(output, family.name, config, states, {"source": checkpoint.name, "source_sha256": sha256})
+    config_file = output.with_suffix(".json")
+    config_file.write_text(json.dumps({"model": family.name, "config": config}, indent=2, sort_keys=True) + "\n")
+    return ImportSummary(
+        family.name,
+        family.title,
+        found.what,
+        config,
+        {name: sum(tensor.numel() for tensor in state.values()) for name, state in states.items()},
+        tuple(path for path in read.files if path != checkpoint),
+        output,
+        config_file,
+        sha256,
+    )
+
+
+def _as_told(checkpoint: Path, model: str) -> Recognition:
+    family = get_family(model)
+    what = family.recognise(read_checkpoint(checkpoint))
+    return Recognition(family.name, family.title, what or "as told; its keys alone do not say so")

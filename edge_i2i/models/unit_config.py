@@ -1,0 +1,117 @@
+"""UNIT's architecture (second code base): its options, and how they are read off official checkpoints."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from edge_i2i.errors import CheckpointError, UsageError
+from edge_i2i.models.family import Direction, StateDict, without_prefix
+from edge_i2i.models.munit_blocks import Activation, Padding
+
+# Both ends included; the upper ends only keep typing errors out.
+_LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {"dim": (1, 4096), "n_downsample": (0, 10), "n_res": (1, 1000)}
+)
+
+
+@dataclass(frozen=True)
+class UnitConfig:
+    """Architecture, in the official option names (``gen`` in the ``.yaml``); defaults are those of all published files.
+
+    ``activ`` and ``pad_type`` leave no trace in a checkpoint (but for ``prelu``, which has weights): where a network
+    was trained with others than the published ones, they must be given.
+    """
+
+    direction: Direction = Direction.A2B
+    dim: int = 64
+    n_downsample: int = 2
+    n_res: int = 4
+    activ: Activation = Activation.RELU
+    pad_type: Padding = Padding.REFLECT
+
+    def __post_init__(self) -> None:
+        """Refuse what no network can be built from, before torch says so in its own words.
+
+        Raises:
+            UsageError: a value is out of its legal range.
+        """
+        for name, (low, high) in _LEGAL.items():
+            if not low <= getattr(self, name) <= high:
+                raise UsageError(
+                    f"{name}={getattr(self, name)} is out of range.", remedy=f"Legal values: {low}..{high}."
+                )
+        if self.activ is Activation.NONE:
+            legal = ", ".join(kind for kind in Activation if kind is not Activation.NONE)
+            raise UsageError("activ=none would make the networks linear.", remedy=f"Legal values: {legal}.")
+
+
+def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> UnitConfig:
+    """Read the architecture off the keys and shapes of ``generator`` (both domains); ``overrides`` win.
+
+    Raises:
+        CheckpointError: the state dict does not hold UNIT's two auto-encoders.
+        UsageError: an override is out of range.
+    """
+    try:
+        seen = _infer(without_prefix(states["generator"]))
+    except UsageError as error:
+        raise CheckpointError(
+            f"The checkpoint holds a network that cannot be translated with: {error.what}", remedy=error.remedy
+        ) from error
+    return replace(seen, **overrides)  # type: ignore[arg-type]
+
+
+def describe(state: StateDict) -> str | None:
+    """What a file of this code holds, in a few words; None if it is another's (MUNIT's has ``enc_content``)."""
+    bare = without_prefix(state)
+    if len(_domains(bare)) == 1:
+        return "the auto-encoder of one domain alone; the other's is missing"
+    try:
+        seen = _infer(bare)
+    except (CheckpointError, UsageError):
+        return None
+    return f"the auto-encoders of both domains, dim {seen.dim}, {seen.n_res} residual blocks in each half"
+
+
+def _infer(state: StateDict) -> UnitConfig:
+    domains = _domains(state)
+    if len(domains) == 1:
+        raise CheckpointError(
+            "The file holds one domain's auto-encoder. A translation takes the encoder of one domain and the decoder "
+            "of the other.",
+            remedy="Give the official gen_*.pt, or save both: "
+            "torch.save({'a': gen_a.state_dict(), 'b': gen_b.state_dict()}, …).",
+        )
+    n_downsample = _count(state, r"a\.enc\.model\.\d+\.conv\.weight") - 1
+    stem = _shape(state, "a.enc.model.0.conv.weight")
+    last = f"dec.model.{1 + 2 * n_downsample}.conv.weight"
+    known = [_shape(state, f"{domain}{key}") for domain in domains for key in ("enc.model.0.conv.weight", last)]
+    if stem[1:] != (3, 7, 7) or known != [stem, (3, stem[0], 7, 7)] * 2:
+        raise CheckpointError(
+            "This is not a UNIT checkpoint: no auto-encoders for RGB pictures of domain a and b, 'a.enc.model.0', "
+            f"'a.{last}' and the same for b (its first keys: {', '.join(list(state)[:4])}).",
+            remedy="Give the file that the official training wrote as gen_*.pt (dis_*.pt holds the discriminators).",
+        )
+    return UnitConfig(
+        dim=stem[0],
+        n_downsample=n_downsample,
+        n_res=_count(state, rf"a\.enc\.model\.{n_downsample + 1}\.model\.\d+\.model\.0\.conv\.weight"),
+        activ=Activation.PRELU if "a.enc.model.0.activation.weight" in state else Activation.RELU,
+    )
+
+
+def _domains(state: StateDict) -> list[str]:
+    """The prefixes under which an auto-encoder is found: ``a.`` and ``b.``, or none for a lone one."""
+    ends = ("enc.model.0.conv.weight", "dec.model.0.model.0.model.0.conv.weight")
+    return [domain for domain in ("", "a.", "b.") if all(len(_shape(state, domain + key)) == 4 for key in ends)]
+
+
+def _count(state: StateDict, pattern: str) -> int:
+    return sum(re.fullmatch(pattern, key) is not None for key in state)
+
+
+def _shape(state: StateDict, key: str) -> tuple[int, ...]:
+    return tuple(state[key].shape) if key in state else ()

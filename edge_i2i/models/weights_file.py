@@ -1,0 +1,76 @@
+"""Our own weights file: every network of a model in one safetensors file, with the architecture in its metadata."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_i2i.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from edge_i2i.models.family import StateDict
+
+_BETWEEN = "/"
+
+
+def write_weights_file(
+    path: Path,
+    family: str,
+    config: Mapping[str, Any],
+    states: Mapping[str, StateDict],
+    extra: Mapping[str, str] | None = None,
+) -> Path:
+    """Write state dicts by network; an interrupted write leaves nothing under ``path``.
+
+    Args:
+        path: the file, by convention ``*.safetensors``.
+        family: which published model it is.
+        config: its architecture, plain values.
+        states: one network's keys are written as they are, those of several as ``NETWORK/KEY``.
+        extra: more metadata, text by text.
+    """
+    from safetensors.torch import save
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        key if len(states) == 1 else f"{network}{_BETWEEN}{key}": value.detach().cpu().contiguous().clone()
+        for network, state in states.items()
+        for key, value in state.items()
+    }
+    metadata = {
+        "family": family,
+        "config": json.dumps(dict(config), sort_keys=True),
+        "networks": json.dumps(sorted(states)),
+        **(extra or {}),
+    }
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
+        unfinished = Path(scratch) / path.name
+        unfinished.write_bytes(save(tensors, metadata=metadata))  # keeps the umask; safetensors' own files are private
+        unfinished.replace(path)
+    return path
+
+
+def split_networks(state: StateDict, metadata: Mapping[str, str], path: Path) -> dict[str, StateDict] | None:
+    """The state dicts of a weights file by network; None where the file does not say which networks it holds.
+
+    Raises:
+        CheckpointError: the file names networks that it does not hold.
+    """
+    if "networks" not in metadata:
+        return None
+    try:
+        networks = [str(name) for name in json.loads(metadata["networks"])]
+    except (json.JSONDecodeError, TypeError) as error:
+        raise CheckpointError(f"The list of networks in {path} cannot be read: {error}.") from error
+    if len(networks) == 1:
+        return {networks[0]: state}
+    states: dict[str, StateDict] = {}
+    for name in networks:
+        prefix = f"{name}{_BETWEEN}"
+        states[name] = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        if not states[name]:
+            raise CheckpointError(f"{path} says that it holds the network '{name}', but has no weights of it.")
+    return states
