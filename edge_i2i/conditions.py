@@ -65,6 +65,7 @@ class Conditions:
             raise self._refusal(unknown)
         prepared = self._prepared(tensors)
         self._check_looks_are_whole(prepared)
+        self._check_one_way(prepared)
         kept = self._given
         if any(self._specs[name].role in _LOOKS for name in prepared):
             kept = {name: array for name, array in kept.items() if self._specs[name].role not in _LOOKS}
@@ -77,6 +78,13 @@ class Conditions:
             missing = [self._missing_looks(graph, prepared) for graph in graphs]
             if missing and all(missing):
                 raise UsageError(f"'{name}' alone is not enough.", remedy=f"Give {' and '.join(missing[0])} with it.")
+
+    def _check_one_way(self, prepared: Mapping[str, Array]) -> None:
+        """A tensor that is given and computed from what is given would hide one of the two."""
+        for graph in self._graphs:
+            twice = [spec.name for spec in graph.outputs if spec.name in prepared]
+            if twice and any(spec.role in _LOOKS and spec.name in prepared for spec in graph.inputs):
+                raise _two_ways(twice[0])
 
     def _missing_looks(self, graph: GraphDeclaration, prepared: Mapping[str, Array]) -> list[str]:
         computed = {spec.name for other in self._graphs for spec in other.outputs}
@@ -102,6 +110,11 @@ class Conditions:
         other = next(item for item in self._frame.inputs if item.second_of == spec.name)
         shared = np.full(slider.shape, share, np.float32)
         self._replace({**self._given, other.name: ends[1], slider.name: shared})
+
+    @property
+    def missing(self) -> tuple[TensorSpec, ...]:
+        """What the frame graph reads and nothing sets yet."""
+        return tuple(spec for spec in self._frame.inputs if spec.role not in PER_FRAME and self._known(spec) is None)
 
     def set_stack(self, looks: Sequence[Given]) -> None:
         """Set the tensor whose rows are styles, one look a row; an empty look is the style that is set now.
@@ -141,7 +154,7 @@ class Conditions:
                 return source[spec.name]
         origin = spec.second_of or spec.stack_of or spec.fallback
         if origin is not None and (base := self._known(self._specs[origin])) is not None:
-            return np.ascontiguousarray(np.broadcast_to(base, spec.shape))
+            return np.broadcast_to(base, spec.shape).copy()
         return None if spec.default is None else np.full(spec.shape, spec.default, spec.dtype.value)
 
     def _replace(self, given: dict[str, Array]) -> None:
@@ -167,9 +180,7 @@ class Conditions:
     def _take(self, graph: GraphDeclaration, results: Mapping[str, Array]) -> None:
         twice = sorted(results.keys() & self._computed.keys())
         if twice:
-            raise UsageError(
-                f"'{twice[0]}' was set in two ways at once.", remedy="Give one: an exemplar, or a seed, or the tensor."
-            )
+            raise _two_ways(twice[0])
         self._computed |= results
 
     def _result(self, graph: GraphDeclaration, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
@@ -184,7 +195,7 @@ class Conditions:
         seed = tensors.pop(SEED, None)
         if seed is None:
             return tensors
-        drawn = [spec for spec in self._specs.values() if spec.drawn]
+        drawn = [spec for spec in self._specs.values() if spec.drawn and spec.stack_of is None]
         if not drawn:
             raise UsageError(f"This network draws no style at random, so there is no {SEED}.", remedy=self._takes())
         return {spec.name: _draw(spec, int(seed)) for spec in drawn if spec.name not in tensors} | tensors
@@ -227,7 +238,10 @@ class Conditions:
         mixable = [spec.name for spec in self._specs.values() if spec.mixable]
         name = second or (mixable[0] if mixable else None)
         if name is None:
-            raise UsageError("This network cannot mix two looks.", remedy=self._takes())
+            raise UsageError(
+                "This bundle cannot mix two looks.",
+                remedy=f"{self._takes()} Some networks are exported with a slider on request (--set blend=true).",
+            )
         return self._specs[name]
 
     def _slider(self) -> TensorSpec | None:
@@ -246,12 +260,16 @@ class Conditions:
         return f"It takes: {', '.join(names)}." if self._specs else "It takes no conditions."
 
     def _how_to_set(self, spec: TensorSpec) -> str:
-        ways = []
+        return f"Call condition() first, with {'; or '.join(self._ways(spec))}."
+
+    def _ways(self, spec: TensorSpec) -> list[str]:
+        """Every way to set a tensor: what has to be given, as far as it is not."""
+        ways = [f"{spec.name} (or {SEED})"] if spec.drawn else []
         for graph in self._graphs:
             if spec.name in {output.name for output in graph.outputs}:
                 missing = [item for item in graph.inputs if self._known(item) is None]
-                ways.append(", ".join(f"{item.name}{f' (or {SEED})' if item.drawn else ''}" for item in missing))
-        return f"Call condition() first, with {'; or '.join(ways) or spec.name}."
+                ways.append(" and ".join(" or ".join(self._ways(item)) for item in missing))
+        return ways or [spec.name]
 
 
 def _once_only(graphs: tuple[GraphDeclaration, ...]) -> dict[str, TensorSpec]:
@@ -263,6 +281,12 @@ def _once_only(graphs: tuple[GraphDeclaration, ...]) -> dict[str, TensorSpec]:
         specs |= {spec.name: spec for spec in tensors if not (frame and spec.role in PER_FRAME)}
     inputs = {spec.name: spec for graph in graphs for spec in graph.inputs if spec.name in specs}
     return {**specs, **inputs}  # an input's declaration says more than the output's of the same name
+
+
+def _two_ways(name: str) -> UsageError:
+    return UsageError(
+        f"'{name}' was set in two ways at once.", remedy="Give one: an exemplar, or a seed, or the tensor itself."
+    )
 
 
 def _draw(spec: TensorSpec, seed: int) -> Array:

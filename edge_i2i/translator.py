@@ -94,7 +94,7 @@ class Translator:
         self._frame_specs = {spec.name: spec for spec in self.declaration.inputs if spec.role in PER_FRAME}
         self._region_specs = {name: spec for name, spec in self._frame_specs.items() if spec.role in _REGIONS}
         self._regions: dict[str, Array] = {}
-        self._conditions = Conditions((self.declaration, *bundle.condition_graphs), self._run_condition, fit)
+        self._conditions = Conditions(self.graphs, self._run_condition, fit)
         self._staged = {name: np.zeros(spec.shape, spec.dtype.value) for name, spec in self._frame_specs.items()}
         self._defaults = {
             name: np.full(spec.shape, spec.default, spec.dtype.value)
@@ -208,6 +208,16 @@ class Translator:
     def takes(self) -> tuple[TensorSpec, ...]:
         """Every tensor that may be set once with ``condition``."""
         return (*self._conditions.specs.values(), *self._region_specs.values())
+
+    @property
+    def graphs(self) -> tuple[GraphDeclaration, ...]:
+        """What the bundle's graphs take and give: the frame graph, then the condition graphs."""
+        return (self.declaration, *self._bundle.condition_graphs)
+
+    @property
+    def missing(self) -> tuple[TensorSpec, ...]:
+        """What has to be set with ``condition`` before the first frame, and is not."""
+        return self._conditions.missing
 
     def close(self) -> None:
         """Free the engine's session. Calling it twice is harmless."""

@@ -170,6 +170,13 @@ def test_what_is_missing_is_told_with_every_way_to_set_it() -> None:
     with pytest.raises(BadInputError, match="needs 'style'") as error:
         value(conditions, "style")
     assert "noise (or style_seed); or exemplar" in error.value.remedy
+    conditions, _ = made(exemplar_network())
+    with pytest.raises(BadInputError, match="needs 'adain'") as error:
+        value(conditions, "adain")
+    assert error.value.remedy == "Call condition() first, with style (or style_seed) or exemplar."
+    assert [spec.name for spec in conditions.missing] == ["adain"]
+    conditions.set({"style_seed": 1})
+    assert not conditions.missing
 
 
 def stack_network() -> tuple[GraphDeclaration, ...]:
@@ -238,5 +245,5 @@ def test_a_network_without_styles_says_so() -> None:
     conditions, _ = made((graph("frame", (FRAME,), (IMAGE,)),))
     with pytest.raises(UsageError, match="style_seed"):
         conditions.set({"style_seed": 1})
-    with pytest.raises(UsageError, match="cannot mix"):
+    with pytest.raises(UsageError, match="cannot mix two looks"):
         conditions.mix({"style_seed": 1}, {"style_seed": 2}, 0.5)

@@ -126,7 +126,7 @@ def test_a_network_with_features_asks_for_its_condition(label_bundle: Path) -> N
         pytest.raises(BadInputError, match="condition") as error,
     ):
         translator(**maps(64, 64))
-    assert "exemplar, exemplar_instance_map" in error.value.remedy
+    assert "exemplar and exemplar_instance_map" in error.value.remedy
 
 
 def test_a_condition_is_kept_over_frames_and_changes_the_picture(label_translator: Translator) -> None:

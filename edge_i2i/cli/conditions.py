@@ -76,6 +76,12 @@ def apply_conditions(translator: Translator, options: ConditionOptions) -> None:
         translator.condition(**look)
     if options.boxes is not None:
         _apply_boxes(translator, options.boxes)
+    if translator.missing:
+        ways = [line.partition("  ")[0] for line in option_lines(translator.graphs) if line.startswith(_LOOKS)]
+        raise UsageError("This bundle needs a look before the first frame.", remedy=f"Give {' or '.join(ways)}.")
+
+
+_LOOKS = ("--exemplar FILE", "--style-seed")  # options that set a look whole
 
 
 def _attribute_options(options: ConditionOptions) -> dict[str, str]:
@@ -112,9 +118,11 @@ def _attributes(text: str) -> dict[str, float]:
 
 
 def _read_mask(path: Path) -> Any:
-    from edge_i2i.media.pictures import read_label_map
+    import cv2
 
-    return read_label_map(path)
+    from edge_i2i.media.pictures import read_picture
+
+    return cv2.cvtColor(read_picture(path), cv2.COLOR_RGB2GRAY)
 
 
 def _apply_boxes(translator: Translator, path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import edge_i2i
-from edge_i2i.cli import doctor, export, import_checkpoint, inspect, train, translate, verify
+from edge_i2i.cli import doctor, export, import_checkpoint, inspect, models, train, translate, verify
 from edge_i2i.cli.conditions import TakesBundle
 from edge_i2i.cli.console import say
 from edge_i2i.errors import EdgeI2IError
@@ -27,6 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Image-to-image translation networks, from research checkpoint to real-time frames on small machines.",
 )
+app.command()(models.models)
 app.add_typer(export.app, name="export")
 app.command("import")(import_checkpoint.import_checkpoint)
 app.command()(inspect.inspect)

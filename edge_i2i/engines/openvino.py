@@ -74,7 +74,8 @@ class OpenVinoSession(Session):
         for name, array in outputs.items():
             self._request.set_tensor(name, self._ov.Tensor(array, shared_memory=True))
         for name, array in inputs.items():
-            self._request.set_tensor(name, self._ov.Tensor(array, shared_memory=True))
+            shared = array if array.flags.writeable else array.copy()  # OpenVINO shares no read-only memory
+            self._request.set_tensor(name, self._ov.Tensor(shared, shared_memory=True))
         self._request.infer()
 
     def close(self) -> None:

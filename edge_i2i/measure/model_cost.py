@@ -6,20 +6,26 @@ tables of the field often count the latter). Convolutions and matrix products co
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_i2i.graphs.picture import example_inputs, to_network_form
 from edge_i2i.models.contract import GraphKind, Size
 from edge_i2i.models.family import ModelFamily, ModelGraph
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
 
 @dataclass(frozen=True)
 class GraphCost:
-    """One graph: its parameters, and the multiply-accumulates of one run."""
+    """One graph: the names of its inputs, the parameters that it reads, and the multiply-accumulates of one run."""
 
     graph: str
     kind: GraphKind
+    inputs: tuple[str, ...]
     parameters: int
     macs: int
 
@@ -41,9 +47,29 @@ def _graph_cost(graph: ModelGraph) -> GraphCost:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    specs = graph.declaration.inputs
-    inputs = [to_network_form(*pair) for pair in zip(example_inputs(graph.declaration), specs, strict=True)]
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+    declaration = graph.declaration
+    pairs = zip(example_inputs(declaration), declaration.inputs, strict=True)
+    inputs = [to_network_form(*pair) for pair in pairs]
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter, _reads(graph.module) as read:
         graph.module(*inputs)
-    parameters = sum(parameter.numel() for parameter in graph.module.parameters())
-    return GraphCost(graph.declaration.name, graph.declaration.kind, parameters, counter.get_total_flops() // 2)
+    names = tuple(spec.name for spec in declaration.inputs)
+    parameters = sum(tensor.numel() for tensor in read.values())
+    return GraphCost(declaration.name, declaration.kind, names, parameters, counter.get_total_flops() // 2)
+
+
+@contextmanager
+def _reads(module: nn.Module) -> Iterator[dict[int, Tensor]]:
+    """The parameters that are read inside the block: a module may hold others, of which a graph uses a part."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_iter
+
+    owned = {id(tensor) for tensor in module.parameters()}
+    read: dict[int, Tensor] = {}
+
+    class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            read.update({id(leaf): leaf for leaf in tree_iter((args, kwargs)) if id(leaf) in owned})
+            return func(*args, **(kwargs or {}))
+
+    with Recorder():  # type: ignore[no-untyped-call]
+        yield read

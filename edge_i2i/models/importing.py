@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 
 from edge_i2i.errors import CheckpointError
 from edge_i2i.models.checkpoint import checkpoint_sha256, read_checkpoint, read_metadata
+from edge_i2i.models.family import StateDict
 from edge_i2i.models.loading import read_model
 from edge_i2i.models.recognise import Recognition, recognise
 from edge_i2i.models.registry import family_names, get_family
 from edge_i2i.models.weights_file import write_weights_file
 
 LISTED_KEYS = 4
+_STATISTICS = re.compile(r"(running_mean|running_var|num_batches_tracked)$")
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,18 @@ def import_checkpoint(
         family.title,
         found.what,
         config,
-        {name: sum(tensor.numel() for tensor in state.values()) for name, state in states.items()},
+        {name: _count(state) for name, state in states.items()},
         tuple(path for path in read.files if path != checkpoint),
         output,
         config_file,
         sha256,
     )
+
+
+def _count(state: StateDict) -> int:
+    """Learned numbers; a tensor under two names counts once, running statistics do not."""
+    learned = {tensor.data_ptr(): tensor.numel() for key, tensor in state.items() if not _STATISTICS.search(key)}
+    return sum(learned.values())
 
 
 def _as_told(checkpoint: Path, model: str) -> Recognition:

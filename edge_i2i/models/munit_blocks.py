@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edge_i2i.models.layers import mean_in_two_steps
+
 EPSILON = 1e-5
 """Of instance norm, AdaIN and layer norm alike (official default)."""
 STYLE_DOWNSAMPLINGS = 4
@@ -100,8 +102,8 @@ class LayerNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] → the same shape."""
         count = x.shape[1] * x.shape[2] * x.shape[3]
-        centred = x - x.mean((1, 2, 3), keepdim=True)
-        variance = (centred * centred).mean((1, 2, 3), keepdim=True) * (count / (count - 1))
+        centred = x - mean_in_two_steps(x)
+        variance = mean_in_two_steps(centred * centred) * (count / (count - 1))
         normed = centred / (variance.sqrt() + EPSILON)
         return normed * self.gamma.view(1, -1, 1, 1) + self.beta.view(1, -1, 1, 1)
 

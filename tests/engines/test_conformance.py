@@ -111,6 +111,13 @@ def test_returned_arrays_are_the_callers_own(session: Session, bundle: Bundle) -
     assert np.array_equal(kept, copy)
 
 
+def test_a_read_only_input_is_read(session: Session, bundle: Bundle) -> None:
+    frame = golden(bundle, 0)[0]["frame"]
+    frozen = frame.copy()
+    frozen.flags.writeable = False
+    assert np.array_equal(session.run({"frame": frozen})["image"], session.run({"frame": frame})["image"])
+
+
 def test_a_non_contiguous_input_is_read_correctly(session: Session, bundle: Bundle) -> None:
     frame = golden(bundle, 0)[0]["frame"]
     mirrored = frame[:, ::-1]

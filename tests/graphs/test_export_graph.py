@@ -310,7 +310,7 @@ def test_fp16_that_stays_too_far_off_is_given_up(
     stages: list[str] = []
     with pytest.raises(ParityError, match=f"The stage 'fp16' broke .*{re.escape(EMULATION)}"):
         export_graph(picture_graph(small_network()), ExportOptions(threads=1), tmp_path, stages.append)
-    assert stages[-1] == f"frame: fp16, the first {export.MOST_FULL_CONVOLUTIONS} convolutions in FP32"
+    assert stages[-1] == f"frame: fp16, the first {export.FULL_CONVOLUTIONS[-1]} convolutions in FP32"
     assert leftovers(tmp_path) == []
 
 

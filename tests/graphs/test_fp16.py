@@ -122,7 +122,7 @@ def test_a_norm_that_writes_a_graph_output_keeps_it() -> None:
 
 
 def test_a_value_is_cast_once_for_all_its_readers() -> None:
-    model = _graph(f"a = Sigmoid (x) c = {CONV} (a, w, b) d = {CONV} (a, w, b) y = Add (c, d)")
+    model = _graph(f"a = Sigmoid (x) c = {CONV} (a, w, b) d = {CONV} (a, w, b) e = Add (c, d) y = {CONV} (e, w, b)")
     to_fp16(model)
     check(model)
     assert operations(model).count("Cast") == 2  # into FP16 and back for the output
