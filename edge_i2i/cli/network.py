@@ -55,9 +55,10 @@ class Architecture:
 class Network:
     """Which network, and with which weights."""
 
-    model: Annotated[str, typer.Option("--model", help="Which published model (edge-i2i models lists them).")] = (
-        "pix2pixhd"
-    )
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Which published model (edge-i2i models); default: what the checkpoint holds."),
+    ] = None
     checkpoint: Annotated[
         Path | None, typer.Option("--checkpoint", help="Its official checkpoint; without one: our demo weights.")
     ] = None
@@ -65,15 +66,35 @@ class Network:
         bool, typer.Option("--random-weights", help="The full-size network with random weights, for speed tests.")
     ] = False
 
+    def name(self) -> str:
+        """The model's name: as told, or what the checkpoint holds.
+
+        Raises:
+            UsageError: there is neither.
+            CheckpointError: the checkpoint holds no known model.
+        """
+        from edge_i2i.models.importing import find_family
+        from edge_i2i.models.registry import family_names
+
+        if self.model is not None:
+            return self.model
+        if self.checkpoint is None:
+            raise UsageError(
+                "Which model?", remedy=f"Give --model or --checkpoint. Known: {', '.join(family_names())}."
+            )
+        found = find_family(self.checkpoint)
+        say(f"{self.checkpoint}: {found}")
+        return found.family
+
 
 def load_network(network: Network, architecture: Architecture) -> LoadedModel:
     """The network that the options ask for: a checkpoint, random weights, or the demo weights."""
     from edge_i2i.models.loading import load_checkpoint, load_demo, load_random
     from edge_i2i.models.registry import get_family
 
-    name = network.model
     if network.checkpoint is not None and network.random_weights:
         raise UsageError("--checkpoint and --random-weights exclude each other.", remedy="Give one of them.")
+    name = network.name()
     pairs = architecture.pairs(get_family(name))
     if network.checkpoint is not None:
         return load_checkpoint(name, network.checkpoint, pairs)

@@ -13,7 +13,8 @@ import pytest
 from edge_i2i.bundle.reader import open_bundle
 
 Run = Callable[..., tuple[int, str, str]]
-TINY = ["--random-weights", "--set", "ngf=8", "--set", "n_blocks_global=1", "--set", "n_downsample_global=1"]
+MODEL = ["--model", "pix2pixhd"]
+TINY = [*MODEL, "--random-weights", "--set", "ngf=8", "--set", "n_blocks_global=1", "--set", "n_downsample_global=1"]
 
 
 @pytest.fixture
@@ -32,10 +33,15 @@ def test_version(run_verb: Run) -> None:
     ("arguments", "complaint"),
     [
         (["export", "onnx", "--model", "pix2pixdh"], "Did you mean 'pix2pixhd'"),
-        (["export", "onnx", "--random-weights", "--set", "ngff=3"], "Did you mean 'ngf'"),
-        (["export", "onnx", "--random-weights", "--set", "ngf"], "write key=value"),
-        (["export", "onnx", "--random-weights", "--set", "ngf=many"], "a value of type int is needed"),
-        (["export", "onnx", "--set", "ngf=3"], "this needs --checkpoint or --random-weights"),
+        (["export", "onnx", *MODEL, "--random-weights", "--set", "ngff=3"], "Did you mean 'ngf'"),
+        (["export", "onnx", *MODEL, "--random-weights", "--set", "ngf"], "write key=value"),
+        (["export", "onnx", *MODEL, "--random-weights", "--set", "ngf=many"], "a value of type int is needed"),
+        (["export", "onnx", *MODEL, "--set", "ngf=3"], "this needs --checkpoint or --random-weights"),
+        (["export", "onnx"], "Give --model or --checkpoint. Known: pix2pixhd"),
+        (["export", "onnx", *TINY, "--direction", "b2a"], "pix2pixhd has no direction to choose"),
+        (["export", "onnx", *TINY, "--norm-mode", "eval"], "pix2pixhd has no norm-mode to choose"),
+        (["export", "onnx", "--model", "munit", "--random-weights", "--direction", "up"], "Legal values: a2b, b2a"),
+        (["export", "onnx", *TINY, "--rewrites", "faster"], "pix2pixhd has no rewrite 'faster'"),
         (["export", "onnx", *TINY, "--size", "512"], "is not a size"),
         (["export", "onnx", *TINY, "--size", "65x64"], "The nearest sizes that it can take: 64x64 or 66x64"),
         (["export", "onnx", *TINY, "--precision", "int4"], "Unknown precision"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
@@ -186,6 +187,20 @@ def test_bad_attributes_are_refused(run_verb: Run, bridgegan: Path, files: Path)
     assert "Did you mean 'Smiling'?" in seen[0][1]
     assert "Write Smiling=1,Bangs=0" in seen[1][1]
     assert "out of range" in seen[2][1]
+
+
+def test_export_tells_the_model_from_the_checkpoint(run_verb: Run, tmp_path: Path) -> None:
+    family = get_family("unit2017")
+    network = family.random(family.tiny(family.architectures()["COCOResGen2"]), 1).generator
+    torch.save(network.state_dict(), tmp_path / "cat2tiger.pkl")
+    common = ("--size", "32x32", "--precision", "fp32", "--threads", 2, "--output", tmp_path / "net.i2i")
+    code, _, err = run_verb("export", "onnx", "--checkpoint", tmp_path / "cat2tiger.pkl", *common)
+    assert code == 2 and "--set variant=" in err, err
+    answers = ("--set", "variant=COCOResGen2", "--direction", "b2a")
+    code, _, err = run_verb("export", "onnx", "--checkpoint", tmp_path / "cat2tiger.pkl", *answers, *common)
+    assert code == 0, err
+    config = json.loads(run_verb("inspect", tmp_path / "net.i2i", "--json")[1])["model"]["config"]
+    assert (config["direction"], config["variant"]) == ("b2a", "COCOResGen2")
 
 
 def test_models_lists_every_model(run_verb: Run) -> None:

@@ -31,7 +31,7 @@ def onnx(
     Example: edge-i2i export onnx --model pix2pixhd --checkpoint latest_net_G.pth --size 512x1024 --output city.i2i
     """
     loaded = load_network(network, architecture)
-    target = writing.output or Path(f"{network.model}.i2i")
+    target = writing.output or Path(f"{loaded.family.name}.i2i")
     summary = write_bundle(loaded, writing, target, tuple(dict.fromkeys(precision or ("fp32", "fp16"))), json)
     if json:
         result_json(_bundle_json(summary))

@@ -75,10 +75,17 @@ def trt(
     _check_runtime_name(runtime)
     summary = None
     if bundle is None:
-        target, precisions = writing.output or Path(f"{network.model}.i2i"), tuple(dict.fromkeys(("fp32", precision)))
-        # no name is kept for the network: its weights are free again when the engine is built
-        summary = write_bundle(load_network(network, architecture), writing, target, precisions, json)
+        precisions = tuple(dict.fromkeys(("fp32", precision)))
+        summary = _export(network, architecture, writing, precisions, json)
     _build(summary, bundle, precision, runtime, options, json)
+
+
+def _export(
+    network: Network, architecture: Architecture, writing: Writing, precisions: tuple[str, ...], json: bool
+) -> ExportSummary:
+    """No name is kept for the network behind this: its weights are free again when the engine is built."""
+    loaded = load_network(network, architecture)
+    return write_bundle(loaded, writing, writing.output or Path(f"{loaded.family.name}.i2i"), precisions, json)
 
 
 def _check_runtime_name(runtime: str) -> None:
