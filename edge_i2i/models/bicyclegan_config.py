@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from edge_i2i.errors import CheckpointError, UsageError
+from edge_i2i.models.config_checks import check_ranges
 from edge_i2i.models.family import NormMode, StateDict, without_prefix
 
 _LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(
@@ -87,11 +88,7 @@ class BicycleGANConfig:
         """
         if self.input_nc not in _INPUT_CHANNELS:
             raise UsageError(f"input_nc={self.input_nc} is out of range.", remedy="Legal values: 1 (grey), 3 (RGB).")
-        for name, (low, high) in _LEGAL.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                legal = f"{low}..{high}" if low < high else f"{low} only"
-                raise UsageError(f"{name}={value} is out of range.", remedy=f"Legal values: {legal}.")
+        check_ranges(self, _LEGAL)
 
     @property
     def exemplar_side(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.bridgegan_variables import our_keys
+from edge_i2i.models.config_checks import check_ranges
 from edge_i2i.models.family import StateDict
 
 CELEBA_ATTRIBUTES = (
@@ -73,10 +74,7 @@ class BridgeGANConfig:
         Raises:
             UsageError: a value is out of its legal range, or the attributes' names are empty or twice the same.
         """
-        for name, (low, high) in _LEGAL.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise UsageError(f"{name}={value} is out of range.", remedy=f"Legal values: {low}..{high}.")
+        check_ranges(self, _LEGAL)
         if not (math.isfinite(self.strength) and 0 < self.strength <= _LARGEST_STRENGTH):
             raise UsageError(
                 f"strength={self.strength} is out of range.",

@@ -9,6 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from edge_i2i.errors import CheckpointError, UsageError
+from edge_i2i.models.config_checks import check_ranges
 from edge_i2i.models.family import NormMode, StateDict, without_prefix
 
 
@@ -60,11 +61,7 @@ class CycleGANConfig:
         Raises:
             UsageError: a value is out of its legal range.
         """
-        for name, (low, high) in _LEGAL.items():
-            if not low <= getattr(self, name) <= high:
-                raise UsageError(
-                    f"{name}={getattr(self, name)} is out of range.", remedy=f"Legal values: {low}..{high}."
-                )
+        check_ranges(self, _LEGAL)
         for name in ("input_nc", "output_nc"):
             if getattr(self, name) not in _PICTURE_CHANNELS:
                 raise UsageError(

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from edge_i2i.errors import CheckpointError, UsageError
+from edge_i2i.models.config_checks import check_ranges
 from edge_i2i.models.family import Direction, StateDict, without_prefix
 from edge_i2i.models.tensorflow_layout import conv_kernel, pointwise_transposed_conv_kernel, transposed_conv_kernel
 
@@ -81,10 +82,7 @@ class EgscitConfig:
         Raises:
             UsageError: a value is out of its legal range.
         """
-        for name, (low, high) in _LEGAL.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise UsageError(f"{name}={value} is out of range.", remedy=f"Legal values: {low}..{high}.")
+        check_ranges(self, _LEGAL)
 
     @property
     def channels(self) -> int:

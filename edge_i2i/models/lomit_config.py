@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from edge_i2i.errors import CheckpointError, UsageError
+from edge_i2i.models.config_checks import check_ranges
 from edge_i2i.models.family import NormMode, StateDict, without_prefix
 
 MASK_SCALE = 4
@@ -46,10 +47,7 @@ class LOMITConfig:
         Raises:
             UsageError: a value is out of its legal range.
         """
-        for name, (low, high) in _LEGAL.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise UsageError(f"{name}={value} is out of range.", remedy=f"Legal values: {low}..{high}.")
+        check_ranges(self, _LEGAL)
         if self.repeat_num % 2:
             raise UsageError(
                 f"repeat_num={self.repeat_num}: half of the residual blocks are the encoder's, half the decoder's.",

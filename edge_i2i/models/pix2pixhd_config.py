@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from edge_i2i.errors import CheckpointError, UsageError
+from edge_i2i.models.config_checks import check_ranges
 from edge_i2i.models.family import StateDict, without_prefix
 
 # Both ends included. Label maps are uint8, pictures are RGB; the other upper ends only keep typing errors out.
@@ -58,11 +59,7 @@ class Pix2PixHDConfig:
         Raises:
             UsageError: a value is out of its legal range.
         """
-        for name, (low, high) in _LEGAL.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                legal = f"{low}..{high}" if low < high else f"{low} only"
-                raise UsageError(f"{name}={value} is out of range.", remedy=f"Legal values: {legal}.")
+        check_ranges(self, _LEGAL)
 
     @property
     def rgb(self) -> bool:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from edge_i2i.errors import CheckpointError, UsageError
+from edge_i2i.models.config_checks import check_ranges
 from edge_i2i.models.family import Direction, StateDict, without_prefix
 
 # Both ends included; the upper ends only keep typing errors out.
@@ -61,11 +62,7 @@ class Unit2017Config:
         Raises:
             UsageError: a value is out of its legal range, or the picture would come out in another size.
         """
-        for name, (low, high) in _LEGAL.items():
-            if not low <= getattr(self, name) <= high:
-                raise UsageError(
-                    f"{name}={getattr(self, name)} is out of range.", remedy=f"Legal values: {low}..{high}."
-                )
+        check_ranges(self, _LEGAL)
         if not 0.0 <= self.res_dropout_ratio < 1.0:
             raise UsageError(
                 f"res_dropout_ratio={self.res_dropout_ratio} is out of range.", remedy="Legal values: 0 up to 1."

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from edge_i2i.errors import CheckpointError, UsageError
+from edge_i2i.models.config_checks import check_ranges
 from edge_i2i.models.family import Direction, StateDict, without_prefix
 from edge_i2i.models.munit_blocks import Activation, Padding
 
@@ -38,11 +39,7 @@ class UnitConfig:
         Raises:
             UsageError: a value is out of its legal range.
         """
-        for name, (low, high) in _LEGAL.items():
-            if not low <= getattr(self, name) <= high:
-                raise UsageError(
-                    f"{name}={getattr(self, name)} is out of range.", remedy=f"Legal values: {low}..{high}."
-                )
+        check_ranges(self, _LEGAL)
         if self.activ is Activation.NONE:
             legal = ", ".join(kind for kind in Activation if kind is not Activation.NONE)
             raise UsageError("activ=none would make the networks linear.", remedy=f"Legal values: {legal}.")
