@@ -24,6 +24,8 @@ def page() -> str:
         full_size_export(),
         translator_overhead(),
         engine_speed(),
+        rewrite_speed(),
+        lomit_approximation(),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -85,6 +87,49 @@ def engine_speed() -> str:
     ]
     title = f"Engines and graph passes on the demo network, {data['size']}, {data['threads']} threads, interleaved"
     return section(title, ("engine", "passes", "speed", "p50, ms"), rows, data)
+
+
+def rewrite_speed() -> str:
+    """What each exact rewrite gains on each network."""
+    data = read("docs/figures/rewrite-speed.json")
+    pairs: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
+    for row in data["rows"]:
+        key = f"{row['network']}, {row['size']}", row["kind"], row["name"]
+        pairs.setdefault(key, {})[row["engine"]] = row
+    rows = [
+        (network, kind, f"`{name}`" if kind != "pass" or " " not in name else name, *map(speed_cell, engines.values()))
+        for (network, kind, name), engines in pairs.items()
+    ]
+    title = (
+        f"Exact rewrites: time without / time with (quartiles), {data['threads']} threads, interleaved, "
+        f"{data['rounds']} rounds; on by default in that run: {', '.join(data['default_passes'])}"
+    )
+    head = ("network", "kind", "rewrite", *next(iter(pairs.values())))
+    about = {**data, "command": data["command"]}
+    return section(title, head, rows, about)
+
+
+def speed_cell(row: dict[str, Any]) -> str:
+    """The median ratio and its quartiles."""
+    low, high = row["speed_quartiles"]
+    return f"{row['speed']:.2f}× ({low:.2f}–{high:.2f})"
+
+
+def lomit_approximation() -> str:
+    """How far LOMIT's approximate mode lies from the exact one."""
+    data = read("docs/figures/lomit-approximation.json")
+    rows = [
+        (
+            row["norm_mode"],
+            f"{row['mean_error']:.1e}",
+            f"{row['largest_error']:.1e}",
+            f"{row['mean_change_by_another_exemplar']:.1e}",
+        )
+        for row in data["rows"]
+    ]
+    head = ("norm mode", "mean error", "largest error", "for comparison: mean change by another exemplar")
+    title = f"LOMIT's approximate mode (`--set approximate=true`): {data['network']}; {data['range']}"
+    return section(title, head, rows, data)
 
 
 def read(path: str) -> dict[str, Any]:

@@ -31,6 +31,11 @@ def loaded_by(code: str) -> set[str]:
     return {name.partition(".")[0] for name in json.loads(output.splitlines()[-1])}
 
 
+def test_showing_the_table_of_models_loads_nothing_heavy() -> None:
+    code = "from edge_i2i.cli.main import run_command; run_command(['models'])"
+    assert not loaded_by(code) & HEAVY
+
+
 def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not loaded_by("import edge_i2i") & HEAVY
 
@@ -92,6 +97,11 @@ def test_a_runtime_only_installation_runs_a_bundle(rgb_bundle: Path, tmp_path: P
     assert cv2.imread(str(tmp_path / "out.png")).shape == (40, 60, 3)
 
 
+def test_a_runtime_only_installation_lists_the_models() -> None:
+    done = run_without_extras("models")
+    assert done.returncode == 0 and "munit" in done.stdout, done.stderr
+
+
 @pytest.mark.parametrize("verb", [["verify"], ["inspect"]])
 def test_a_runtime_only_installation_reads_and_verifies(rgb_bundle: Path, verb: list[str]) -> None:
     done = run_without_extras(*verb, str(rgb_bundle))
@@ -99,7 +109,8 @@ def test_a_runtime_only_installation_reads_and_verifies(rgb_bundle: Path, verb: 
 
 
 def test_a_runtime_only_installation_says_what_export_needs(tmp_path: Path) -> None:
-    done = run_without_extras("export", "onnx", "--random-weights", "--output", str(tmp_path / "a.i2i"))
+    weights = ("--model", "pix2pixhd", "--random-weights")
+    done = run_without_extras("export", "onnx", *weights, "--output", str(tmp_path / "a.i2i"))
     assert done.returncode == 3
     assert "pip install 'edge-i2i[torch]'" in done.stderr
 

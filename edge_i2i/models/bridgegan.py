@@ -219,9 +219,10 @@ class BridgeGAN(TranslationModel[BridgeGANConfig]):
 
     family = "bridgegan"
     rewrites: ClassVar[tuple[Rewrite, ...]] = (
-        Rewrite(ATTRIBUTES_AS_BIAS, "the attributes of the style encoder's first convolution become its bias", True),
-        Rewrite(MERGED_SPADE, "the γ and β convolutions of each SPADE norm become one", True),
+        Rewrite(ATTRIBUTES_AS_BIAS, "the attributes of the style encoder's first convolution become its bias", False),
+        Rewrite(MERGED_SPADE, "the γ and β convolutions of each SPADE norm become one", False),
     )
+    """Both exact, and off: neither was measured faster on a CPU engine (docs/figures.md)."""
 
     def __init__(self, config: BridgeGANConfig, networks: BridgeGANNetworks) -> None:
         self.config = config

@@ -79,7 +79,6 @@ PASSES: Mapping[str, GraphPass] = MappingProxyType(
 DEFAULT_PASSES: tuple[str, ...] = (
     "drop-bias-before-instance-norm",
     "upsample-conv-as-phases",
-    "upsample-after-pointwise-conv",
 )
 
 
