@@ -306,7 +306,7 @@ class BridgeGANFamily(ModelFamily[BridgeGANConfig]):
     full_size = Size(128, 128)
     tiny_size = Size(32, 32)
     released_weights = "none found"
-    fidelity = Fidelity.TENSORFLOW
+    fidelity = Fidelity.AUTHORS_CODE
 
     def architectures(self) -> Mapping[str, BridgeGANConfig]:
         """The release, and the same networks with a slider between two styles."""

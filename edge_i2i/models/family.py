@@ -72,9 +72,9 @@ class NormMode(StrEnum):
 class Fidelity(StrEnum):
     """What a family's networks were held against, layer for layer."""
 
-    AUTHORS_CODE = "outputs of the authors' own classes, ≤ 1e-5"
+    AUTHORS_CODE = "outputs of the authors' own code, ≤ 1e-5"
     TENSORFLOW = "TensorFlow's own operators, layer by layer, ≤ 1e-5"
-    OURS = "nothing: neither code nor weights were published"
+    OURS = "none: neither code nor weights were published"
 
 
 C = TypeVar("C", bound=Config)
