@@ -24,7 +24,17 @@ ARCHITECTURE = ["--set", "ngf=8", "--set", "n_blocks_global=2", "--set", "n_down
 
 
 def export_command(output: Path) -> list[str]:
-    verb = [sys.executable, "-m", "edge_i2i", "export", "onnx", "--random-weights", *ARCHITECTURE]
+    verb = [
+        sys.executable,
+        "-m",
+        "edge_i2i",
+        "export",
+        "onnx",
+        "--model",
+        "pix2pixhd",
+        "--random-weights",
+        *ARCHITECTURE,
+    ]
     return [*verb, "--size", "64x64", "--threads", "1", "--output", str(output)]
 
 

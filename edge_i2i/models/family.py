@@ -73,7 +73,6 @@ class Fidelity(StrEnum):
     """What a family's networks were held against, layer for layer."""
 
     AUTHORS_CODE = "outputs of the authors' own code, ≤ 1e-5"
-    TENSORFLOW = "TensorFlow's own operators, layer by layer, ≤ 1e-5"
     OURS = "none: neither code nor weights were published"
 
 

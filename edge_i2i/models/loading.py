@@ -16,6 +16,8 @@ from edge_i2i.models.recognise import recognise
 from edge_i2i.models.registry import get_family
 from edge_i2i.models.weights_file import split_networks
 
+Overrides = Mapping[str, object]
+
 WEIGHTS_FOLDER = Path(__file__).with_name("weights")
 
 
@@ -94,7 +96,7 @@ def read_model(family: ModelFamily[Any], checkpoint: Path, overrides: Mapping[st
     try:
         return ReadModel(states, family.infer_config(states, wanted), files)
     except CheckpointError as error:
-        raise _named(error, family, checkpoint, states) from error
+        raise _named(error, family, checkpoint, states, wanted) from error
 
 
 def _read_states(
@@ -108,16 +110,32 @@ def _read_states(
 
 
 def _named(
-    error: CheckpointError, family: ModelFamily[Any], checkpoint: Path, states: Mapping[str, StateDict]
+    error: CheckpointError,
+    family: ModelFamily[Any],
+    checkpoint: Path,
+    states: Mapping[str, StateDict],
+    wanted: Overrides,
 ) -> CheckpointError:
     """The same error, which names the file and the model that it looks like."""
-    others = [item for state in states.values() for item in recognise(state) if item.family != family.name]
-    if not others:
+    others = [item for item in recognise(next(iter(states.values()))) if item.family != family.name]
+    if not others or _only_a_companion_is_wrong(family, states, wanted):
         return CheckpointError(f"{checkpoint}: {error.what}", remedy=error.remedy)
     return CheckpointError(
         f"{checkpoint} does not hold a {family.name} network; it looks like {others[0]}.",
         remedy=f"Use --model {others[0].family}.",
     )
+
+
+def _only_a_companion_is_wrong(family: ModelFamily[Any], states: Mapping[str, StateDict], wanted: Overrides) -> bool:
+    """Whether the file itself would do without the files beside it."""
+    first, *rest = states.items()
+    if not rest:
+        return False
+    try:
+        family.infer_config(dict([first]), wanted)
+    except (CheckpointError, UsageError):
+        return False
+    return True
 
 
 def _load(
@@ -127,7 +145,8 @@ def _load(
     try:
         model = family.load(read.states, read.config)
     except CheckpointError as error:
-        raise _named(error, family, checkpoint, read.states) from error
+        wanted = family.parse_overrides(overrides)
+        raise _named(error, family, checkpoint, read.states, wanted) from error
     return LoadedModel(family, model, origin, checkpoint, checkpoint_sha256(checkpoint))
 
 
