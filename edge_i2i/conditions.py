@@ -191,13 +191,19 @@ class Conditions:
         return self._last[graph.name][1]
 
     def _with_seed(self, given: Given) -> dict[str, Any]:
-        tensors = dict(given)
-        seed = tensors.pop(SEED, None)
+        tensors: dict[str, Any] = {
+            name: value if isinstance(value, Mapping) else np.asarray(value)
+            for name, value in given.items()
+            if name != SEED
+        }
+        seed = given.get(SEED)
         if seed is None:
             return tensors
         drawn = [spec for spec in self._specs.values() if spec.drawn and spec.stack_of is None]
         if not drawn:
             raise UsageError(f"This network draws no style at random, so there is no {SEED}.", remedy=self._takes())
+        if int(seed) < 0:
+            raise UsageError(f"{SEED}={seed} is out of range.", remedy="Give a whole number from 0 on.")
         return {spec.name: _draw(spec, int(seed)) for spec in drawn if spec.name not in tensors} | tensors
 
     def _prepared(self, tensors: Mapping[str, Any]) -> dict[str, Array]:

@@ -212,6 +212,8 @@ def test_objects_take_styles_of_their_own_and_the_frames_otherwise() -> None:
         ({"attributes": {"Smiling": 2}}, UsageError, "Smiling=2 is out of range"),
         ({"attributes": np.zeros(2, np.float32)}, BadInputError, r"must be float32\[3\], not float32\[2\]"),
         ({"attributes": np.full(3, np.nan, np.float32)}, BadInputError, "holds values nan"),
+        ({"style_seed": -1}, UsageError, "style_seed=-1 is out of range"),
+        ({"attributes": [1, 0]}, BadInputError, r"must be float32\[3\], not int64\[2\]"),
         ({"exemplar": np.zeros((32, 32), np.uint8)}, PictureError, "must be uint8"),
         ({"exemplar": np.zeros((32, 32, 4), np.uint8)}, PictureError, "must be uint8"),
         ({"exemplar": np.zeros((32, 32, 3), np.float32)}, PictureError, "must be uint8"),

@@ -152,16 +152,22 @@ def _entry(item: Any, path: Path) -> tuple[Any, dict[str, Any]]:
         raise BadInputError(f"{path}: {item} is no box.", remedy=f"Its keys may be {', '.join(sorted(known))}.")
     if "exemplar" in item:
         return item["box"], _end(str(path.parent / str(item["exemplar"])))
-    return item["box"], {"style_seed": int(item["style_seed"])} if "style_seed" in item else {}
+    seed = item.get("style_seed")
+    if seed is not None and (type(seed) is not int or seed < 0):
+        raise BadInputError(f"{path}: {seed!r} is no style_seed.", remedy="Write a whole number from 0 on.")
+    return item["box"], {} if seed is None else {"style_seed": seed}
 
 
 def _as_array(boxes: list[Any], path: Path) -> Any:
     import numpy as np
 
     try:
-        return np.array(boxes, np.float32).reshape(-1, 4) if boxes else np.zeros((0, 4), np.float32)
-    except (ValueError, TypeError) as error:
-        raise BadInputError(f"{path}: every box is four numbers: left, top, right, bottom.") from error
+        array = np.array(boxes, np.float32) if boxes else np.zeros((0, 4), np.float32)
+    except (ValueError, TypeError):
+        array = np.zeros(0, np.float32)
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise BadInputError(f"{path}: every box is four numbers: left, top, right, bottom.")
+    return array
 
 
 # What a bundle takes --------------------------------------------------------------------------------------------

@@ -146,6 +146,8 @@ def test_boxes_carry_styles_of_their_own(run_verb: Run, init: Path, files: Path)
         ("[[8, 8, 8, 20]]", "empty or upside down"),
         ("[[0, 0, 4, 4]]".replace("[[", "[" + "[0, 0, 4, 4], " * 40 + "["), "has room for"),
         ("[[0, 0, 4]]", "every box is four numbers"),
+        ("[[0, 0, 4, 4, 8, 8, 12, 12]]", "every box is four numbers"),
+        ('[{"box": [0, 0, 4, 4], "style_seed": "red"}]', "'red' is no style_seed"),
         ('{"boxes": 3}', "holds no list of boxes"),
         ('[{"bax": [0, 0, 4, 4]}]', "is no box"),
         ("not json", "cannot be read as boxes"),
