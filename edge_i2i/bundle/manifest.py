@@ -26,7 +26,8 @@ from edge_i2i.bundle.paths import RESERVED_NAMES, unsafe_because
 from edge_i2i.errors import UsageError
 from edge_i2i.models.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: tensors say how they are set (labels, drawn, mixable, second_of, stack_of, fallback, default). 1 is read, too."""
 
 _INFINITIES = {"Infinity": math.inf, "-Infinity": -math.inf}
 

@@ -27,9 +27,22 @@ def refusal(bundle: Path) -> str:
 
 
 def test_a_newer_schema_says_how_to_upgrade(edit_header: EditHeader) -> None:
-    message = refusal(edit_header(lambda header: header.update(schema_version=2, novelty={"x": 1})))
-    assert "has schema version 2; this edge-i2i reads up to version 1" in message
+    message = refusal(edit_header(lambda header: header.update(schema_version=3, novelty={"x": 1})))
+    assert "has schema version 3; this edge-i2i reads up to version 2" in message
     assert "pip install -U edge-i2i" in message
+
+
+def test_a_bundle_of_the_first_schema_is_read(edit_header: EditHeader) -> None:
+    added = ("labels", "drawn", "mixable", "second_of", "stack_of", "fallback", "default")
+
+    def as_before(header: dict[str, Any]) -> None:
+        header["schema_version"] = 1
+        for graph in header["graphs"]:
+            for spec in (*graph["declaration"]["inputs"], *graph["declaration"]["outputs"]):
+                for name in added:
+                    del spec[name]
+
+    assert open_bundle(edit_header(as_before)).frame_graph == FRAME_GRAPH
 
 
 @pytest.mark.parametrize("version", [None, 0, -1, "1", 1.0, True, [1]])
