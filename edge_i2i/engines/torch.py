@@ -58,6 +58,10 @@ class TorchSession(Session):
             notes=("FP16 values, FP32 accumulation (emulated)",) if emulated else (),
         )
 
+    def _tensor(self, array: Array) -> Any:
+        """Shares the array's memory where it may be written to: torch knows no read-only tensors."""
+        return self._torch.from_numpy(array if array.flags.writeable else array.copy())
+
     def _run_into(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
         if self._graph is None:
             raise GraphError(f"The session of '{self.declaration.name}' is closed.")
@@ -65,7 +69,7 @@ class TorchSession(Session):
         if self._threads is not None:
             self._torch.set_num_threads(self._threads)
         try:
-            results = self._graph.run({name: self._torch.from_numpy(array) for name, array in inputs.items()})
+            results = self._graph.run({name: self._tensor(array) for name, array in inputs.items()})
         finally:
             self._torch.set_num_threads(before)
         for name, array in outputs.items():

@@ -76,7 +76,8 @@ def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object
     """Read the architecture off the keys and shapes of ``generator`` [and ``encoder``]; ``overrides`` win.
 
     Raises:
-        CheckpointError: the state dicts do not hold a pix2pixHD generator or feature encoder.
+        CheckpointError: the state dicts do not hold a pix2pixHD generator or feature encoder, or one whose number of
+            channels no input makes.
         UsageError: an override is out of range or does not fit the generator's input channels.
     """
     generator = without_prefix(states["generator"])
@@ -92,7 +93,7 @@ def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object
         ) from error
     config = replace(seen, **overrides)  # type: ignore[arg-type]
     if config.input_nc != channels:
-        raise UsageError(
+        raise (UsageError if overrides else CheckpointError)(
             f"The checkpoint's first convolution takes {channels} channels, but label_nc={config.label_nc}, "
             f"instance_edges={config.instance_edges}, feat_num={config.feat_num} make {config.input_nc}.",
             remedy="Override label_nc, instance_edges and feat_num so that they add up.",
@@ -140,7 +141,7 @@ def recognise(state: StateDict) -> str | None:
 
 def _is_convolution(state: StateDict, name: str) -> bool:
     weight = state.get(f"{name}.weight")
-    return weight is not None and weight.dim() == 4
+    return weight is not None and weight.dim() == 4 and weight.numel() > 0
 
 
 def _infer_encoder(state: StateDict) -> dict[str, Any]:
