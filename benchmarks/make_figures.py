@@ -22,6 +22,7 @@ def page() -> str:
         "each table names its command and machine. Change a figure by measuring it again.",
         held_out(),
         full_size_export(),
+        full_size_models(),
         translator_overhead(),
         engine_speed(),
         rewrite_speed(),
@@ -59,6 +60,29 @@ def full_size_export() -> str:
     ]
     head = ("engine", "seconds", "peak memory, GiB", "runtime", "command")
     return section("Full-size pix2pixHD (182 M parameters, 512x1024) to a TensorRT-RTX engine", head, rows, data)
+
+
+def full_size_models() -> str:
+    """Every model at its published size."""
+    data = read("docs/figures/full-size-models.json")
+    rows = [
+        (
+            row["model"],
+            f"{row['architecture']}, {row['size']}",
+            f"{row['graphs']}",
+            f"{row['fp32_float_error']:.1e}",
+            f"{row['fp32_equal_share']:.3%}",
+            f"{row['fp16_psnr_db']:.1f}",
+            f"{row['engines']} ({row['engine_version']})",
+            f"{row['seconds']:.0f}",
+        )
+        for row in data["rows"]
+    ]
+    head = (
+        *("model", "architecture", "graphs", "FP32: largest float error", "FP32: equal values", "FP16, dB"),
+        *("TensorRT-RTX engines", "seconds"),
+    )
+    return section("Every model at its published size, random weights, to a bundle and engines", head, rows, data)
 
 
 def translator_overhead() -> str:
