@@ -10,7 +10,6 @@ Example: python benchmarks/rewrite_speed.py --output docs/figures/rewrite-speed.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import statistics
 import sys
@@ -25,6 +24,7 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
+from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions, Session
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.graphs.passes import DEFAULT_PASSES, PASSES, get_passes, keep_declared_outputs
@@ -83,23 +83,6 @@ def write(output: Path, rows: list[dict[str, Any]], rounds: int) -> None:
 
 
 @dataclass(frozen=True)
-class OnnxGraph:
-    """An ONNX file in memory, as engines take it."""
-
-    declaration: GraphDeclaration
-    content: bytes
-    variant: str = "fp32"
-    precision: str = "fp32"
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
-
-    def read(self) -> bytes:
-        return self.content
-
-
-@dataclass(frozen=True)
 class Comparison:
     """One graph with and without one thing; ``places``: how often a pass found work."""
 
@@ -108,8 +91,8 @@ class Comparison:
     kind: str
     name: str
     places: int | None
-    without: OnnxGraph
-    having: OnnxGraph
+    without: GraphInMemory
+    having: GraphInMemory
 
 
 # --- what is compared
@@ -157,15 +140,15 @@ def _of_rewrites(network: str, model: TranslationModel[Any], size: Size) -> Iter
         yield Comparison(network, str(size), "rewrite", rewrite.name, None, without, having)
 
 
-def _traced(graph: ModelGraph) -> OnnxGraph:
+def _traced(graph: ModelGraph) -> GraphInMemory:
     """Without any pass."""
     model = trace(graph)
     keep_declared_outputs(model)
     return _onnx(graph, model)
 
 
-def _onnx(graph: ModelGraph, model: ir.Model) -> OnnxGraph:
-    return OnnxGraph(graph.declaration, ir.to_proto(model).SerializeToString())
+def _onnx(graph: ModelGraph, model: ir.Model) -> GraphInMemory:
+    return GraphInMemory(graph.declaration, ir.to_proto(model).SerializeToString())
 
 
 # --- timing

@@ -181,6 +181,11 @@ def test_unknown_conditions_list_what_the_bundle_takes(label_translator: Transla
     assert "takes no conditions" in error.value.remedy
 
 
+def test_a_translator_says_what_may_be_set_once(label_translator: Translator, translator: Translator) -> None:
+    assert {spec.name for spec in label_translator.takes} == {"features", "exemplar", "exemplar_instance_map"}
+    assert translator.takes == ()
+
+
 def test_a_style_of_the_wrong_shape_is_refused(label_translator: Translator) -> None:
     with pytest.raises(BadInputError, match=r"must be float32\[3, 64, 64\]"):
         label_translator.condition(features=np.zeros((3, 32, 64), np.float32))

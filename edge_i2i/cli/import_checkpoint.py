@@ -40,10 +40,9 @@ def import_checkpoint(
     from edge_i2i.models.importing import find_family, import_checkpoint
     from edge_i2i.models.registry import get_family
 
-    name = model or find_family(file).family
-    pairs = architecture.pairs(get_family(name))
-    target = output or Path(f"{name}.safetensors")
-    summary = import_checkpoint(file, target, model=name, overrides=pairs)
+    found = find_family(file, model)
+    pairs = architecture.pairs(get_family(found.family))
+    summary = import_checkpoint(file, found, output or Path(f"{found.family}.safetensors"), pairs)
     if json:
         result_json(asdict(summary))
     else:

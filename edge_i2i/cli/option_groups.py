@@ -26,6 +26,7 @@ def with_groups(verb: Callable[..., None]) -> Callable[..., None]:
         verb(**_gathered(values, groups))
 
     with_options.__name__, with_options.__doc__, with_options.__module__ = verb.__name__, verb.__doc__, verb.__module__
+    # Where inspect, and so typer, looks first; the type of functions does not declare it.
     with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return with_options

@@ -5,9 +5,8 @@ The tests check each architecture of each model this way, and ``docs/models.md``
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edge_i2i.conditions import PER_FRAME
+from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.export_trt import choose_runtime
@@ -49,25 +49,6 @@ class ModelCheck:
 
     graphs: tuple[GraphCheck, ...]
     look_effect: float | None
-
-
-@dataclass(frozen=True)
-class FloatGraph:
-    """A traced graph that gives the network's float output beside the picture; a ``GraphSource`` for any engine."""
-
-    declaration: GraphDeclaration
-    data: bytes
-    variant: str = "fp32"
-    precision: str = "fp32"
-    sha256: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Name it by its content."""
-        object.__setattr__(self, "sha256", hashlib.sha256(self.data).hexdigest())
-
-    def read(self) -> bytes:
-        """The ONNX file's bytes."""
-        return self.data
 
 
 def check_model(
@@ -138,10 +119,10 @@ def _check(
     for apply in _passes():
         apply(model)
     operators = tuple(sorted({node.op_type for node in model.graph}))
-    source = FloatGraph(_with_float_output(graph.declaration, references[0]), _serialised(model))
+    source = GraphInMemory(_with_float_output(graph.declaration, references[0]), _serialised(model))
     parity = {name: _on_engine(name, source, inputs, references, threads) for name in engines}
     keep_declared_outputs(model)
-    plain = FloatGraph(graph.declaration, _serialised(model))
+    plain = GraphInMemory(graph.declaration, _serialised(model))
     return GraphCheck(graph.declaration.name, operators, parity, _rtx_bytes(plain, folder) if rtx else None)
 
 
@@ -166,7 +147,7 @@ def _with_float_output(declaration: GraphDeclaration, reference: Mapping[str, Ar
 
 def _on_engine(
     name: str,
-    source: FloatGraph,
+    source: GraphInMemory,
     inputs: Sequence[Mapping[str, Array]],
     references: Sequence[Mapping[str, Array]],
     threads: int,
@@ -175,7 +156,7 @@ def _on_engine(
         return compare(name, name, references, [session.run(sample) for sample in inputs])
 
 
-def _rtx_bytes(source: FloatGraph, folder: Path) -> int:
+def _rtx_bytes(source: GraphInMemory, folder: Path) -> int:
     from edge_i2i.engines.tensorrt.options import BuildOptions
     from edge_i2i.engines.tensorrt.store import EngineStore
 

@@ -66,6 +66,7 @@ def _reads(module: nn.Module) -> Iterator[dict[int, Tensor]]:
     owned = {id(tensor) for tensor in module.parameters()}
     read: dict[int, Tensor] = {}
 
+    # torch ships this class without types, which is all that the two ignores say
     class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             read.update({id(leaf): leaf for leaf in tree_iter((args, kwargs)) if id(leaf) in owned})

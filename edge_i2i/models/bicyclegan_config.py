@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.config_checks import check_ranges
+from edge_i2i.models.config_checks import blaming_the_checkpoint, check_ranges, overridden
 from edge_i2i.models.family import NormMode, StateDict, without_prefix
 
 _LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(
@@ -116,15 +116,11 @@ def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object
     """
     nz = overrides.get("nz", _RELEASED_NZ)
     generator = without_prefix(states["generator"])
-    try:
+    with blaming_the_checkpoint():
         seen = infer_generator(generator, int(str(nz)))
         if "encoder" in states:
             seen = replace(seen, **_infer_encoder(without_prefix(states["encoder"]), seen.nz))
-    except UsageError as error:
-        raise CheckpointError(
-            f"The checkpoint holds a network that cannot be translated with: {error.what}", remedy=error.remedy
-        ) from error
-    config = replace(seen, **overrides)  # type: ignore[arg-type]
+    config = overridden(seen, overrides)
     if (config.norm_mode is NormMode.NONE) is not (seen.norm_mode is NormMode.NONE):
         holds = "no batch norm" if seen.norm_mode is NormMode.NONE else "batch norm"
         remedy = "Leave norm_mode out, or set it to " + (

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -31,7 +30,6 @@ from edge_i2i.models.bridgegan_blocks import (
     StyleMaps,
     attributes_as_bias,
     instance_normed,
-    merge_spade,
     pointwise,
     without_norm,
 )
@@ -60,7 +58,6 @@ from edge_i2i.models.family import (
 )
 from edge_i2i.models.tensorflow_layout import slim_instance_norm, unflatten_as_tensorflow
 
-MERGED_SPADE = "merged-spade"
 ATTRIBUTES_AS_BIAS = "attributes-as-bias"
 
 
@@ -220,9 +217,9 @@ class BridgeGAN(TranslationModel[BridgeGANConfig]):
     family = "bridgegan"
     rewrites: ClassVar[tuple[Rewrite, ...]] = (
         Rewrite(ATTRIBUTES_AS_BIAS, "the attributes of the style encoder's first convolution become its bias", False),
-        Rewrite(MERGED_SPADE, "the γ and β convolutions of each SPADE norm become one", False),
     )
-    """Both exact, and off: neither was measured faster on a CPU engine (docs/figures.md)."""
+    """Exact, and off: it was not measured faster on a CPU engine (docs/figures.md). SPADE's γ and β convolutions become
+    one by the graph pass ``merge-parallel-convs``."""
 
     def __init__(self, config: BridgeGANConfig, networks: BridgeGANNetworks) -> None:
         self.config = config
@@ -239,8 +236,6 @@ class BridgeGAN(TranslationModel[BridgeGANConfig]):
         config, encoder, generator = self.config, self.networks.enc, self.networks.gen
         if ATTRIBUTES_AS_BIAS in rewrites:
             encoder = attributes_as_bias(encoder)
-        if MERGED_SPADE in rewrites:
-            generator = merge_spade(generator)
         frame = ModelGraph(_frame_declaration(config, size), FrameGraph(generator, encoder, config))
         exemplar = picture_spec("exemplar", Role.EXEMPLAR, size, "a face that has the attributes, and lends their look")
         given = ModelGraph(
@@ -301,6 +296,7 @@ class BridgeGANFamily(ModelFamily[BridgeGANConfig]):
     title = "BridgeGAN"
     source = "Huang et al., ICCV 2021, arXiv 2110.05055; huangqiusheng/BridgeGAN"
     reference_licence = "MIT (huangqiusheng/BridgeGAN)"
+    network = "networks"
     config_type = BridgeGANConfig
     demo_size = Size(128, 128)
     full_size = Size(128, 128)
@@ -320,10 +316,6 @@ class BridgeGANFamily(ModelFamily[BridgeGANConfig]):
     def recognise(self, state: StateDict) -> str | None:
         """A TensorFlow checkpoint with the scopes of all three networks, or our own keys."""
         return recognise(state)
-
-    def companion_files(self, checkpoint: Path) -> dict[str, Path]:
-        """One checkpoint holds all networks."""
-        return {"networks": checkpoint}
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> BridgeGANConfig:
         """Read the architecture off names and shapes; raises what ``bridgegan_config.infer_config`` does."""

@@ -79,23 +79,6 @@ class SpadeNorm(nn.Module):
         return self.gamma(hidden), self.beta(hidden)
 
 
-class MergedSpadeNorm(SpadeNorm):
-    """SPADE with γ and β as the two halves of one convolution: the same sums, in one pass over the activations."""
-
-    def __init__(self, plain: SpadeNorm) -> None:
-        nn.Module.__init__(self)
-        self.norm, self.shared = plain.norm, plain.shared
-        weight = torch.cat([plain.gamma.weight, plain.beta.weight])
-        self.gamma_beta = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, device="meta")
-        self.gamma_beta.weight = _frozen(weight)
-        self.gamma_beta.bias = _frozen(torch.cat([_bias(plain.gamma), _bias(plain.beta)]))
-
-    def modulation(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden activations [1, hidden, H, W] → γ and β, [1, C, H, W] each."""
-        gamma, beta = self.gamma_beta(hidden).chunk(2, dim=1)
-        return gamma, beta
-
-
 class AttributeConv(nn.Conv2d):
     """1x1 convolution over a picture and a vector of attribute differences, which is tiled to the picture's size."""
 
@@ -183,26 +166,15 @@ def without_norm(channels: int, out: int, resampling: Resampling) -> ResBlock:
 N = TypeVar("N", bound=nn.Module)
 
 
-def merge_spade(network: N) -> N:
-    """The network with every SPADE's γ and β convolutions merged into one; the given network stays as it is."""
-    return _with_replaced(network, SpadeNorm, MergedSpadeNorm)
-
-
 def attributes_as_bias(network: N) -> N:
-    """The network with the attributes of its first convolution as a bias; the given network stays as it is."""
-    return _with_replaced(network, AttributeConv, AttributeBiasConv)
+    """The network with the attributes of its first convolution as a bias; every other parameter is shared.
 
-
-P = TypeVar("P", bound=nn.Module)
-
-
-def _with_replaced(network: N, kind: type[P], replacement: type[MergedSpadeNorm] | type[AttributeBiasConv]) -> N:
-    """A copy that shares every parameter that is not rewritten."""
+    The given network stays as it is.
+    """
     copied = copy.deepcopy(network, {id(parameter): parameter for parameter in network.parameters()})
-    for parent in list(copied.modules()):
-        for name, child in list(parent.named_children()):
-            if type(child) is kind:
-                setattr(parent, name, replacement(child))  # type: ignore[arg-type]
+    plain = [(name, child) for name, child in copied.named_children() if isinstance(child, AttributeConv)]
+    for name, child in plain:
+        setattr(copied, name, AttributeBiasConv(child))
     return copied
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.bridgegan_variables import our_keys
-from edge_i2i.models.config_checks import check_ranges
+from edge_i2i.models.config_checks import check_ranges, overridden
 from edge_i2i.models.family import StateDict
 
 CELEBA_ATTRIBUTES = (
@@ -122,7 +122,7 @@ def infer_config(state: StateDict, overrides: Mapping[str, object]) -> BridgeGAN
         UsageError: an override is out of range.
     """
     seen, n_attributes = _infer_sizes(our_keys(state))
-    config = replace(seen, **overrides)  # type: ignore[arg-type]
+    config = overridden(seen, overrides)
     if len(config.attributes) != n_attributes:
         raise CheckpointError(
             f"The checkpoint was trained with {n_attributes} attributes, but {len(config.attributes)} are named.",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -117,10 +116,6 @@ class CycleGANFamily(ModelFamily[CycleGANConfig]):
         except CheckpointError:
             return None
         return _describe(seen) if seen.generator == self.claims and _fits(state, seen) else None
-
-    def companion_files(self, checkpoint: Path) -> dict[str, Path]:
-        """None: ``_net_G_A`` and ``_net_G_B`` are two networks for two ways, and each translates alone."""
-        return {"generator": checkpoint}
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> CycleGANConfig:
         """Read the architecture off the keys and shapes; raises what ``cyclegan_config.infer_config`` does."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.config_checks import check_ranges
+from edge_i2i.models.config_checks import check_ranges, overridden
 from edge_i2i.models.family import NormMode, StateDict, without_prefix
 
 
@@ -96,7 +96,7 @@ def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object
             "of that mode is left out here), with --eval by the statistics stored while training.",
             remedy="Choose --norm-mode batch (the official default) or --norm-mode eval.",
         )
-    config = replace(seen, **overrides)  # type: ignore[arg-type]
+    config = overridden(seen, overrides)
     if config.batch_norm != seen.batch_norm:
         has, legal = ("batch", "batch or eval") if seen.batch_norm else ("instance", "none")
         raise UsageError(

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.config_checks import check_ranges
+from edge_i2i.models.config_checks import check_ranges, overridden
 from edge_i2i.models.family import Direction, StateDict, without_prefix
 from edge_i2i.models.tensorflow_layout import conv_kernel, pointwise_transposed_conv_kernel, transposed_conv_kernel
 
@@ -183,7 +183,7 @@ def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object
         seen = _infer(weights, "enc_a")
     except UsageError as error:
         raise _not_ours(error.what.rstrip(".")) from error
-    return replace(seen, **overrides)  # type: ignore[arg-type]
+    return overridden(seen, overrides)
 
 
 def _no_translator(states: Mapping[str, StateDict], weights: StateDict) -> CheckpointError:

@@ -6,12 +6,13 @@ import difflib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
-from dataclasses import Field, dataclass, fields
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from edge_i2i.errors import CheckpointError, UsageError
+from edge_i2i.models.config_checks import Config
 from edge_i2i.models.contract import GraphDeclaration, Size, SizeRule
 
 if TYPE_CHECKING:
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
     StateDict = Mapping[str, Tensor]
 else:
     StateDict = Mapping
-
-
-class Config(Protocol):
-    """A frozen dataclass of plain values (int, float, bool, str)."""
-
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
 @dataclass(frozen=True)
@@ -129,6 +124,8 @@ class ModelFamily(ABC, Generic[C]):
     demo_size: ClassVar[Size]
     full_size: ClassVar[Size]
     tiny_size: ClassVar[Size]
+    network: ClassVar[str] = "generator"
+    """What the official file's state dict is called among ``states``."""
 
     @abstractmethod
     def architectures(self) -> Mapping[str, C]:
@@ -153,9 +150,9 @@ class ModelFamily(ABC, Generic[C]):
         the one whose release looks like that.
         """
 
-    @abstractmethod
     def companion_files(self, checkpoint: Path) -> dict[str, Path]:
-        """The files that belong to ``checkpoint`` by the official naming, by network."""
+        """The files that belong to ``checkpoint`` by the official naming, by network; here: it holds everything."""
+        return {self.network: checkpoint}
 
     @abstractmethod
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> C:

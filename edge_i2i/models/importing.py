@@ -38,17 +38,21 @@ class ImportSummary:
     sha256: str
 
 
-def find_family(checkpoint: Path) -> Recognition:
-    """Which model a file holds.
+def find_family(checkpoint: Path, model: str | None = None) -> Recognition:
+    """Which model a file holds; ``model``: as the user says.
 
     Raises:
         CheckpointError: the file cannot be read, or is no model's, or more than one's.
     """
     recorded = read_metadata(checkpoint).get("family")
-    if recorded is not None:
+    if recorded is not None and model in (None, recorded):
         family = get_family(recorded)
         return Recognition(family.name, family.title, "a weights file of this project")
     state = read_checkpoint(checkpoint)
+    if model is not None:
+        family = get_family(model)
+        what = family.recognise(state) or "as told; its keys alone do not say so"
+        return Recognition(family.name, family.title, what)
     found = recognise(state)
     if len(found) == 1:
         return found[0]
@@ -64,21 +68,20 @@ def find_family(checkpoint: Path) -> Recognition:
 
 
 def import_checkpoint(
-    checkpoint: Path, output: Path, *, model: str | None = None, overrides: Mapping[str, str] | None = None
+    checkpoint: Path, found: Recognition, output: Path, overrides: Mapping[str, str] | None = None
 ) -> ImportSummary:
     """Read an official checkpoint with its companion files and write it as ``output`` (safetensors) and a JSON config.
 
     Args:
         checkpoint: the official file.
+        found: which model it holds (``find_family``).
         output: the weights file to write, by convention ``*.safetensors``; the config is written beside it.
-        model: which model it is; None: recognised by its keys.
         overrides: ``key=value`` texts for the architecture.
 
     Raises:
         CheckpointError: it cannot be read, or holds another network.
         UsageError: an unknown model or override, or a question that the file cannot answer (``norm_mode``).
     """
-    found = find_family(checkpoint) if model is None else _as_told(checkpoint, model)
     family = get_family(found.family)
     read = read_model(family, checkpoint, overrides or {})
     family.load(read.states, read.config)  # every key and shape is checked before anything is written
@@ -104,9 +107,3 @@ def _count(state: StateDict) -> int:
     """Learned numbers; a tensor under two names counts once, running statistics do not."""
     learned = {tensor.data_ptr(): tensor.numel() for key, tensor in state.items() if not _STATISTICS.search(key)}
     return sum(learned.values())
-
-
-def _as_told(checkpoint: Path, model: str) -> Recognition:
-    family = get_family(model)
-    what = family.recognise(read_checkpoint(checkpoint))
-    return Recognition(family.name, family.title, what or "as told; its keys alone do not say so")

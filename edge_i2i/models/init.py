@@ -17,13 +17,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from edge_i2i.errors import CheckpointError, UsageError
+from edge_i2i.models.config_checks import overridden
 from edge_i2i.models.contract import DType, GraphDeclaration, GraphKind, Role, Size, SizeRule, TensorSpec
 from edge_i2i.models.family import Fidelity, ModelFamily, ModelGraph, Rewrite, StateDict, TranslationModel
 from edge_i2i.models.init_boxes import box_shares, spread_modulations
@@ -178,6 +178,7 @@ class InitFamily(ModelFamily[InitConfig]):
     reference_licence = "none: neither code nor weights were published"
     released_weights = "none"
     fidelity = Fidelity.OURS
+    network = "generators"
     config_type = InitConfig
     demo_size = Size(256, 256)
     full_size = Size(256, 256)
@@ -196,10 +197,6 @@ class InitFamily(ModelFamily[InitConfig]):
         found = _object_networks(state)
         return f"generators with networks of their own for objects ({', '.join(found)})" if found else None
 
-    def companion_files(self, checkpoint: Path) -> dict[str, Path]:
-        """One file holds both generators."""
-        return {"generators": checkpoint}
-
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> InitConfig:
         """Read the architecture off ``states["generators"]``, as MUNIT's; ``overrides`` win.
 
@@ -209,7 +206,7 @@ class InitFamily(ModelFamily[InitConfig]):
         """
         state = states["generators"]
         _refuse_object_networks(state)
-        return replace(checked_config(InitConfig, infer_architecture(state)), **overrides)  # type: ignore[arg-type]
+        return overridden(checked_config(InitConfig, infer_architecture(state)), overrides)
 
     def load(self, states: Mapping[str, StateDict], config: InitConfig) -> INIT:
         """Put a state dict into the networks of ``config``."""

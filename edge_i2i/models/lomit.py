@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -278,10 +277,6 @@ class LOMITFamily(ModelFamily[LOMITConfig]):
     def recognise(self, state: StateDict) -> str | None:
         """A generator: no other network has its four parts under these names."""
         return recognise(state)
-
-    def companion_files(self, checkpoint: Path) -> dict[str, Path]:
-        """The generator alone; ``D_exemplar_<name>.pth`` beside it is for training."""
-        return {"generator": checkpoint}
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> LOMITConfig:
         """Read the architecture off the keys and shapes; raises what ``lomit_config.infer_config`` does."""

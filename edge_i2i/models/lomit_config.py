@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.config_checks import check_ranges
+from edge_i2i.models.config_checks import check_ranges, overridden
 from edge_i2i.models.family import NormMode, StateDict, without_prefix
 
 MASK_SCALE = 4
@@ -79,7 +79,7 @@ def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object
             "by the statistics of the picture at hand; in eval mode, the norms use those stored while training.",
             remedy="Choose --norm-mode batch (what the authors' test does) or --norm-mode eval.",
         )
-    return replace(seen, **overrides)  # type: ignore[arg-type]
+    return overridden(seen, overrides)
 
 
 def recognise(state: StateDict) -> str | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -223,6 +222,7 @@ class MUNITFamily(ModelFamily[MUNITConfig]):
     reference_licence = "CC BY-NC-SA 4.0 (NVlabs/MUNIT)"
     released_weights = "edges2shoes"
     fidelity = Fidelity.AUTHORS_CODE
+    network = "generators"
     config_type = MUNITConfig
     demo_size = Size(256, 256)
     full_size = Size(256, 256)
@@ -239,10 +239,6 @@ class MUNITFamily(ModelFamily[MUNITConfig]):
     def recognise(self, state: StateDict) -> str | None:
         """Both domains' generators; or one alone, so that the user is told what is missing."""
         return recognise(state)
-
-    def companion_files(self, checkpoint: Path) -> dict[str, Path]:
-        """One file holds both generators; the discriminators' ``dis_*.pt`` is for training alone."""
-        return {"generators": checkpoint}
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> MUNITConfig:
         """Read the architecture off the keys and shapes; raises what ``munit_config.infer_config`` does."""

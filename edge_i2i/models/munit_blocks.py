@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edge_i2i.errors import UsageError
 from edge_i2i.models.layers import mean_in_two_steps
 
 EPSILON = 1e-5
@@ -50,6 +51,17 @@ class Activation(StrEnum):
     PRELU = "prelu"
     SELU = "selu"
     TANH = "tanh"
+
+
+def refuse_linear(activ: Activation) -> None:
+    """Accept an activation for a whole network.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if activ is Activation.NONE:
+        legal = ", ".join(kind for kind in Activation if kind is not Activation.NONE)
+        raise UsageError("activ=none would make the networks linear.", remedy=f"Legal values: {legal}.")
 
 
 class Padding(StrEnum):

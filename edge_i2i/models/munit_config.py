@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.config_checks import check_ranges
+from edge_i2i.errors import CheckpointError
+from edge_i2i.models.config_checks import blaming_the_checkpoint, check_ranges, overridden
 from edge_i2i.models.family import Direction, StateDict
-from edge_i2i.models.munit_blocks import Activation, Padding
+from edge_i2i.models.munit_blocks import Activation, Padding, refuse_linear
 
 # Both ends included; the upper ends only keep typing errors out.
 _LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(
@@ -50,9 +50,7 @@ class MUNITConfig:
             UsageError: a value is out of its legal range.
         """
         check_ranges(self, _LEGAL)
-        if self.activ is Activation.NONE:
-            legal = ", ".join(kind for kind in Activation if kind is not Activation.NONE)
-            raise UsageError("activ=none would make the networks linear.", remedy=f"Legal values: {legal}.")
+        refuse_linear(self.activ)
 
 
 def infer_architecture(state: StateDict) -> dict[str, Any]:
@@ -84,7 +82,7 @@ def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object
         UsageError: an override is out of range.
     """
     seen = infer_architecture(states["generators"])
-    return replace(checked_config(MUNITConfig, seen), **overrides)  # type: ignore[arg-type]
+    return overridden(checked_config(MUNITConfig, seen), overrides)
 
 
 def checked_config(kind: type[C], seen: Mapping[str, Any]) -> C:
@@ -93,12 +91,8 @@ def checked_config(kind: type[C], seen: Mapping[str, Any]) -> C:
     Raises:
         CheckpointError: such a network cannot be built.
     """
-    try:
+    with blaming_the_checkpoint():
         return kind(**seen)
-    except UsageError as error:
-        raise CheckpointError(
-            f"The checkpoint holds a network that cannot be translated with: {error.what}", remedy=error.remedy
-        ) from error
 
 
 def recognise(state: StateDict) -> str | None:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.config_checks import check_ranges
+from edge_i2i.models.config_checks import blaming_the_checkpoint, check_ranges, overridden
 from edge_i2i.models.family import StateDict, without_prefix
 
 # Both ends included. Label maps are uint8, pictures are RGB; the other upper ends only keep typing errors out.
@@ -81,17 +81,13 @@ def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object
         UsageError: an override is out of range or does not fit the generator's input channels.
     """
     generator = without_prefix(states["generator"])
-    try:
+    with blaming_the_checkpoint():
         seen = _infer_generator(generator)
         if "encoder" in states:
             seen = replace(seen, **_infer_encoder(without_prefix(states["encoder"])))
         channels = int(generator["model.1.weight"].shape[1])
         seen = _split_input(seen, channels, overrides)
-    except UsageError as error:
-        raise CheckpointError(
-            f"The checkpoint holds a network that cannot be translated with: {error.what}", remedy=error.remedy
-        ) from error
-    config = replace(seen, **overrides)  # type: ignore[arg-type]
+    config = overridden(seen, overrides)
     if config.input_nc != channels:
         raise (UsageError if overrides else CheckpointError)(
             f"The checkpoint's first convolution takes {channels} channels, but label_nc={config.label_nc}, "

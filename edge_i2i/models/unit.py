@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -131,10 +130,6 @@ class UnitFamily(ModelFamily[UnitConfig]):
     def recognise(self, state: StateDict) -> str | None:
         """Two auto-encoders ``a`` and ``b`` with one encoder each, ``enc``, where MUNIT has two."""
         return describe(state)
-
-    def companion_files(self, checkpoint: Path) -> dict[str, Path]:
-        """None: both domains are in one file."""
-        return {"generator": checkpoint}
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> UnitConfig:
         """Read the architecture off the keys and shapes; raises what ``unit_config.infer_config`` does."""

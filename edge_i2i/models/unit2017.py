@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -197,10 +196,6 @@ class Unit2017Family(ModelFamily[Unit2017Config]):
     def recognise(self, state: StateDict) -> str | None:
         """Two encoders and two decoders for RGB pictures under the release's keys."""
         return describe(state)
-
-    def companion_files(self, checkpoint: Path) -> dict[str, Path]:
-        """None: both directions are in one file."""
-        return {"generator": checkpoint}
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> Unit2017Config:
         """Read the architecture off the keys and shapes; raises what ``unit2017_config.infer_config`` does."""

@@ -9,7 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.config_checks import check_ranges
+from edge_i2i.models.config_checks import blaming_the_checkpoint, check_ranges, overridden
 from edge_i2i.models.family import Direction, StateDict, without_prefix
 
 # Both ends included; the upper ends only keep typing errors out.
@@ -88,15 +88,11 @@ def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object
         UsageError: an override is out of range, or nothing says which of the two classes the file is from.
     """
     state = without_prefix(states["generator"])
-    try:
+    with blaming_the_checkpoint():
         seen = _infer_sizes(state)
-    except UsageError as error:
-        raise CheckpointError(
-            f"The checkpoint holds a network that cannot be translated with: {error.what}", remedy=error.remedy
-        ) from error
     if "variant" not in overrides:
         seen = replace(seen, variant=_require_variant(state))
-    return replace(seen, **overrides)  # type: ignore[arg-type]
+    return overridden(seen, overrides)
 
 
 def describe(state: StateDict) -> str | None:

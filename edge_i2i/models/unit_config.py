@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.config_checks import check_ranges
+from edge_i2i.models.config_checks import blaming_the_checkpoint, check_ranges, overridden
 from edge_i2i.models.family import Direction, StateDict, without_prefix
-from edge_i2i.models.munit_blocks import Activation, Padding
+from edge_i2i.models.munit_blocks import Activation, Padding, refuse_linear
 
 # Both ends included; the upper ends only keep typing errors out.
 _LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(
@@ -40,9 +40,7 @@ class UnitConfig:
             UsageError: a value is out of its legal range.
         """
         check_ranges(self, _LEGAL)
-        if self.activ is Activation.NONE:
-            legal = ", ".join(kind for kind in Activation if kind is not Activation.NONE)
-            raise UsageError("activ=none would make the networks linear.", remedy=f"Legal values: {legal}.")
+        refuse_linear(self.activ)
 
 
 def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> UnitConfig:
@@ -52,13 +50,9 @@ def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object
         CheckpointError: the state dict does not hold UNIT's two auto-encoders.
         UsageError: an override is out of range.
     """
-    try:
+    with blaming_the_checkpoint():
         seen = _infer(without_prefix(states["generator"]))
-    except UsageError as error:
-        raise CheckpointError(
-            f"The checkpoint holds a network that cannot be translated with: {error.what}", remedy=error.remedy
-        ) from error
-    return replace(seen, **overrides)  # type: ignore[arg-type]
+    return overridden(seen, overrides)
 
 
 def describe(state: StateDict) -> str | None:

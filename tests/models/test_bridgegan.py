@@ -13,7 +13,7 @@ from torch import Tensor
 
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.bridgegan import FAMILY, BridgeGAN, BridgeGANNetworks
-from edge_i2i.models.bridgegan_blocks import SpadeNorm, StyleMaps, merge_spade
+from edge_i2i.models.bridgegan_blocks import SpadeNorm, StyleMaps
 from edge_i2i.models.bridgegan_config import CELEBA_ATTRIBUTES, BridgeGANConfig, infer_config
 from edge_i2i.models.bridgegan_variables import Depths, infer_depths, variable_names
 from edge_i2i.models.contract import GraphKind, Role, Size
@@ -103,7 +103,7 @@ def test_condition_and_frame_graph_together_are_the_official_forward(graph: str,
     assert _error(picture, _official(model, _picture(2), style)) <= 1e-5
 
 
-@pytest.mark.parametrize("rewrites", [("merged-spade",), ("attributes-as-bias",), ()])
+@pytest.mark.parametrize("rewrites", [("attributes-as-bias",), ()])
 def test_rewrites_change_nothing(rewrites: tuple[str, ...]) -> None:
     model = _model(BLEND)
     inputs = (_picture(2), TARGET, SOURCE, *_ends(model), torch.tensor([[0.4]]))
@@ -113,22 +113,9 @@ def test_rewrites_change_nothing(rewrites: tuple[str, ...]) -> None:
     assert _error(plain, _run(model, "encode_reference", *exemplar)) <= 1e-5
 
 
-@torch.no_grad()
-def test_merging_is_the_same_sum_and_shares_every_other_weight() -> None:
-    generator = _model(PLAIN).networks.gen
-    before = dict(generator.state_dict())
-    merged = merge_spade(generator)
-    styles = StyleMaps(torch.rand((1, 8, 16, 16), generator=torch.Generator().manual_seed(4)))
-    assert _error(merged(_picture(2), styles), generator(_picture(2), styles)) <= 1e-6
-    assert generator.state_dict().keys() == before.keys()
-    theirs = {id(parameter) for parameter in generator.parameters()}
-    own = [name for name, parameter in merged.named_parameters() if id(parameter) not in theirs]
-    assert own and all(".gamma_beta." in name for name in own)
-
-
 def test_a_rewrite_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(UsageError, match="no rewrite 'merged-spades'"):
-        _model(PLAIN).graphs(SIZE, ("merged-spades",))
+    with pytest.raises(UsageError, match="no rewrite 'attributes-as-biases'"):
+        _model(PLAIN).graphs(SIZE, ("attributes-as-biases",))
 
 
 def _ends(model: BridgeGAN) -> tuple[Tensor, Tensor]:
@@ -146,11 +133,10 @@ def test_each_end_of_the_mix_is_the_picture_of_its_style(mix: float) -> None:
     assert _error(got, _run(plain, "frame", _picture(2), TARGET, SOURCE, ends[1 - int(mix)])) > 1e-3
 
 
-@pytest.mark.parametrize("merged", [False, True])
 @torch.no_grad()
-def test_blending_hidden_activations_is_blending_the_results_of_two_spades(merged: bool) -> None:
+def test_blending_hidden_activations_is_blending_the_results_of_two_spades() -> None:
     generator = _model(PLAIN).networks.gen
-    spade = (merge_spade(generator) if merged else generator).get_submodule("up0.norm1")
+    spade = generator.get_submodule("up0.norm1")
     assert isinstance(spade, SpadeNorm)
     x, first, second = (torch.randn(1, c, 16, 16, generator=torch.Generator().manual_seed(c)) for c in (32, 8, 8))
     second = second.flip(3)

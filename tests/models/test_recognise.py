@@ -71,7 +71,7 @@ def test_a_checkpoint_of_another_model_says_which_one_it_looks_like(cyclegan_fil
 
 def test_import_recognises_writes_and_loads_again(cyclegan_file: Path) -> None:
     output = cyclegan_file.with_name("horse.safetensors")
-    summary = import_checkpoint(cyclegan_file, output)
+    summary = import_checkpoint(cyclegan_file, find_family(cyclegan_file), output)
     assert (summary.family, summary.weights) == ("cyclegan", output)
     assert json.loads(summary.config_file.read_text())["config"]["n_blocks"] == summary.config["n_blocks"]
     original, again = load_checkpoint("cyclegan", cyclegan_file), load_checkpoint("cyclegan", output)
@@ -95,12 +95,13 @@ def test_a_file_of_no_known_model_lists_those_there_are(tmp_path: Path) -> None:
 def test_import_asks_what_the_file_cannot_tell(tmp_path: Path) -> None:
     family = get_family("pix2pix")
     config = family.tiny(family.architectures()["U-Net-256, batch norm, eval"])
-    torch.save(family.random(config, 3).generator.state_dict(), tmp_path / "net_G.pth")
+    source = tmp_path / "net_G.pth"
+    torch.save(family.random(config, 3).generator.state_dict(), source)
     with pytest.raises(UsageError, match="batch norm") as error:
-        import_checkpoint(tmp_path / "net_G.pth", tmp_path / "x.safetensors")
+        import_checkpoint(source, find_family(source), tmp_path / "x.safetensors")
     assert "--norm-mode" in error.value.remedy
     assert not (tmp_path / "x.safetensors").exists()
-    summary = import_checkpoint(tmp_path / "net_G.pth", tmp_path / "x.safetensors", overrides={"norm_mode": "eval"})
+    summary = import_checkpoint(source, find_family(source), tmp_path / "x.safetensors", {"norm_mode": "eval"})
     assert summary.config["norm_mode"] == "eval"
     assert load_checkpoint("pix2pix", tmp_path / "x.safetensors").config["norm_mode"] == "eval"
 
