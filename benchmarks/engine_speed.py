@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import tempfile
-import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from edge_i2i.bundle.golden import golden_input
@@ -22,11 +21,13 @@ from edge_i2i.export import default_size, export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.graphs.passes import PASSES
 from edge_i2i.machine import describe_machine, installed_versions
+from edge_i2i.measure.latency import time_interleaved
 from edge_i2i.models.loading import load_demo
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures" / "engine-speed.json"
 ENGINES = ("onnxruntime", "openvino")
 THREADS = 2
+WARM_UP = 3
 PASS_SETS = {"none": (), "drop-bias": ("drop-bias-before-instance-norm",), "all": tuple(PASSES)}
 
 
@@ -37,16 +38,19 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
         sessions, frame, size = open_sessions(Path(folder))
-        seconds = time_interleaved(sessions, frame, rounds)
-    baseline = statistics.median(seconds["onnxruntime", "none"])
+        candidates = {key: partial(session.run, frame) for key, session in sessions.items()}
+        timings = time_interleaved(candidates, rounds, WARM_UP)
+        for session in sessions.values():
+            session.close()
+    baseline = timings["onnxruntime", "none"]
     rows = [
         {
             "engine": engine,
             "passes": passes,
-            "p50_ms": round(statistics.median(times) * 1e3, 2),
-            "speed_to_onnxruntime_without_passes": round(baseline / statistics.median(times), 3),
+            "p50_ms": round(timing.p50 * 1e3, 2),
+            "speed_to_onnxruntime_without_passes": round(timing.speed_to(baseline).median, 3),
         }
-        for (engine, passes), times in seconds.items()
+        for (engine, passes), timing in timings.items()
     ]
     figures = {
         "network": "pix2pixhd demo",
@@ -76,20 +80,6 @@ def open_sessions(folder: Path) -> tuple[dict[tuple[str, str], Session], dict[st
         for name in ENGINES:
             sessions[name, label] = get_engine(name).load(bundle.graph("frame", "fp32"), EngineOptions(threads=THREADS))
     return sessions, {"frame": bundle.golden()[golden_input("frame", 0, "frame")]}, str(default_size(loaded))
-
-
-def time_interleaved(
-    sessions: dict[tuple[str, str], Session], frame: dict[str, object], rounds: int
-) -> dict[tuple[str, str], list[float]]:
-    """Each round runs every session once, so that the machine's mood falls on all of them alike."""
-    seconds: dict[tuple[str, str], list[float]] = {key: [] for key in sessions}
-    for number in range(rounds + 3):
-        for key, session in sessions.items():
-            began = time.perf_counter()
-            session.run(frame)
-            if number >= 3:  # the first rounds warm up
-                seconds[key].append(time.perf_counter() - began)
-    return seconds
 
 
 if __name__ == "__main__":

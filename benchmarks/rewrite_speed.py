@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,13 @@ import torch
 from torch import Tensor, nn
 
 from edge_i2i.engines.in_memory import GraphInMemory
-from edge_i2i.engines.protocol import EngineOptions, Session
+from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.graphs.passes import DEFAULT_PASSES, PASSES, get_passes, keep_declared_outputs
 from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.graphs.trace import trace
 from edge_i2i.machine import describe_machine, installed_versions
+from edge_i2i.measure.latency import time_interleaved
 from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 from edge_i2i.models.family import ModelGraph, TranslationModel
 from edge_i2i.models.registry import family_names, get_family
@@ -160,16 +160,14 @@ def measure(comparison: Comparison, engine: str, rounds: int) -> dict[str, Any]:
     graphs = (comparison.without, comparison.having)
     sessions = [get_engine(engine).load(graph, options) for graph in graphs]
     inputs = [sample_inputs(graph.declaration, 0) for graph in graphs]
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for number in range(WARM_UP + rounds):
-        for which in (0, 1) if number % 2 else (1, 0):
-            elapsed = _time(sessions[which], inputs[which])
-            if number >= WARM_UP:
-                seconds[which].append(elapsed)
+    candidates = {
+        name: partial(session.run, given)
+        for name, session, given in zip(("without", "with"), sessions, inputs, strict=True)
+    }
+    timings = time_interleaved(candidates, rounds, WARM_UP, pause=PAUSE)
     for session in sessions:
         session.close()
-    ratios = [without / having for without, having in zip(*seconds, strict=True)]
-    low, middle, high = statistics.quantiles(ratios, n=4)
+    speed = timings["with"].speed_to(timings["without"])
     row = {
         "network": comparison.network,
         "size": comparison.size,
@@ -177,20 +175,13 @@ def measure(comparison: Comparison, engine: str, rounds: int) -> dict[str, Any]:
         "name": comparison.name,
         **({} if comparison.places is None else {"places": comparison.places}),
         "engine": engine,
-        "speed": round(middle, 3),
-        "speed_quartiles": [round(low, 3), round(high, 3)],
-        "without_p50_ms": round(statistics.median(seconds[0]) * 1e3, 1),
-        "with_p50_ms": round(statistics.median(seconds[1]) * 1e3, 1),
+        "speed": round(speed.median, 3),
+        "speed_quartiles": [round(speed.low, 3), round(speed.high, 3)],
+        "without_p50_ms": round(timings["without"].p50 * 1e3, 1),
+        "with_p50_ms": round(timings["with"].p50 * 1e3, 1),
     }
     sys.stderr.write(f"{json.dumps(row)}\n")
     return row
-
-
-def _time(session: Session, inputs: dict[str, Any]) -> float:
-    time.sleep(PAUSE)
-    began = time.perf_counter()
-    session.run(inputs)
-    return time.perf_counter() - began
 
 
 # --- blocks: what the passes were made for, on its own

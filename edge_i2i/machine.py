@@ -15,6 +15,7 @@ _DISTRIBUTIONS = (
     "opencv-python-headless",
     "onnxruntime",
     "openvino",
+    "nncf",
     "torch",
     "onnx",
     "tensorrt-rtx",
@@ -22,14 +23,19 @@ _DISTRIBUTIONS = (
 
 
 def describe_machine() -> dict[str, Any]:
-    """The processor, its cores, the memory in GiB, and the system; no host name and no paths."""
+    """The processor, its cores and vector instructions, the memory in GiB, the system; no host name and no paths."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count() or 0,
+        "instructions": _instructions(),
         "memory_gib": _memory_gib(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
+
+
+# What INT8 and BF16 are worth hangs on these more than on the processor's name.
+_INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimddp", "i8mm")
 
 
 def installed_versions(distributions: tuple[str, ...] = _DISTRIBUTIONS) -> dict[str, str]:
@@ -40,12 +46,23 @@ def installed_versions(distributions: tuple[str, ...] = _DISTRIBUTIONS) -> dict[
 
 def _processor() -> str:
     """Linux keeps the name in /proc, elsewhere ``platform`` knows it."""
+    names = _cpuinfo("model name", "Model")
+    return names or platform.processor() or platform.machine()
+
+
+def _instructions() -> list[str]:
+    """Those vector instructions that matter here; empty where the system does not tell."""
+    flags = set(_cpuinfo("flags", "Features").split())
+    return [name for name in _INSTRUCTIONS if name in flags]
+
+
+def _cpuinfo(*keys: str) -> str:
+    """The first value of any of these keys; empty outside Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
-    return names[0] if names else platform.machine()
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(keys)), "")
 
 
 def _memory_gib() -> float:

@@ -25,7 +25,10 @@ _REGIONS = (Role.MASK, Role.BOXES)  # belong to a frame, but may stay the same f
 
 @dataclass(frozen=True)
 class TranslatorInfo:
-    """What a translator really is: the bundle, the variant, the engine and what it does."""
+    """What a translator really is: the bundle, the variant, the engine and what it does.
+
+    ``picked``: ``as asked``, ``by rule``, or ``by figures measured on this processor`` (see ``engines.choice``).
+    """
 
     bundle: str
     model: str
@@ -45,28 +48,33 @@ def load(
     keep_size: bool = True,
     threads: int | None = None,
     engine_folder: Path | None = None,
+    precision: str | None = None,
 ) -> Translator:
     """Open a bundle and get it ready to translate.
 
     Args:
         path: the ``.i2i`` bundle.
         engine: ``auto`` or an engine's name; what was asked for is what runs, or it is an error.
-        variant: ``auto`` or a variant of the bundle (``fp32``, ``fp16``, …).
+        variant: ``auto`` or a variant of the bundle (``fp32``, ``fp16``, ``int8-openvino``, …).
         fit: how pictures of another shape are laid into the network's size.
         keep_size: give results in the size of the input rather than at the network's scale (letterbox borders are
             cut away in both).
         threads: CPU threads inside one call; None leaves it to the engine.
         engine_folder: where TensorRT engines of this bundle are kept; by default beside it.
+        precision: the float arithmetic to compute in (``fp32``, ``bf16``, ``fp16``); by default what the graph says,
+            or what ``auto`` found to be fastest by the bundle's figures.
 
     Raises:
         BundleError: the bundle is damaged, unsafe or too new.
-        UsageError: an unknown engine or variant.
-        MissingRequirementError: the engine cannot run here.
+        UsageError: an unknown engine, variant or precision, or an engine that cannot be told to use that precision.
+        MissingRequirementError: the engine cannot run here, or not in that precision.
+        GraphError: the variant was quantized for other engines.
     """
     bundle = open_bundle(path)
-    options = EngineOptions(threads=threads, engine_folder=engine_folder or default_engine_folder(bundle.path))
+    folder = engine_folder or default_engine_folder(bundle.path)
+    options = EngineOptions(threads=threads, engine_folder=folder, precision=precision)
     choice = choose(bundle, bundle.frame_graph.name, engine, variant, options)
-    return Translator(bundle, choice, options, fit=Fit(fit), keep_size=keep_size, picked_by_rule=engine == AUTO)
+    return Translator(bundle, choice, options, fit=Fit(fit), keep_size=keep_size)
 
 
 def default_engine_folder(bundle: Path) -> Path:
@@ -85,11 +93,10 @@ class Translator:
         *,
         fit: Fit = Fit.LETTERBOX,
         keep_size: bool = True,
-        picked_by_rule: bool = False,
     ) -> None:
         self._bundle, self._choice, self._options = bundle, choice, options
-        self._fit, self._keep_size, self._picked_by_rule = fit, keep_size, picked_by_rule
-        self._session = choice.engine.load(choice.graph, options)
+        self._fit, self._keep_size = fit, keep_size
+        self._session = choice.load()
         self.declaration: GraphDeclaration = self._session.declaration
         self._frame_specs = {spec.name: spec for spec in self.declaration.inputs if spec.role in PER_FRAME}
         self._region_specs = {name: spec for name, spec in self._frame_specs.items() if spec.role in _REGIONS}
@@ -123,7 +130,7 @@ class Translator:
             weights=model.weights,
             size=str(self.size),
             variant=self._choice.graph.variant,
-            picked="by rule" if self._picked_by_rule else "as asked",
+            picked=self._choice.picked.value,
             session=self._session.info,
         )
 
@@ -232,8 +239,9 @@ class Translator:
         self.close()
 
     def _run_condition(self, graph: GraphDeclaration, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        # With what the caller asked for: the float arithmetic that was measured is the frame graph's.
         choice = choose(self._bundle, graph.name, self._choice.engine.name, AUTO, self._options)
-        with choice.engine.load(choice.graph, self._options) as session:
+        with choice.load() as session:
             return session.run(dict(inputs))
 
     def _gather(self, frame: Array | None, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 
 from edge_i2i.bundle.golden import golden_input, golden_output
 from edge_i2i.bundle.reader import Bundle
-from edge_i2i.engines.choice import choose
-from edge_i2i.engines.protocol import Array, EngineOptions
-from edge_i2i.errors import BundleError, ParityError
+from edge_i2i.engines.choice import AUTO, Choice, choose
+from edge_i2i.engines.protocol import Array, EngineOptions, SessionInfo
+from edge_i2i.engines.registry import get_engine
+from edge_i2i.errors import BundleError, MissingRequirementError, ParityError
 from edge_i2i.graphs.parity import EXACT, REDUCED_PRECISION, Parity, Tolerance, compare
 from edge_i2i.models.contract import GraphDeclaration
+
+LOWEST_PSNR_DB = 40.0
+"""What a variant below FP16 has to reach on the golden inputs where the bundle does not state what it reached there."""
+STATED_PSNR_MARGIN_DB = 1.0
+"""Between what was stated and what is found here: another version of an engine, another processor."""
+
+GOLDEN_PSNR = "golden_psnr_db"
+"""The figure of ``quality`` evidence that speaks of the golden inputs: the worst of their pictures against FP32."""
+
+_QUANTIZED = ("int8", "mixed")
+
+OnSkip = Callable[[str, str, str], None]
+"""Called with a graph, a variant that was not verified, and why."""
 
 
 @dataclass(frozen=True)
@@ -31,44 +45,95 @@ class Verdict:
         return not self.problem
 
 
-def verify_bundle(bundle: Bundle, engine: str, variants: Iterable[str], options: EngineOptions) -> list[Verdict]:
+def _say_nothing(graph: str, variant: str, reason: str) -> None:
+    """Skip without a word."""
+
+
+def verify_bundle(
+    bundle: Bundle, engine: str, variants: Collection[str], options: EngineOptions, on_skip: OnSkip = _say_nothing
+) -> list[Verdict]:
     """Run the golden inputs of every graph through an engine and hold the outputs against the references.
+
+    ``variants``: those to verify (none: all). A variant that was quantized for other engines than the one that runs, or
+    than those that can run here, is skipped, unless it was asked for by name.
 
     Raises:
         BundleError: the bundle has no golden data.
         MissingRequirementError: the engine cannot run here.
+        GraphError: a variant that was asked for was quantized for other engines.
+        UsageError: the engine cannot be told to compute in the float arithmetic that was asked for.
     """
     golden = bundle.golden()
     verdicts = []
     for declaration in (bundle.frame_graph, *bundle.condition_graphs):
-        wanted = [name for name in bundle.variants(declaration.name) if not variants or name in variants]
-        verdicts += [_verify(bundle, declaration, variant, engine, options, golden) for variant in wanted]
+        for variant in bundle.variants(declaration.name):
+            if variants and variant not in variants:
+                continue
+            reason = "" if variant in variants else _skipped_because(bundle, declaration.name, engine, variant, options)
+            if reason:
+                on_skip(declaration.name, variant, reason)
+            else:
+                choice = choose(bundle, declaration.name, engine, variant, options)
+                verdicts.append(_verify(bundle, declaration, choice, golden))
     return verdicts
 
 
-def _verify(
-    bundle: Bundle,
-    declaration: GraphDeclaration,
-    variant: str,
-    engine: str,
-    options: EngineOptions,
-    golden: dict[str, Array],
-) -> Verdict:
-    choice = choose(bundle, declaration.name, engine, variant, options)
-    samples, references = _samples(bundle, declaration, golden)
-    with choice.engine.load(choice.graph, options) as session:
+def _skipped_because(bundle: Bundle, graph: str, engine: str, variant: str, options: EngineOptions) -> str:
+    """Why a quantized variant is passed over; empty where it is not."""
+    source = bundle.graph(graph, variant)
+    told = f"it was quantized for {' and '.join(source.targets)}"
+    if engine != AUTO:
+        return "" if get_engine(engine).reads(source) else told
+    if not source.targets:
+        return ""
+    try:
+        choose(bundle, graph, engine, variant, options)
+    except MissingRequirementError:
+        return f"{told}, and no engine that can run here takes it"
+    return ""
+
+
+def _verify(bundle: Bundle, declaration: GraphDeclaration, choice: Choice, golden: dict[str, Array]) -> Verdict:
+    samples, references = golden_samples(bundle, declaration, golden)
+    with choice.load() as session:
         results = [session.run(sample) for sample in samples]
         info = session.info
-    parity = compare(f"{variant} on {info.engine}", info.engine, references, results)
-    tolerance = EXACT if choice.graph.precision == "fp32" else REDUCED_PRECISION
+    parity = compare(f"{choice.graph.variant} on {info.engine}", info.engine, references, results)
+    tolerance = _tolerance(bundle, declaration.name, choice, info)
     return Verdict(
         declaration.name,
-        variant,
+        choice.graph.variant,
         info.engine,
         info.effective_precision,
         parity,
         _problem(parity, tolerance, declaration),
     )
+
+
+def _tolerance(bundle: Bundle, graph: str, choice: Choice, info: SessionInfo) -> Tolerance:
+    """What a variant may differ by: rounding in FP32 and FP16, and what was measured of it where it is narrower."""
+    narrow = choice.graph.precision in _QUANTIZED or "bf16" in info.effective_precision
+    if not narrow:
+        exact = choice.graph.precision == "fp32" and choice.options.precision in (None, "fp32")
+        return EXACT if exact else REDUCED_PRECISION
+    stated = _stated_psnr_db(bundle, graph, choice, info.engine)
+    limit = LOWEST_PSNR_DB if stated is None else stated - STATED_PSNR_MARGIN_DB
+    return replace(REDUCED_PRECISION, psnr_db=limit)
+
+
+def _stated_psnr_db(bundle: Bundle, graph: str, choice: Choice, engine: str) -> float | None:
+    """What the bundle states of a variant on its golden inputs, in the float arithmetic that is asked for, if it does.
+
+    That on this engine counts, or else the worst that was measured on any.
+    """
+    asked = (choice.graph.variant, choice.options.precision)
+    figures = [
+        (record.engine == engine, record.figures[GOLDEN_PSNR])
+        for record in bundle.evidence("quality", graph)
+        if (record.variant, record.precision) == asked and GOLDEN_PSNR in record.figures
+    ]
+    here = [psnr_db for same_engine, psnr_db in figures if same_engine]
+    return min(here or [psnr_db for _, psnr_db in figures], default=None)
 
 
 def _problem(parity: Parity, tolerance: Tolerance, declaration: GraphDeclaration) -> str:
@@ -79,9 +144,19 @@ def _problem(parity: Parity, tolerance: Tolerance, declaration: GraphDeclaration
     return ""
 
 
-def _samples(
+def golden_samples(
     bundle: Bundle, declaration: GraphDeclaration, golden: dict[str, Array]
 ) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
+    """The example inputs of one graph, and the reference outputs of each.
+
+    Args:
+        bundle: named in the error.
+        declaration: of the graph.
+        golden: what ``bundle.golden()`` gave.
+
+    Raises:
+        BundleError: there are none.
+    """
     names = [spec.name for spec in declaration.outputs]
     samples: list[dict[str, Array]] = []
     references: list[dict[str, Array]] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,10 @@ from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.models.contract import Size
 from edge_i2i.models.loading import LoadedModel, load_random
+
+HERE = Path(__file__).parent
+if str(HERE) not in sys.path:  # pytest's importlib mode puts no test folder on the path; the samples are shared
+    sys.path.append(str(HERE))
 
 TINY_RGB = {"ngf": "8", "n_blocks_global": "2", "n_downsample_global": "2"}
 TINY_LABEL = {**TINY_RGB, "label_nc": "8", "instance_edges": "true", "feat_num": "3", "nef": "4", "n_downsample_E": "2"}
@@ -37,6 +43,16 @@ def label_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     loaded = load_random("pix2pixhd", TINY_LABEL, seed=2)
     export_bundle(loaded, Size(64, 64), output, ExportOptions(precisions=("fp32",), threads=2))
     return output
+
+
+@pytest.fixture(scope="session")
+def quantized_bundle(rgb_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``rgb_bundle`` with a quantized variant for each target; the quality of two of them is stated."""
+    from qdq_samples import add_quantized
+
+    folder = tmp_path_factory.mktemp("quantized")
+    add_quantized(Path(shutil.copy(rgb_bundle, folder / "quantized.i2i")))
+    return folder / "quantized.i2i"
 
 
 @pytest.fixture

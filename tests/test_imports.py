@@ -16,10 +16,20 @@ from edge_i2i.models.registry import family_names
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "edge_i2i"
 HEAVY = {"torch", "onnx", "onnx_ir", "onnxscript", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "cuda", "av"}
-HEAVY |= {"lightning_fabric", "skimage", "sklearn", "torchmetrics", "safetensors", "cv2", "numpy", "coremltools"}
+HEAVY |= {
+    "nncf",
+    "lightning_fabric",
+    "skimage",
+    "sklearn",
+    "torchmetrics",
+    "safetensors",
+    "cv2",
+    "numpy",
+    "coremltools",
+}
 
 # A room may import itself, those below it in this list, and the files named in ANYWHERE.
-ROOMS = ["models", "graphs", "bundle", "engines", "media", "translator", "learn", "measure", "live", "cli"]
+ROOMS = ["models", "graphs", "bundle", "engines", "media", "translator", "learn", "measure", "quantize", "live", "cli"]
 ANYWHERE = {"errors", "requirements", "progress", "machine", "__init__"}
 TOP_FILES = {
     *("translator", "conditions", "tensor_checks", "export", "export_trt", "verify", "translate_files"),
@@ -47,7 +57,21 @@ def test_help_loads_no_network_library_and_no_engine() -> None:
     assert not loaded_by(code) & HEAVY
 
 
-@pytest.mark.parametrize("verb", ["inspect", "verify", "translate", "doctor", "train", "export trt", "export onnx"])
+VERBS = [
+    "inspect",
+    "verify",
+    "translate",
+    "doctor",
+    "train",
+    "export trt",
+    "export onnx",
+    "collect",
+    "import",
+    "models",
+]
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_the_help_of_every_verb_loads_nothing_heavy_and_shows_an_example(verb: str) -> None:
     code = f"from edge_i2i.cli.main import run_command\nassert run_command({verb.split()!r} + ['--help']) == 0"
     assert not loaded_by(code) & HEAVY

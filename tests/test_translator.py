@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import edge_i2i
+from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.golden import golden_input, golden_output
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.errors import BadInputError, BundleError, MissingRequirementError, PictureError, UsageError
@@ -87,6 +89,27 @@ def test_info_says_what_runs(rgb_bundle: Path) -> None:
     with edge_i2i.load(rgb_bundle, engine="torch", variant="fp16") as translator:
         assert (translator.info.picked, translator.info.variant) == ("as asked", "fp16")
         assert translator.info.session.engine == "torch"
+
+
+def test_info_says_when_figures_decided_and_in_what_it_computes(quantized_bundle: Path, tmp_path: Path) -> None:
+    from qdq_samples import latency
+
+    path = Path(shutil.copy(quantized_bundle, tmp_path / "x.i2i"))
+    with extend_bundle(path) as writer:
+        writer.add_evidence(latency("int8-openvino", "openvino", 1.0))
+        writer.finish_extended()
+    with edge_i2i.load(path, threads=1) as translator:
+        info = translator.info
+        assert (info.variant, info.picked) == ("int8-openvino", "by figures measured on this processor")
+        assert info.session.effective_precision.startswith("int8+")
+        assert translator(picture(64, 96)).shape == (64, 96, 3)
+
+
+def test_a_precision_can_be_forced(rgb_bundle: Path) -> None:
+    with edge_i2i.load(rgb_bundle, engine="openvino", variant="fp16", precision="fp32") as translator:
+        assert translator.info.session.effective_precision == "fp32"
+    with pytest.raises(UsageError, match="cannot be told to compute"):
+        edge_i2i.load(rgb_bundle, engine="onnxruntime", variant="fp32", precision="bf16")
 
 
 @pytest.mark.parametrize(

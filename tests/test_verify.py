@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.golden import golden_output
 from edge_i2i.bundle.manifest import ModelRecord
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.engines.protocol import EngineOptions
+from edge_i2i.errors import GraphError
 from edge_i2i.verify import verify_bundle
 
 OPTIONS = EngineOptions(threads=2)
@@ -52,3 +55,60 @@ def test_another_picture_is_a_problem_that_is_named(rgb_bundle: Path, tmp_path: 
     (verdict,) = verify_bundle(bundle, "onnxruntime", ("fp32",), OPTIONS)
     assert not verdict.ok
     assert "fp32 on onnxruntime" in verdict.problem and "grey-level" in verdict.problem
+
+
+# Quantized variants ---------------------------------------------------------------------------------------------
+
+
+def with_quality(bundle: Path, target: Path, psnr_db: float, layers: int = 1) -> Path:
+    """The bundle with a quantized variant of which this quality is stated."""
+    from qdq_samples import quality, quantized
+
+    source = open_bundle(bundle)
+    onnx = quantized(source, target.parent, layers)
+    with extend_bundle(shutil.copy(bundle, target)) as writer:
+        writer.add_graph(source.frame_graph, variant="int8", precision="int8", opset=18, onnx=onnx)
+        writer.add_evidence(quality("int8", "openvino", psnr_db))
+        writer.finish_extended()
+    return target
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_quantized_variants_are_held_to_their_stated_quality(quantized_bundle: Path, engine: str) -> None:
+    skipped: list[tuple[str, str, str]] = []
+    verdicts = verify_bundle(open_bundle(quantized_bundle), engine, (), OPTIONS, lambda *told: skipped.append(told))
+    assert [verdict.variant for verdict in verdicts] == ["fp32", "fp16", f"int8-{engine}"]
+    assert all(verdict.ok for verdict in verdicts), verdicts
+    assert verdicts[-1].effective_precision.startswith("int8+")
+    assert {variant for _, variant, _ in skipped} == {"int8-openvino", "int8-onnxruntime", "int8-tensorrt"} - {
+        f"int8-{engine}"
+    }
+    assert all("was quantized for" in reason for _, _, reason in skipped)
+
+
+def test_each_variant_runs_on_an_engine_that_reads_it(quantized_bundle: Path) -> None:
+    verdicts = verify_bundle(open_bundle(quantized_bundle), "auto", (), OPTIONS)
+    ran = {verdict.variant: verdict.engine for verdict in verdicts}
+    assert (ran["int8-openvino"], ran["int8-onnxruntime"]) == ("openvino", "onnxruntime")
+
+
+def test_a_variant_that_is_asked_for_is_not_skipped(quantized_bundle: Path) -> None:
+    with pytest.raises(GraphError, match="was quantized for tensorrt"):
+        verify_bundle(open_bundle(quantized_bundle), "openvino", ["int8-tensorrt"], OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("stated", "layers", "complaint"), [(55.0, 1, "is less than 54"), (12.0, 9, "is less than 40"), (12.0, 1, "")]
+)
+def test_less_than_the_stated_quality_is_a_problem_and_less_than_40_db_always(
+    rgb_bundle: Path, tmp_path: Path, stated: float, layers: int, complaint: str
+) -> None:
+    bundle = open_bundle(with_quality(rgb_bundle, tmp_path / "x.i2i", stated, layers))
+    (verdict,) = verify_bundle(bundle, "openvino", ["int8"], OPTIONS)
+    assert verdict.ok == (not complaint) and complaint in verdict.problem
+
+
+def test_a_forced_precision_is_verified(rgb_bundle: Path) -> None:
+    options = EngineOptions(threads=1, precision="fp32")
+    verdicts = verify_bundle(open_bundle(rgb_bundle), "openvino", (), options)
+    assert all(verdict.ok and verdict.effective_precision == "fp32" for verdict in verdicts)

@@ -26,8 +26,10 @@ from edge_i2i.bundle.paths import RESERVED_NAMES, unsafe_because
 from edge_i2i.errors import UsageError
 from edge_i2i.models.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec
 
-SCHEMA_VERSION = 2
-"""2: tensors say how they are set (labels, drawn, mixable, second_of, stack_of, fallback, default). 1 is read, too."""
+SCHEMA_VERSION = 3
+"""2: tensors say how they are set (labels, drawn, mixable, second_of, stack_of, fallback, default). 3: variants say who
+may read them (targets), whether ``auto`` may take them (recommended, label), and measurements which float arithmetic
+was forced (precision). 1 and 2 are read, too."""
 
 _INFINITIES = {"Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -164,11 +166,18 @@ class StoredFile(Record):
 
 
 class VariantRecord(StoredFile):
-    """One ONNX file of a graph: ``name`` is what ``--variant`` takes, ``precision`` what it computes in."""
+    """One ONNX file of a graph: ``name`` is what ``--variant`` takes, ``precision`` what it computes in.
+
+    ``targets``: the quantization targets whose engines read it as it is meant (empty: every engine does).
+    ``recommended``: whether ``auto`` may take it; ``label`` says in a sentence why not, or what is special about it.
+    """
 
     name: Identifier
     precision: Identifier
     opset: Annotated[int, Field(ge=1)]
+    targets: tuple[Identifier, ...] = ()
+    label: str = ""
+    recommended: bool = True
 
 
 class FileRecord(StoredFile):
@@ -203,13 +212,18 @@ class ModelRecord(Record):
 
 
 class EvidenceRecord(Record):
-    """One measurement: its figures (their names carry the unit), and all that is needed to take it again."""
+    """One measurement: its figures (their names carry the unit), and all that is needed to take it again.
+
+    ``precision`` is the float arithmetic that was forced on the engine (None: none, the graph's own). Figures of speed
+    are used by ``auto`` where ``machine`` and ``versions`` are those of the reader: see ``engines.figures``.
+    """
 
     kind: Identifier
     stage: str = ""
     graph: str | None = None
     variant: str | None = None
     engine: str | None = None
+    precision: str | None = None
     figures: dict[str, Number]
     machine: JsonObject = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)

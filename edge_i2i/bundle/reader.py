@@ -8,7 +8,7 @@ does not list are ignored until ``verify_checksums``, which refuses them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edge_i2i.bundle.archive import ArchiveStorage
 from edge_i2i.bundle.golden import decode_golden
 from edge_i2i.bundle.header import GET_AGAIN, LARGEST_DIGEST, LARGEST_HEADER, decode_header
-from edge_i2i.bundle.manifest import GraphRecord, Manifest, StoredFile, VariantRecord
+from edge_i2i.bundle.manifest import EvidenceRecord, GraphRecord, Manifest, StoredFile, VariantRecord
 from edge_i2i.bundle.paths import DIGEST_NAME, HEADER_NAME, RESERVED_NAMES
 from edge_i2i.bundle.storage import FolderStorage, Storage
 from edge_i2i.errors import BundleError, UsageError
@@ -51,6 +51,11 @@ class BundledGraph:
     def precision(self) -> str:
         """What the graph computes in, as the exporter wrote it."""
         return self.record.precision
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The quantization targets whose engines may run it; empty: every engine may."""
+        return self.record.targets
 
     @property
     def sha256(self) -> str:
@@ -102,6 +107,22 @@ class Bundle:
         """
         return tuple(variant.name for variant in self._graph_record(graph).variants)
 
+    def recommended(self, graph: str) -> tuple[str, ...]:
+        """As ``variants``, without those that were kept only on request.
+
+        Raises:
+            UsageError: the bundle has no such graph.
+        """
+        return tuple(variant.name for variant in self._graph_record(graph).variants if variant.recommended)
+
+    def evidence(self, kind: str, graph: str) -> tuple[EvidenceRecord, ...]:
+        """The measurements of one kind that were taken of a graph, in the order in which they were added."""
+        return tuple(record for record in self.manifest.evidence if (record.kind, record.graph) == (kind, graph))
+
+    def latencies(self, graph: str) -> tuple[EvidenceRecord, ...]:
+        """The measured latencies of a graph's variants, in the order in which they were added."""
+        return self.evidence("latency", graph)
+
     def graph(self, name: str, variant: str) -> BundledGraph:
         """One variant of one graph, for an engine to load.
 
@@ -123,14 +144,24 @@ class Bundle:
         Raises:
             BundleError: the manifest lists no such file, or it is missing or damaged.
         """
-        record = next((stored for stored in self.manifest.stored_files() if stored.path == path), None)
-        if record is None:
-            raise BundleError(
-                f"The bundle '{self.path}' has no file '{path}'.", remedy="'edge-i2i inspect' lists what it has."
-            )
+        record = self._stored(path)
         data = self.storage.read(path)
         self._hold_against(record, len(data), hashlib.sha256(data).hexdigest())
         return data
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """A listed file's bytes in pieces of 1 MiB at most; the checksum is checked when the last one has been given.
+
+        Raises:
+            BundleError: as ``read``; where the file is damaged, at the end.
+        """
+        record = self._stored(path)
+        digest, size = hashlib.sha256(), 0
+        for chunk in self.storage.chunks(path):
+            digest.update(chunk)
+            size += len(chunk)
+            yield chunk
+        self._hold_against(record, size, digest.hexdigest())
 
     def golden(self) -> dict[str, NDArray[Any]]:
         """The example inputs and reference outputs, by name; empty where the bundle has none.
@@ -152,14 +183,18 @@ class Bundle:
         self._refuse_unlisted({record.path for record in records})
         total, done = sum(record.bytes for record in records), 0
         for record in records:
-            digest, size = hashlib.sha256(), 0
-            for chunk in self.storage.chunks(record.path):
-                digest.update(chunk)
-                size += len(chunk)
+            for chunk in self.chunks(record.path):
+                done += len(chunk)
                 if progress is not None:
-                    progress(record.path, done + size, total)
-            self._hold_against(record, size, digest.hexdigest())
-            done += size
+                    progress(record.path, done, total)
+
+    def _stored(self, path: str) -> StoredFile:
+        record = next((stored for stored in self.manifest.stored_files() if stored.path == path), None)
+        if record is None:
+            raise BundleError(
+                f"The bundle '{self.path}' has no file '{path}'.", remedy="'edge-i2i inspect' lists what it has."
+            )
+        return record
 
     def _check_structure(self) -> None:
         for record in self.manifest.stored_files():

@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -67,10 +67,30 @@ class FileTree:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 if move and not source.is_symlink() and _moved(source, place):
                     return Added(path, hashlib.file_digest(handle, "sha256").hexdigest(), size)
-                added = Added(path, *_copy(handle, place))
+                added = Added(path, *_copy(_chunks(handle), place))
         if move:
             source.unlink(missing_ok=True)
         return added
+
+    def add_chunks(self, path: str, chunks: Iterable[bytes], size: int) -> Added:
+        """Write a new file of ``size`` bytes, piece by piece.
+
+        Raises:
+            BundleError: as ``add_bytes``; and whatever ``chunks`` raises.
+        """
+        place = self._claim(path)
+        with disk_faults(self._destination, f"'{path}'", size):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            return Added(path, *_copy(chunks, place))
+
+    def remove(self, path: str) -> None:
+        """Take a file out again.
+
+        Raises:
+            BundleError: it cannot be removed.
+        """
+        with disk_faults(self._destination, f"'{path}'"):
+            (self.root / path).unlink()
 
     def settle(self) -> None:
         """Make the folder ready to be the bundle: all files on the disk, and as readable as a new file is here.
@@ -142,11 +162,11 @@ def _moved(source: Path, place: Path) -> bool:
     return True
 
 
-def _copy(source: IO[bytes], place: Path) -> tuple[str, int]:
+def _copy(chunks: Iterable[bytes], place: Path) -> tuple[str, int]:
     """Copy and hash in one pass; returns the checksum and the size of what was really written."""
     digest, size = hashlib.sha256(), 0
     with place.open("wb") as copy:
-        for chunk in _chunks(source):
+        for chunk in chunks:
             digest.update(chunk)
             size += copy.write(chunk)
     return digest.hexdigest(), size

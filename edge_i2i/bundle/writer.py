@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from os import PathLike
@@ -27,6 +27,7 @@ from edge_i2i.bundle.manifest import (
     VariantRecord,
 )
 from edge_i2i.bundle.paths import DIGEST_NAME, GOLDEN_NAME, HEADER_NAME, SUFFIX, graph_path
+from edge_i2i.bundle.reader import Bundle
 from edge_i2i.bundle.staging import Staging
 from edge_i2i.bundle.tree import FileTree
 from edge_i2i.errors import BundleError, UsageError
@@ -61,6 +62,9 @@ class BundleWriter:
         self._declarations: dict[str, DeclarationRecord] = {}
         self._files: list[FileRecord] = []
         self._evidence: list[EvidenceRecord] = []
+        self._carried: Manifest | None = None
+        self._carried_variants: set[tuple[str, str]] = set()
+        self._carried_evidence: list[EvidenceRecord] = []
 
     def __enter__(self) -> Self:
         target = _settled_target(self._target)
@@ -108,8 +112,14 @@ class BundleWriter:
         opset: int,
         onnx: bytes | Path,
         move: bool = False,
+        targets: Collection[str] = (),
+        label: str = "",
+        recommended: bool = True,
     ) -> None:
         """Add one variant of a graph, from bytes or from a file (as ``add_file``).
+
+        A variant of that name that came with ``add_bundle`` is replaced, and its evidence dropped. ``targets``,
+        ``label`` and ``recommended`` are those of a ``VariantRecord``.
 
         Raises:
             BundleError: as ``add_file``; or the graph was added before with another declaration.
@@ -117,17 +127,22 @@ class BundleWriter:
         name = declaration.name
         with _faults_of_records():
             declared = DeclarationRecord.of(declaration)
-        if self._declarations.setdefault(name, declared) != declared:
-            raise BundleError(
-                f"The variant '{variant}' of the graph '{name}' has other inputs or outputs than those before it.",
-                remedy="Export all variants of a graph from one network and at one size.",
-            )
+        self._declare(name, declared, variant)
+        self._drop_carried(name, variant)
         path = graph_path(name, variant)
         tree = self._tree()
         added = tree.add_bytes(path, onnx) if isinstance(onnx, bytes) else tree.add_file(path, onnx, move=move)
         with _faults_of_records():
             record = VariantRecord(
-                name=variant, precision=precision, opset=opset, path=path, sha256=added.sha256, bytes=added.size
+                name=variant,
+                precision=precision,
+                opset=opset,
+                path=path,
+                sha256=added.sha256,
+                bytes=added.size,
+                targets=tuple(targets),
+                label=label,
+                recommended=recommended,
             )
         self._graphs[name] = (*self._graphs.get(name, ()), record)
 
@@ -142,6 +157,29 @@ class BundleWriter:
     def add_evidence(self, evidence: EvidenceRecord) -> None:
         """Add one measurement."""
         self._evidence.append(evidence)
+
+    def add_bundle(self, bundle: Bundle, *, without_variants: Collection[str] = ()) -> None:
+        """Take over all that another bundle holds: graphs, files, golden data and evidence.
+
+        Files are copied 1 MiB at a time and held against their checksums. ``without_variants``: names of variants that
+        are left out of every graph, together with their evidence; names that are not there do no harm. Variants that
+        are added later replace those of the same name.
+
+        Raises:
+            BundleError: a file is damaged or its path taken, a graph was added before with another declaration, or the
+                disk is full.
+            UsageError: a graph would be left without any variant.
+        """
+        manifest = bundle.manifest
+        for graph in manifest.graphs:
+            self._carry_graph(bundle, graph, without_variants)
+        for file in manifest.files:
+            self._tree().add_chunks(file.path, bundle.chunks(file.path), file.bytes)
+        self._files += manifest.files
+        self._carried_evidence += [
+            record for record in manifest.evidence if record.variant is None or record.variant not in without_variants
+        ]
+        self._carried = manifest
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -188,7 +226,7 @@ class BundleWriter:
                 files=tuple(sorted(self._files, key=lambda file: file.path)),
                 golden=next((file.path for file in self._files if file.role == "golden"), None),
                 recipe=dict(recipe),
-                evidence=tuple(self._evidence),
+                evidence=(*self._carried_evidence, *self._evidence),
             )
         header = encode_header(manifest)
         tree.add_bytes(HEADER_NAME, header)
@@ -201,6 +239,60 @@ class BundleWriter:
             staging.publish(tree.root)
         self._staging = None
         return self._target
+
+    def finish_extended(self, recipe: Mapping[str, Any] | None = None) -> Path:
+        """Complete what began with ``add_bundle``, as a later state of that bundle; returns the bundle's path.
+
+        Name, model, size, software and the time of creation stay those of the bundle that was taken over, and so does
+        its recipe, to which the entries of ``recipe`` are added.
+
+        Raises:
+            BundleError: as ``finish``.
+        """
+        if self._carried is None:
+            raise RuntimeError("finish_extended() follows add_bundle(); a new bundle is completed with finish()")
+        before = self._carried
+        return self.finish(
+            name=before.name,
+            model=before.model,
+            size=before.size,
+            recipe={**before.recipe, **(recipe or {})},
+            software=before.software,
+            created=before.created,
+        )
+
+    def _declare(self, graph: str, declared: DeclarationRecord, variant: str) -> None:
+        if self._declarations.setdefault(graph, declared) != declared:
+            raise BundleError(
+                f"The variant '{variant}' of the graph '{graph}' has other inputs or outputs than those before it.",
+                remedy="Export all variants of a graph from one network and at one size.",
+            )
+
+    def _carry_graph(self, bundle: Bundle, graph: GraphRecord, without_variants: Collection[str]) -> None:
+        name = graph.declaration.name
+        kept = tuple(variant for variant in graph.variants if variant.name not in without_variants)
+        if not kept:
+            raise UsageError(
+                f"Without {', '.join(sorted(without_variants))} the graph '{name}' has no variant left.",
+                remedy="Keep one of them.",
+            )
+        self._declare(name, graph.declaration, kept[0].name)
+        for variant in kept:
+            self._tree().add_chunks(variant.path, bundle.chunks(variant.path), variant.bytes)
+        self._graphs[name] = (*self._graphs.get(name, ()), *kept)
+        self._carried_variants |= {(name, variant.name) for variant in kept}
+
+    def _drop_carried(self, graph: str, variant: str) -> None:
+        """Make room for a new variant where one of that name was taken over."""
+        if (graph, variant) not in self._carried_variants:
+            return
+        self._carried_variants.remove((graph, variant))
+        (old,) = (record for record in self._graphs[graph] if record.name == variant)
+        self._tree().remove(old.path)
+        self._graphs[graph] = tuple(record for record in self._graphs[graph] if record is not old)
+        self._carried_evidence = [
+            record for record in self._carried_evidence if (record.graph, record.variant) != (graph, variant)
+        ]
 
     def _open_staging(self) -> Staging:
         if self._staging is None:

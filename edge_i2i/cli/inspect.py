@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from edge_i2i.cli.console import result, result_json
+from edge_i2i.cli.evidence_table import KINDS, evidence_tables
 
 
 def inspect(
@@ -48,15 +49,28 @@ def _tell_graph(graph: dict[str, Any]) -> None:
             shape = "×".join(str(number) for number in spec["shape"])
             result(f"  {side[:-1]:7s} {spec['name']:14s} {spec['dtype']:8s} {shape:14s} {spec['meaning']}")
     for variant in graph["variants"]:
-        result(f"  variant {variant['name']:14s} {variant['bytes'] / 1e6:8.1f} MB  {variant['sha256'][:12]}")
+        meant_for = f"for {', '.join(variant['targets'])}" if variant["targets"] else "for every engine"
+        line = (
+            f"  variant {variant['name']:18s} {variant['bytes'] / 1e6:8.1f} MB  {variant['sha256'][:12]}  {meant_for}"
+        )
+        result(f"{line}{_standing(variant)}")
 
 
 def _tell_evidence(evidence: list[dict[str, Any]]) -> None:
-    if evidence:
+    tabled = [record for record in evidence if record["kind"] in KINDS]
+    for line in evidence_tables(tabled):
+        result(line)
+    others = [record for record in evidence if record["kind"] not in KINDS]
+    if others:
         result("evidence")
-    for record in evidence:
+    for record in others:
         figures = ", ".join(f"{name} {_number(value)}" for name, value in record["figures"].items())
         result(f"  {record['kind']:8s} {record['graph'] or '':8s} {record['stage']:32s} {figures} [{record['engine']}]")
+
+
+def _standing(variant: dict[str, Any]) -> str:
+    words = ("" if variant["recommended"] else "only on request", variant["label"])
+    return "".join(f"; {word}" for word in words if word)
 
 
 def _number(value: float | str) -> str:

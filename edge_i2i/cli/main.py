@@ -11,7 +11,20 @@ from typing import Annotated, Any
 import typer
 
 import edge_i2i
-from edge_i2i.cli import doctor, export, import_checkpoint, inspect, models, train, translate, verify
+from edge_i2i.cli import (
+    collect,
+    doctor,
+    export,
+    import_checkpoint,
+    inspect,
+    models,
+    qat,
+    quantize,
+    sensitivity,
+    train,
+    translate,
+    verify,
+)
 from edge_i2i.cli.conditions import TakesBundle
 from edge_i2i.cli.console import say
 from edge_i2i.errors import EdgeI2IError
@@ -35,6 +48,10 @@ app.command()(verify.verify)
 app.command(cls=TakesBundle)(translate.translate)
 app.command()(doctor.doctor)
 app.command()(train.train)
+app.command()(collect.collect)
+app.command()(quantize.quantize)
+app.command()(sensitivity.sensitivity)
+app.command()(qat.qat)
 
 
 def _show_version(wanted: bool) -> None:

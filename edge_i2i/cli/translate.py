@@ -45,6 +45,9 @@ def translate(
     instance_map: Annotated[
         str | None, typer.Option("--instance-map", help="Label-mode networks: instance ids.")
     ] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="Float arithmetic: fp32, bf16 or fp16; default the graph's own.")
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads inside one call.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="Of many files, skip those that an earlier run finished.")
@@ -67,11 +70,15 @@ def translate(
     sources = _sources(source, label_map, instance_map)
     if output is None:
         raise UsageError("Where shall the result go?", remedy="Give --output FILE or --output FOLDER.")
-    with load(bundle, engine=engine, variant=variant, fit=fit, keep_size=keep_size, threads=threads) as translator:
+    with load(
+        bundle, engine=engine, variant=variant, precision=precision, fit=fit, keep_size=keep_size, threads=threads
+    ) as translator:
         apply_conditions(translator, conditions)
         info = translator.info
         used = f"{info.session.engine} ({info.session.effective_precision})"
         say(f"{info.bundle}: {info.variant} on {used}, {info.picked}")
+        for note in info.session.notes:
+            say(f"  {note}")
         identity = _identity(translator, fit, keep_size) | conditions.identity()
         summary = translate_path(
             _by_name(translator), sources, output, identity=identity, resume=resume, progress=Bar(json)
@@ -104,6 +111,7 @@ def _identity(translator: Translator, fit: str, keep_size: bool) -> dict[str, st
         "graph_sha256": translator.graph_sha256,
         "engine": info.session.engine,
         "variant": info.variant,
+        "precision": info.session.effective_precision,
         "fit": fit,
         "keep_size": str(keep_size),
     }

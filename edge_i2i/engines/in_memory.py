@@ -16,6 +16,7 @@ class GraphInMemory:
     data: bytes
     variant: str = "fp32"
     precision: str = "fp32"
+    targets: tuple[str, ...] = ()
     sha256: str = field(init=False)
 
     def __post_init__(self) -> None:

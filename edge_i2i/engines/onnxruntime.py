@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from edge_i2i.engines.effective import INTEGER, Arithmetic
+from edge_i2i.engines.onnxruntime_precision import profiled, read_arithmetic
 from edge_i2i.engines.protocol import Array, Availability, Engine, EngineOptions, GraphSource, Session, SessionInfo
 from edge_i2i.errors import GraphError
 from edge_i2i.requirements import installed_version, require
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
     import onnxruntime
 
 _PROVIDER = "CPUExecutionProvider"
+_QUANTIZED = ("int8", "mixed")
+_FLOAT = Arithmetic({}, rest="fp32")
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 
 
@@ -22,6 +27,10 @@ class OnnxRuntimeEngine(Engine):
     name: ClassVar[str] = "onnxruntime"
     title: ClassVar[str] = "ONNX Runtime (CPU)"
     preference: ClassVar[int] = 10
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "fp16", "mixed", "int8")
+    target: ClassVar[str | None] = "onnxruntime"
+    misreading: ClassVar[str] = "what its integer kernels do not fuse runs in FP32, slower than an FP32 graph"
+    forced_precisions: ClassVar[tuple[str, ...]] = ("fp32",)
 
     def availability(self) -> Availability:
         """Installed, and only one of its competing distributions (with two, the wrong one can win silently)."""
@@ -36,8 +45,11 @@ class OnnxRuntimeEngine(Engine):
             )
         return Availability(True, version=installed_version(found[0]))
 
-    def load(self, graph: GraphSource, options: EngineOptions) -> Session:
-        """Make an ONNX Runtime session; ``options.threads`` limits its thread pool."""
+    def _load(self, graph: GraphSource, options: EngineOptions) -> Session:
+        """Make an ONNX Runtime session; ``options.threads`` limits its thread pool.
+
+        A quantized graph runs one frame, to find out which of its convolutions are computed in integers.
+        """
         self.ensure_available()
         ort = require("onnxruntime", extra="cpu", purpose="The engine 'onnxruntime'")
         settings = ort.SessionOptions()
@@ -45,21 +57,33 @@ class OnnxRuntimeEngine(Engine):
         if options.threads is not None:
             settings.intra_op_num_threads = options.threads
         try:
-            session = ort.InferenceSession(graph.read(), settings, providers=[_PROVIDER])
+            session, arithmetic = _open(ort, graph, settings)
         except Exception as error:
             raise GraphError(
                 f"ONNX Runtime {ort.__version__} cannot load the graph '{graph.declaration.name}' "
                 f"({graph.variant}): {error}",
                 remedy="pip install -U onnxruntime, or choose another --engine or --variant.",
             ) from error
-        return OnnxRuntimeSession(session, graph, options.threads, ort.__version__)
+        return OnnxRuntimeSession(session, graph, options.threads, ort.__version__, arithmetic)
+
+
+def _open(ort: Any, graph: GraphSource, settings: Any) -> tuple[onnxruntime.InferenceSession, Arithmetic]:
+    quantized = graph.precision in _QUANTIZED
+    with profiled(settings) if quantized else nullcontext():
+        session = ort.InferenceSession(graph.read(), settings, providers=[_PROVIDER])
+        return session, read_arithmetic(session, graph.declaration) if quantized else _FLOAT
 
 
 class OnnxRuntimeSession(Session):
     """A loaded graph; inputs and outputs are bound in place, so nothing is copied or allocated per call."""
 
     def __init__(
-        self, session: onnxruntime.InferenceSession, graph: GraphSource, threads: int | None, version: str
+        self,
+        session: onnxruntime.InferenceSession,
+        graph: GraphSource,
+        threads: int | None,
+        version: str,
+        arithmetic: Arithmetic,
     ) -> None:
         self.declaration = graph.declaration
         self.info = SessionInfo(
@@ -67,9 +91,9 @@ class OnnxRuntimeSession(Session):
             version=version,
             device="CPU",
             provider=session.get_providers()[0],
-            effective_precision="fp32",
+            effective_precision=arithmetic.name,
             threads=threads,
-            notes=_notes(graph.precision),
+            notes=_notes(graph.precision, arithmetic),
         )
         self._session: onnxruntime.InferenceSession | None = session
 
@@ -88,7 +112,10 @@ class OnnxRuntimeSession(Session):
         self._session = None
 
 
-def _notes(precision: str) -> tuple[str, ...]:
+def _notes(precision: str, arithmetic: Arithmetic) -> tuple[str, ...]:
     if precision == "fp16":
         return ("ONNX Runtime's CPU provider computes FP16 graphs in FP32",)
-    return ()
+    if not arithmetic.convolutions:
+        return ()
+    fused = INTEGER in arithmetic.convolutions
+    return (arithmetic.note(), *(() if fused else ("Q/DQ convolutions are computed in FP32",)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -12,10 +12,13 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_i2i.errors import BadInputError, MissingRequirementError
+from edge_i2i.errors import BadInputError, GraphError, MissingRequirementError, UsageError
 from edge_i2i.models.contract import GraphDeclaration
 
 Array = NDArray[Any]
+
+FLOAT_PRECISIONS = ("fp32", "bf16", "fp16")
+"""The float arithmetic that may be asked for."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,23 @@ class EngineOptions:
 
     ``threads``: CPU threads inside one call (None: the engine's own choice). ``engine_folder``: where ahead-of-time
     engines of this bundle are kept (None: engines that need one cannot load). ``build``: whether an engine that
-    needs a build may build now, which can take minutes.
+    needs a build may build now, which can take minutes. ``precision``: the float arithmetic to compute in, one of
+    ``FLOAT_PRECISIONS`` (None: what the graph says); an engine that cannot is an error. Integers stay integers.
+
+    Raises:
+        UsageError: there is no such precision.
     """
 
     threads: int | None = None
     engine_folder: Path | None = None
     build: bool = True
+    precision: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.precision is not None and self.precision not in FLOAT_PRECISIONS:
+            raise UsageError(
+                f"There is no float arithmetic '{self.precision}'.", remedy=f"Known: {', '.join(FLOAT_PRECISIONS)}."
+            )
 
 
 class GraphSource(Protocol):
@@ -57,7 +71,12 @@ class GraphSource(Protocol):
 
     @property
     def precision(self) -> str:
-        """What the graph is written in: ``fp32``, ``fp16``, …"""
+        """What the graph is written in: ``fp32``, ``fp16``, ``int8``, or ``mixed`` (some layers in integers)."""
+        ...
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The quantization targets whose engines read the file as it is meant; empty: every engine does."""
         ...
 
     @property
@@ -72,7 +91,10 @@ class GraphSource(Protocol):
 
 @dataclass(frozen=True)
 class SessionInfo:
-    """What is really used, as opposed to what was asked for."""
+    """What is really used, as opposed to what was asked for.
+
+    ``effective_precision``: what convolutions are computed in, as far as the engine tells: ``int8+bf16``, ``fp32``, ….
+    """
 
     engine: str
     version: str
@@ -135,12 +157,19 @@ class Engine(ABC):
 
     ``preference``: ``--engine auto`` takes the highest of those that are ready; 0 is never picked by itself.
     ``precisions``: ``--variant auto`` takes the first of these that the bundle has.
+    ``target``: the quantization target whose graphs it reads as they are meant (None: it takes no quantized graphs).
+    ``misreading``: what it makes of a graph that was quantized for another target.
+    ``forced_precisions``: the float arithmetic that ``EngineOptions.precision`` can force on any graph; where it is
+    empty, an engine computes what the graph says, and nothing else may be asked for.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     preference: ClassVar[int] = 0
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "fp16")
+    target: ClassVar[str | None] = None
+    misreading: ClassVar[str] = "it has no integer arithmetic of its own"
+    forced_precisions: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def availability(self) -> Availability:
@@ -150,14 +179,65 @@ class Engine(ABC):
         """Whether what this engine runs can be *made* here; differs from ``availability`` for ahead-of-time engines."""
         return self.availability()
 
-    @abstractmethod
     def load(self, graph: GraphSource, options: EngineOptions) -> Session:
         """Make a session.
 
         Raises:
-            MissingRequirementError: the engine cannot run here.
-            GraphError: the engine cannot take this graph.
+            MissingRequirementError: the engine cannot run here, or not in the float arithmetic that was asked for.
+            GraphError: the engine cannot take this graph, or would read it as something else.
+            UsageError: the engine cannot be told to compute in that float arithmetic.
         """
+        self.check_target(graph)
+        self.check_precision(graph, options.precision)
+        return self._load(graph, options)
+
+    @abstractmethod
+    def _load(self, graph: GraphSource, options: EngineOptions) -> Session:
+        """Make a session of a graph that is meant for this engine."""
+
+    def reads(self, graph: GraphSource) -> bool:
+        """Whether this engine reads the graph as it is meant."""
+        return not graph.targets or self.target in graph.targets
+
+    def check_target(self, graph: GraphSource, usable: Collection[str] = ()) -> None:
+        """Refuse a graph that was quantized for other engines. ``usable``: variants to name as a way out.
+
+        Raises:
+            GraphError: says what would be read differently, and which variants can be used.
+        """
+        if self.reads(graph):
+            return
+        known = ", ".join(usable) or "one without targets, or with this engine's (edge-i2i inspect lists them)"
+        raise GraphError(
+            f"The variant '{graph.variant}' of the graph '{graph.declaration.name}' was quantized for "
+            f"{' and '.join(graph.targets)}, and the engine '{self.name}' would not compute it as it was measured: "
+            f"{self.misreading}.",
+            remedy=f"Use another engine, or another variant: {known}.",
+        )
+
+    def can_force(self, graph: GraphSource, precision: str | None) -> bool:
+        """Whether this engine, on whatever machine, can compute the floats of a graph in ``precision``."""
+        if precision is None:
+            return True
+        return precision in self.forced_precisions if self.forced_precisions else precision == graph.precision
+
+    def check_precision(self, graph: GraphSource, precision: str | None) -> None:
+        """Refuse float arithmetic that this engine cannot be told to use.
+
+        Raises:
+            UsageError: says which it can.
+        """
+        if self.can_force(graph, precision):
+            return
+        able = " or ".join(self.forced_precisions) or f"what the graph says ({graph.precision})"
+        raise UsageError(
+            f"The engine '{self.name}' cannot be told to compute the variant '{graph.variant}' in {precision}.",
+            remedy=f"It computes in {able}; leave --precision out, or choose another engine.",
+        )
+
+    def precisions_here(self) -> tuple[str, ...]:
+        """Those of ``forced_precisions`` that this machine has. The engine must be available."""
+        return self.forced_precisions
 
     def ready(self, graph: GraphSource, options: EngineOptions) -> bool:
         """Whether ``load`` would succeed now without a long build."""

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from edge_i2i.engines.protocol import Engine
 from edge_i2i.errors import UsageError
 
-# In the order in which `auto` would try them is *not* implied here: see `choose_engine`.
+# Their order here says nothing about the order in which `auto` tries them: see `choice`.
 _ENGINES: Mapping[str, str] = MappingProxyType(
     {
         "onnxruntime": "edge_i2i.engines.onnxruntime:OnnxRuntimeEngine",

@@ -28,7 +28,7 @@ class TorchEngine(Engine):
             )
         return Availability(True, version=installed_version("torch"))
 
-    def load(self, graph: GraphSource, options: EngineOptions) -> Session:
+    def _load(self, graph: GraphSource, options: EngineOptions) -> Session:
         """Read the graph; it runs on CUDA where torch has it, else on the CPU."""
         self.ensure_available()
         torch = require("torch", extra="torch", purpose="The engine 'torch'")

@@ -16,6 +16,10 @@ from edge_i2i.errors import GraphError
 _log = logging.getLogger(__name__)
 
 _SHOWN_PROBLEMS = 5
+_QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
+_QUANTIZE_AGAIN = (
+    "edge-i2i quantize BUNDLE --data FOLDER --target tensorrt makes a variant that TensorRT computes as written"
+)
 
 # Builds would disturb each other's timings, and hear each other's warnings: a process has one TensorRT logger.
 _ONE_AT_A_TIME = threading.Lock()
@@ -89,8 +93,8 @@ class _Build:
             raise GraphError(
                 f"{self._adapter.flavour.title} would compute other numbers than the graph says, in {len(changes)} "
                 f"place{'s' if len(changes) > 1 else ''}: {changes[0]}",
-                remedy="Export the variant again with signed INT8 quantisation and zero points of 0, which TensorRT "
-                "computes as written; re-read as INT8, UINT8 values would lose the upper half of their range.",
+                remedy=f"{_QUANTIZE_AGAIN}: signed INT8 with zero points of 0. Re-read as INT8, UINT8 values would "
+                "lose the upper half of their range.",
             )
 
     def _build_error(self) -> GraphError:
@@ -110,9 +114,11 @@ def _parse_error(adapter: Adapter, problems: tuple[ParserProblem, ...]) -> Graph
     lines = [_describe(problem) for problem in problems[:_SHOWN_PROBLEMS]]
     if len(problems) > _SHOWN_PROBLEMS:
         lines.append(f"and {len(problems) - _SHOWN_PROBLEMS} more")
+    quantized = any(problem.operator in _QUANTIZERS for problem in problems)
+    again = f"{_QUANTIZE_AGAIN}." if quantized else "Export the graph again with this version of edge-i2i."
     return GraphError(
         f"{adapter.flavour.title} {adapter.version} cannot read the graph:\n  " + "\n  ".join(lines),
-        remedy="Export the graph again with this version of edge-i2i, or run it on another engine.",
+        remedy=f"{again} Or run it on another engine.",
     )
 
 

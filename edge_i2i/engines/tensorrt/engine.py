@@ -51,7 +51,9 @@ class TensorRtFamilyEngine(Engine):
     """What the two products share, which is all but their description."""
 
     flavour: ClassVar[Flavour]
-    precisions = ("fp16", "fp32")
+    precisions = ("fp16", "fp32", "mixed", "int8")
+    target = "tensorrt"
+    misreading = "it reads unsigned zero points as signed ones, and every range of values shifts"
 
     def availability(self) -> Availability:
         """Whether engines can be run here; never raises."""
@@ -92,6 +94,7 @@ class TensorRtFamilyEngine(Engine):
             EdgeI2IError: the engine cannot be written.
             KeyboardInterrupt: the build was stopped.
         """
+        self.check_target(graph)
         started = time.monotonic()
         adapter = self._adapter()
         device = self._device() if self.flavour.device_bound else None
@@ -105,7 +108,7 @@ class TensorRtFamilyEngine(Engine):
         targets = key.options.targets or ((device.compute_capability,) if device else ())
         return BuildResult(path, key, cache_hit, time.monotonic() - started, targets, adapter.version)
 
-    def load(self, graph: GraphSource, options: EngineOptions) -> Session:
+    def _load(self, graph: GraphSource, options: EngineOptions) -> Session:
         """Make a session from a stored engine that runs here (the newest of them), or build one where that is allowed.
 
         Raises:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 import onnx_ir as ir
 
 from edge_i2i.errors import UsageError
+from edge_i2i.graphs.passes.narrow_convs import narrow_conv_as_phases
 from edge_i2i.graphs.passes.norm_bias import drop_bias_before_instance_norm
 from edge_i2i.graphs.passes.outputs import keep_declared_outputs
 from edge_i2i.graphs.passes.parallel_convs import merge_parallel_convs
@@ -29,6 +30,7 @@ __all__ = [
     "get_passes",
     "keep_declared_outputs",
     "merge_parallel_convs",
+    "narrow_conv_as_phases",
     "reflect_pad_as_slices",
     "upsample_after_pointwise_conv",
     "upsample_conv_as_phases",
@@ -69,6 +71,11 @@ PASSES: Mapping[str, GraphPass] = MappingProxyType(
                 upsample_after_pointwise_conv,
             ),
             GraphPass(
+                "narrow-conv-as-phases",
+                "convolutions of at most four output channels (the one that makes the picture) do 2x2 pixels a time",
+                narrow_conv_as_phases,
+            ),
+            GraphPass(
                 "reflect-pad-as-slices",
                 "reflection pads become slices and concatenations (old TensorRT, Core ML with flexible shapes)",
                 reflect_pad_as_slices,
@@ -79,6 +86,7 @@ PASSES: Mapping[str, GraphPass] = MappingProxyType(
 DEFAULT_PASSES: tuple[str, ...] = (
     "drop-bias-before-instance-norm",
     "upsample-conv-as-phases",
+    "narrow-conv-as-phases",
 )
 
 

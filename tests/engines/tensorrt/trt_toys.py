@@ -137,6 +137,7 @@ class MemorySource:
     declaration: GraphDeclaration = field(default_factory=toy_declaration)
     variant: str = "fp32"
     precision: str = "fp32"
+    targets: tuple[str, ...] = ()
     reads: int = 0
 
     @property

@@ -1,0 +1,86 @@
+"""``edge-i2i sensitivity``, and ``python calibration/sensitivity.py``: one function, one help text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_i2i.cli.calibration_options import CalibrationDataOptions
+from edge_i2i.cli.console import Bar, result, result_json
+from edge_i2i.cli.option_groups import with_groups
+from edge_i2i.cli.sensitivity_table import print_table
+
+if TYPE_CHECKING:
+    from edge_i2i.quantize.sensitivity_report import SensitivityReport
+
+
+@with_groups
+def sensitivity(
+    bundle: Annotated[Path, typer.Argument(help="The .i2i bundle; it has the variant fp32.")],
+    data: CalibrationDataOptions,
+    target: Annotated[
+        str, typer.Option("--target", help="Whose INT8: onnxruntime, openvino or tensorrt.")
+    ] = "openvino",
+    output: Annotated[
+        Path | None, typer.Option("--output", help="The recipe to write; default BUNDLE.sensitivity-TARGET.json.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Also draw it into this PNG file.")] = None,
+    min_psnr: Annotated[
+        float | None,
+        typer.Option(
+            "--min-psnr", help="The budget in dB that layers are suggested for; default 47, or 45 for tensorrt."
+        ),
+    ] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads inside one call.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Where statistics and results are kept between runs.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Quantize one layer of the frame graph at a time and measure what that does to the picture.
+
+    The recipe is JSON to be read and edited: edge-i2i quantize BUNDLE --recipe FILE keeps the layers of its line
+    keep_float in float. Results are kept, so a run that was interrupted goes on where it stopped.
+
+    Example: edge-i2i sensitivity city.i2i --data photos --plot sensitivity.png
+    """
+    from edge_i2i.bundle.reader import open_bundle
+    from edge_i2i.quantize.bundle_sensitivity import bundle_sensitivity
+    from edge_i2i.quantize.cache import default_cache
+
+    report = bundle_sensitivity(
+        open_bundle(bundle),
+        data.source,
+        target,
+        cache or default_cache(),
+        data.options(threads),
+        min_psnr_db=min_psnr,
+        progress=Bar(json),
+    )
+    recipe = output or bundle.with_suffix(f".sensitivity-{target}.json")
+    report.write(recipe)
+    if json:
+        result_json({"recipe": str(recipe), **report.model_dump(mode="json")})
+    else:
+        _tell(report, recipe)
+    if plot is not None:
+        from edge_i2i.quantize.sensitivity_plot import plot_sensitivity
+
+        plot_sensitivity(report, plot)
+        if not json:
+            result(f"plot    {plot}")
+
+
+def _tell(report: SensitivityReport, recipe: Path) -> None:
+    print_table(report)
+    result(f"judged by {report.judged_by}, one layer in INT8 at a time, the others in FP32")
+    kept, every = report.keep_float, len(report.placed)
+    if report.int8_picture_psnr_db is not None:
+        result(f"all {every} layers of the rule in INT8: {report.int8_picture_psnr_db:.2f} dB")
+    if kept:
+        result(
+            f"{len(kept)} of them in float: {report.predicted_psnr_db:.1f} dB predicted, for {report.min_psnr_db:g} dB"
+        )
+    result(f"recipe  {recipe}")

@@ -1,0 +1,53 @@
+"""OpenVINO on CPUs: UINT8 or INT8 activations without zero points, INT8 weights, INT8 in and float out.
+
+What its executed graph shows (2026.4, AVX-512 with VNNI): convolutions run on integers, depthwise and grouped ones too,
+whether or not their result is quantized. Transposed convolutions do only where the zero point is 0 and there is one
+group; else they are computed in float from the rounded input, which costs quality and wins nothing. Behind equalised
+channels a zero point would win 0.1 dB (docs/quantization.md), so there is none.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import onnx_ir as ir
+
+from edge_i2i.graphs.passes.rewriting import constant, required
+from edge_i2i.graphs.qdq.layers import Layer
+from edge_i2i.graphs.qdq.scheme import Scheme
+from edge_i2i.graphs.qdq.targets.protocol import Fault, FaultKind, Target
+from edge_i2i.graphs.qdq.targets.reading import DEQUANTIZE, QUANTIZE, quantization
+
+_TYPES = ("uint8", "int8", "int32")
+
+
+class OpenVinoTarget(Target):
+    """OpenVINO's CPU plugin."""
+
+    name: ClassVar[str] = "openvino"
+    title: ClassVar[str] = "OpenVINO"
+    scheme: ClassVar[Scheme] = Scheme.ZERO_BASED
+    before_pads: ClassVar[bool] = True
+
+    def reason_for_float(self, layer: Layer) -> str:
+        """The layer that makes the picture, and transposed convolutions that OpenVINO has no integer kernel for."""
+        if layer.last:
+            return "makes the picture: its steps would be seen as bands"
+        if layer.operator == "ConvTranspose" and layer.groups > 1:
+            return "a transposed convolution in groups: OpenVINO computes it in float"
+        return ""
+
+    def faults(self, model: ir.Model) -> tuple[Fault, ...]:
+        """Quantizers with a scale that is computed, or of a type that its integer kernels do not know."""
+        found = []
+        for node in model.graph:
+            if node.op_type not in (QUANTIZE, DEQUANTIZE):
+                continue
+            now = quantization(node)
+            if now.scale is None or now.zero_point is None:
+                found.append(Fault(node, FaultKind.REFUSED, "its scale or zero point is computed while the graph runs"))
+            elif now.dtype not in _TYPES:
+                found.append(Fault(node, FaultKind.REFUSED, f"it is {now.dtype.upper()}, not UINT8 or INT8"))
+            elif now.dtype == "int32" and constant(required(node, 0)) is None:
+                found.append(Fault(node, FaultKind.REFUSED, "INT32 is for biases that are stored in the file"))
+        return tuple(found)

@@ -1,0 +1,41 @@
+"""Every quantization target by name. Listing them imports none of them; looking one up imports that one file."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from edge_i2i.errors import UsageError
+from edge_i2i.graphs.qdq.targets.protocol import Target
+
+_TARGETS: Mapping[str, str] = MappingProxyType(
+    {
+        "openvino": "edge_i2i.graphs.qdq.targets.openvino:OpenVinoTarget",
+        "onnxruntime": "edge_i2i.graphs.qdq.targets.onnxruntime:OnnxRuntimeTarget",
+        "tensorrt": "edge_i2i.graphs.qdq.targets.tensorrt:TensorRtTarget",
+    }
+)
+
+
+def target_names() -> tuple[str, ...]:
+    """The names that ``--target`` takes, besides ``all``."""
+    return tuple(_TARGETS)
+
+
+def get_target(name: str) -> Target:
+    """The target of that name; its engine need not be here.
+
+    Raises:
+        UsageError: there is no such target; suggests the nearest name.
+    """
+    if name not in _TARGETS:
+        near = difflib.get_close_matches(name, _TARGETS, n=1)
+        hint = f"Did you mean '{near[0]}'? " if near else ""
+        raise UsageError(
+            f"There is no quantization target '{name}'.", remedy=f"{hint}Known targets: {', '.join(_TARGETS)}."
+        )
+    module, _, attribute = _TARGETS[name].partition(":")
+    target: Target = getattr(importlib.import_module(module), attribute)()
+    return target

@@ -1,0 +1,161 @@
+"""Which variant is fastest on which engine, measured in one interleaved run; and whether a quantized one wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+
+from edge_i2i.engines.protocol import Array, Engine, EngineOptions, GraphSource, Session
+from edge_i2i.engines.registry import engine_names, get_engine
+from edge_i2i.measure.latency import Timings, time_interleaved
+from edge_i2i.progress import NullProgress, Progress
+
+LEAST_GAIN = 1.02
+"""How many times faster than the best float variant a quantized one has to be. NVIDIA's Model Optimizer holds to the
+same figure (shared reference, compression.md §2.3)."""
+
+FULL_PRECISION = "fp32"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A variant on an engine, in the float arithmetic that is forced (None: the graph's own)."""
+
+    graph: GraphSource
+    engine: Engine
+    precision: str | None = None
+
+    @property
+    def is_float(self) -> bool:
+        """Whether nothing in it is quantized."""
+        return not self.graph.targets
+
+    @property
+    def name(self) -> str:
+        """For people: ``fp32 on openvino (bf16)``."""
+        return f"{self.graph.variant} on {self.engine.name}" + (f" ({self.precision})" if self.precision else "")
+
+
+@dataclass(frozen=True)
+class Placing:
+    """What an entry did. ``speed``: times faster than FP32 on the same engine (None: that did not run)."""
+
+    entry: Entry
+    timings: Timings
+    effective_precision: str
+    speed: float | None
+    threads: int | None
+
+
+def entries(sources: Sequence[GraphSource], options: EngineOptions) -> list[Entry]:
+    """Every variant on every engine at hand that reads it as it is meant; FP32 also in BF16 where there is BF16."""
+    found = []
+    for engine in _engines_at_hand():
+        for source in sources:
+            if engine.reads(source) and engine.ready(source, options):
+                found += [Entry(source, engine, precision) for precision in _precisions(engine, source)]
+    return found
+
+
+def _engines_at_hand() -> Iterator[Engine]:
+    for name in engine_names():
+        engine = get_engine(name)
+        if engine.preference > 0 and engine.availability().ok:
+            yield engine
+
+
+def _precisions(engine: Engine, source: GraphSource) -> tuple[str | None, ...]:
+    """BF16 is forced on FP32 graphs only: what is quantized has it anyhow, where the processor has it."""
+    forced = source.precision == FULL_PRECISION and "bf16" in engine.precisions_here()
+    return (None, "bf16") if forced else (None,)
+
+
+def hold_contest(
+    contestants: Sequence[Entry],
+    sample: Mapping[str, Array],
+    options: EngineOptions,
+    *,
+    rounds: int = 30,
+    seconds: float | None = None,
+    progress: Progress | None = None,
+) -> list[Placing]:
+    """Time every entry on one sample, interleaved; all are loaded at once.
+
+    Args:
+        contestants: what to time.
+        sample: complete inputs of the frame graph.
+        options: threads, and where built engines lie; the precision is each entry's own.
+        rounds: timed rounds, at most.
+        seconds: begin no further round after so many; three are made all the same.
+        progress: told about rounds.
+
+    Raises:
+        EdgeI2IError: an engine cannot load an entry.
+    """
+    shown = progress or NullProgress()
+    with ExitStack() as stack:
+        sessions = [
+            stack.enter_context(entry.engine.load(entry.graph, replace(options, precision=entry.precision)))
+            for entry in contestants
+        ]
+        calls: dict[int, Callable[[], object]] = {
+            number: partial(session.run, sample) for number, session in enumerate(sessions)
+        }
+        shown.start(rounds, "rounds timed")
+        try:
+            timings = time_interleaved(
+                calls, rounds, warm_up=3, seconds=seconds, on_round=lambda done, most: shown.advance()
+            )
+        finally:
+            shown.finish()
+        return [
+            _placing(entry, session, timings[number], _baseline(entry, contestants, timings))
+            for number, (entry, session) in enumerate(zip(contestants, sessions, strict=True))
+        ]
+
+
+def _placing(entry: Entry, session: Session, timings: Timings, baseline: Timings | None) -> Placing:
+    speed = None if baseline is None else timings.speed_to(baseline).median
+    return Placing(entry, timings, session.info.effective_precision, speed, session.info.threads)
+
+
+def _baseline(entry: Entry, contestants: Sequence[Entry], timings: Mapping[int, Timings]) -> Timings | None:
+    """FP32 on the same engine."""
+    for number, other in enumerate(contestants):
+        plain = other.graph.precision == FULL_PRECISION and other.precision is None
+        if plain and other.engine.name == entry.engine.name:
+            return timings[number]
+    return None
+
+
+def best_float(placings: Sequence[Placing], engine: str) -> Placing | None:
+    """The fastest float variant on an engine; None where none ran there."""
+    floats = [item for item in placings if item.entry.is_float and item.entry.engine.name == engine]
+    return min(floats, key=lambda item: item.timings.p50, default=None)
+
+
+def verdict_on(variant: str, placings: Sequence[Placing]) -> str:
+    """Why a quantized variant is not recommended; empty where it won on an engine that reads it, or never ran.
+
+    It is held against the float variants of the same engine: who has that engine alone has no other choice.
+    """
+    ran = [item for item in placings if item.entry.graph.variant == variant]
+    reasons = [_loses(item, best_float(placings, item.entry.engine.name)) for item in ran]
+    return reasons[0] if reasons and all(reasons) else ""
+
+
+def _loses(placing: Placing, best: Placing | None) -> str:
+    if best is None or placing.timings.is_faster_than(best.timings, LEAST_GAIN):
+        return ""
+    speed = placing.timings.speed_to(best.timings).median
+    return (
+        f"{speed:.2f} times as fast as {best.entry.graph.variant} on {placing.entry.engine.name}, measured here: "
+        "kept on request"
+    )
+
+
+def can_be_timed(placings: Sequence[Placing], variant: str) -> bool:
+    """Whether a variant ran at all."""
+    return any(item.entry.graph.variant == variant for item in placings)

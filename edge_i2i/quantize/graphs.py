@@ -1,0 +1,72 @@
+"""A quantized graph from a float one: equalise, insert, legalise, and hold against the target."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from edge_i2i.engines.in_memory import GraphInMemory
+from edge_i2i.engines.protocol import GraphSource
+from edge_i2i.graphs.model_bytes import model_from_bytes, model_to_bytes
+from edge_i2i.graphs.qdq.equalise import equalise_channels
+from edge_i2i.graphs.qdq.insert import insert_qdq
+from edge_i2i.graphs.qdq.layers import find_layers
+from edge_i2i.quantize.statistics import Statistics
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from edge_i2i.graphs.qdq.targets.protocol import Placement, Target
+
+
+@dataclass(frozen=True)
+class QuantizedGraph:
+    """A quantized graph in memory, and how it came to be. ``layers``: the quantized ones, in graph order."""
+
+    source: GraphInMemory
+    layers: tuple[str, ...]
+    passes: Mapping[str, int] = field(default_factory=dict)
+
+
+class Quantizer:
+    """Makes quantized variants of one float graph for one target; the graph is read once.
+
+    Raises (from ``quantize``):
+        UsageError: there is no layer of a name.
+        GraphError: the target would read the quantized graph as another.
+    """
+
+    def __init__(self, graph: GraphSource, statistics: Statistics, target: Target, *, equalise: bool = True) -> None:
+        self._graph, self._statistics, self.target, self._equalise = graph, statistics, target, equalise
+        self._model = model_from_bytes(graph.read())
+        self.layers = find_layers(self._model)
+        self.opset = int(self._model.opset_imports[""])
+
+    @property
+    def placement(self) -> Placement:
+        """The layers that the target's rule quantizes, and why it leaves out the others."""
+        return self.target.placement(self.layers)
+
+    def quantize(self, layers: Collection[str], variant: str) -> QuantizedGraph:
+        """The graph with these layers in INT8, as the target takes it."""
+        model = self._model.clone()
+        reached = self._statistics.inputs
+        ranges = (
+            equalise_channels(model, reached, layers)
+            if self._equalise
+            else {name: channels.whole for name, channels in reached.items()}
+        )
+        insert_qdq(model, ranges, self.target.scheme, layers, before_pads=self.target.before_pads)
+        written = {name: channels.whole for name, channels in self._statistics.outputs.items()}
+        passes = self.target.legalise(model, written if self.target.needs_outputs else None)
+        self.target.check(model)
+        quantized = tuple(layer.name for layer in self.layers if layer.name in layers)
+        return QuantizedGraph(self._source(model, variant, len(quantized)), quantized, passes)
+
+    def _source(self, model: ir.Model, variant: str, count: int) -> GraphInMemory:
+        every = len(self.placement.quantized)
+        precision = "int8" if count >= every else "mixed"
+        return GraphInMemory(
+            self._graph.declaration, model_to_bytes(model), variant, precision, targets=(self.target.name,)
+        )

@@ -1,0 +1,88 @@
+"""``python calibration/collect.py`` as a user runs it: what it says, exit codes, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+PROGRAM = Path(__file__).parents[2] / "calibration" / "collect.py"
+
+
+def scene(seed: int) -> np.ndarray:
+    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+    return cv2.resize(small, (64, 48), interpolation=cv2.INTER_LINEAR)
+
+
+def film(path: Path, frames: int) -> Path:
+    with av.open(str(path), "w") as target:
+        stream = target.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(frames):
+            frame = av.VideoFrame.from_ndarray(scene(index), "rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
+    return path
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, PROGRAM, *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_it_says_what_it_chose_and_how_large_it_is(tmp_path: Path) -> None:
+    done = run(film(tmp_path / "a.mp4", 25), "--output", tmp_path / "out", "--count", 8)
+    assert done.returncode == 0, done.stderr
+    assert "5 frames, 0.0 MB on disk" in done.stdout and "5 looked at" in done.stdout
+    assert "contact-sheet.png" in done.stdout
+    assert "Only 5 different frames were found of the 8 asked for. A smaller --every" in done.stderr
+
+
+def test_json_is_the_record_and_nothing_else(tmp_path: Path) -> None:
+    done = run(film(tmp_path / "a.mp4", 25), "--output", tmp_path / "out", "--every", 0, "--count", 8, "--json")
+    told = json.loads(done.stdout)
+    record = json.loads((tmp_path / "out" / ".collection" / "collection.json").read_text())
+    assert told == {"output": str(tmp_path / "out"), **record} and record["seen"] == 25
+    assert len(list((tmp_path / "out").glob("*.png"))) == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["97"], 3, "The camera '97' cannot be opened"),
+        (["missing.mp4"], 4, "missing.mp4"),
+        ([".", "--count", "0"], 2, "0 frames cannot be collected"),
+        ([".", "--every", "-1"], 2, "Give 0 or more seconds"),
+    ],
+)
+def test_errors_are_sentences_with_exit_codes(tmp_path: Path, arguments: list[str], code: int, complaint: str) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), scene(1))
+    done = subprocess.run(
+        [sys.executable, PROGRAM, *arguments, "--output", "out"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == code, done.stderr
+    assert complaint in done.stderr and "Traceback" not in done.stderr and done.stdout == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_ctrl_c_leaves_the_earlier_collection(tmp_path: Path) -> None:
+    assert run(film(tmp_path / "a.mp4", 10), "--output", tmp_path / "out").returncode == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
+    long = film(tmp_path / "b.mp4", 2000)
+    command = [sys.executable, PROGRAM, long, "--output", tmp_path / "out", "--every", "0"]
+    with subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None and process.stderr.readline().startswith("1 frames")
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130 and "Traceback" not in said
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4", "out"]

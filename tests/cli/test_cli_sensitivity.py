@@ -1,0 +1,130 @@
+"""``python calibration/sensitivity.py`` as a user runs it: table, recipe, plot, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from calibration_samples import photographs
+from sensitive_samples import LAYERS, SENSITIVE, SIZE, write_painter
+
+from edge_i2i.cli import main
+from edge_i2i.cli.sensitivity import sensitivity
+from edge_i2i.quantize.sensitivity_report import read_recipe
+
+PROGRAM = Path(__file__).parents[2] / "calibration" / "sensitivity.py"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sensitivity")
+    write_painter(folder / "painter.i2i")
+    photographs(folder / "photos", 6, size=SIZE)
+    return folder
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: Path) -> object:
+    """The program in this process; returns exit code, stdout and stderr."""
+
+    def run(*arguments: object) -> tuple[int | str | None, str, str]:
+        given = [*map(str, arguments), "--threads", "1", "--cache", str(place / "cache")]
+        monkeypatch.setattr(sys, "argv", ["sensitivity.py", *given])
+        with pytest.raises(SystemExit) as stop:
+            main.run_program(sensitivity)
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return run
+
+
+def test_the_table_the_recipe_and_the_plot(run: object, place: Path) -> None:
+    plot = place / "plot.png"
+    code, out, err = run(place / "painter.i2i", "--data", place / "photos", "--min-psnr", 40, "--plot", plot)
+    assert code == 0, err
+    lines = out.splitlines()
+    assert lines[0].split()[:3] == ["layer", "operator", "MACs"]
+    assert lines[1].startswith(SENSITIVE) and lines[1].endswith("float (suggested)")
+    assert any(line.startswith("paint") and "float: makes the picture" in line for line in lines)
+    assert "all 4 layers of the rule in INT8" in out and "1 of them in float" in out and "judged by openvino" in out
+    assert plot.read_bytes().startswith(b"\x89PNG") and str(plot) in out
+    recipe = read_recipe(place / "painter.sensitivity-openvino.json", LAYERS)
+    assert recipe.keep_float == (SENSITIVE,) and "Traceback" not in err
+
+
+def test_json_is_the_recipe_and_where_it_is(run: object, place: Path) -> None:
+    code, out, err = run(
+        place / "painter.i2i",
+        "--data",
+        place / "photos",
+        "--json",
+        "--output",
+        place / "r.json",
+        "--target",
+        "tensorrt",
+    )
+    assert code == 0, err
+    told = json.loads(out)
+    assert told.pop("recipe") == str(place / "r.json")
+    assert told == read_recipe(place / "r.json").model_dump(mode="json")
+    assert told["emulated"] and "tensorrt emulated" in told["judged_by"] and told["min_psnr_db"] == 45
+
+
+def test_without_matplotlib_table_and_recipe_are_written_all_the_same(
+    run: object, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    recipe = place / "kept.json"
+    arguments = (place / "painter.i2i", "--data", place / "photos", "--output", recipe)
+    code, out, err = run(*arguments, "--plot", place / "none.png")
+    assert code == 3 and "edge-i2i[report]" in err
+    assert SENSITIVE in out and recipe.exists() and not (place / "none.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["painter.i2i"], 2, "Give --data"),
+        (["painter.i2i", "--data", "photos", "--target", "openvin"], 2, "Did you mean 'openvino'"),
+        (["painter.i2i", "--data", "nowhere"], 4, "nowhere"),
+        (["no.i2i", "--data", "photos"], 4, "no bundle"),
+        (["painter.i2i", "--data", "photos", "--output", "photos"], 4, "cannot be written"),
+    ],
+)
+def test_errors_are_sentences_with_exit_codes(
+    run: object, place: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, complaint: str
+) -> None:
+    monkeypatch.chdir(place)
+    found, out, err = run(*arguments)
+    assert (found, out) == (code, "") and complaint in err and "Traceback" not in err
+
+
+def test_on_a_terminal_the_table_is_drawn_and_progress_too(place: Path) -> None:
+    """A real terminal: table and bar are only drawn there."""
+    command = [sys.executable, str(PROGRAM), "painter.i2i", "--data", "photos", "--threads", "1", "--cache", "cache"]
+    controller, terminal = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "160", "TERM": "xterm", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stdout=terminal, stderr=terminal, cwd=place, env=environment) as process:
+        os.close(terminal)
+        told = b""
+        while True:
+            try:
+                told += (part := os.read(controller, 65536))
+            except OSError:
+                break
+            if not part:
+                break
+    os.close(controller)
+    shown = told.decode()
+    assert process.returncode == 0, shown
+    assert "────" in shown and SENSITIVE in shown and "recipe" in shown
+
+
+def test_the_program_shows_an_example() -> None:
+    shown = subprocess.run([sys.executable, PROGRAM, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "Example: edge-i2i sensitivity" in shown and "--min-psnr" in shown

@@ -1,0 +1,150 @@
+"""What a judge says of a variant: of rounded pictures and of the float output, on the engine that the variant is for."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sensitive_samples import LAYERS, ONE_THREAD, judge, judged_inputs, painter, quantizer
+
+from edge_i2i.engines.in_memory import GraphInMemory
+from edge_i2i.engines.registry import get_engine
+from edge_i2i.errors import BadInputError, GraphError
+from edge_i2i.graphs.parity import NETWORK_OUTPUT
+from edge_i2i.graphs.qdq.targets import get_target
+from edge_i2i.quantize.emulation import EmulatingEngine
+from edge_i2i.quantize.judge import Judge, JudgedInputs, engine_for, judge_for, with_network_output
+
+
+def variant(target: str = "openvino", layers: tuple[str, ...] = ("body",)) -> GraphInMemory:
+    return quantizer(target).quantize(layers, "a-variant").source
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_the_reference_itself_loses_nothing(engine: str) -> None:
+    verdict = Judge(painter(), judged_inputs(), get_engine(engine), ONE_THREAD).judge(painter())
+    assert verdict.network_psnr_db == verdict.quality.psnr_db == math.inf
+    assert verdict.quality.ssim == verdict.quality.flicker_ratio == 1
+    assert verdict.judged_by.startswith(engine) and "fp32" in verdict.judged_by and not verdict.emulated
+
+
+def test_the_float_output_tells_more_than_rounded_pictures() -> None:
+    verdict = judge().judge(variant())
+    assert verdict.network_psnr_db is not None
+    assert 50 < verdict.quality.psnr_db < verdict.network_psnr_db - 1
+    assert verdict.fine_psnr_db == verdict.network_psnr_db
+
+
+def test_two_engines_show_the_same_float_output() -> None:
+    shown = with_network_output(painter())
+    sample = judged_inputs().pictures[0]
+    outputs = []
+    for name in ("openvino", "onnxruntime"):
+        with get_engine(name).load(shown, ONE_THREAD) as session:
+            outputs.append(session.run(sample))
+    np.testing.assert_allclose(*(output[NETWORK_OUTPUT] for output in outputs), atol=1e-4)
+    picture = outputs[0]["image"].transpose(2, 0, 1)
+    grey = (outputs[0][NETWORK_OUTPUT] + 1) * 127.5
+    assert np.abs(grey - picture).max() <= 0.51
+
+
+def test_a_picture_that_is_made_in_another_way_is_judged_as_it_is() -> None:
+    from calibration_samples import toy_graph
+
+    toy = GraphInMemory(painter().declaration, toy_graph(painter().declaration))
+    assert with_network_output(toy) is toy
+    verdict = Judge(toy, judged_inputs(clip=False), get_engine("onnxruntime"), ONE_THREAD).judge(toy)
+    assert verdict.network_psnr_db is None and verdict.fine_psnr_db == verdict.quality.psnr_db == math.inf
+    assert verdict.quality.flicker_ratio is None
+
+
+def test_a_broken_variant_has_the_worst_psnr() -> None:
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load_from_string(painter().data)
+    (last,) = (item for item in model.graph.initializer if item.name == "network.paint.weight")
+    last.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(last), np.nan), last.name))
+    judging = Judge(painter(), judged_inputs(clip=False), get_engine("onnxruntime"), ONE_THREAD)
+    verdict = judging.judge(replace(painter(), data=model.SerializeToString()))
+    assert verdict.network_psnr_db == -math.inf and verdict.quality.psnr_db < 30
+
+
+# The engine ------------------------------------------------------------------------------------------------------
+
+
+def test_targets_are_judged_on_the_engine_that_computes_them() -> None:
+    for name in ("openvino", "onnxruntime"):
+        engine = engine_for(name)
+        assert engine is not None and engine.name == name
+    assert engine_for("no such target") is None
+
+
+def test_a_target_that_no_engine_computes_here_is_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    import edge_i2i.quantize.judge as module
+
+    monkeypatch.setattr(module, "engine_for", lambda target: None)
+    made = judge_for(get_target("tensorrt"), painter(), judged_inputs(clip=False), ONE_THREAD)
+    verdict = made.judge(variant("tensorrt"))
+    assert verdict.emulated and verdict.judged_by.startswith("onnxruntime") and "tensorrt" in verdict.judged_by
+    assert 40 < verdict.quality.psnr_db < 70
+
+
+def test_an_emulation_takes_its_own_target_and_no_other() -> None:
+    emulation = EmulatingEngine(get_target("tensorrt"))
+    assert emulation.reads(variant("tensorrt")) and emulation.reads(painter())
+    with pytest.raises(GraphError, match="quantized for openvino"):
+        emulation.load(variant("openvino"), ONE_THREAD)
+
+
+def test_an_engine_that_would_read_the_variant_otherwise_is_refused() -> None:
+    with pytest.raises(GraphError, match="quantized for openvino"):
+        Judge(painter(), judged_inputs(clip=False), get_engine("onnxruntime"), ONE_THREAD).judge(variant("openvino"))
+
+
+def test_the_fine_judge_computes_the_rest_in_fp32() -> None:
+    assert judge().options.precision == "fp32"
+    target = get_target("openvino")
+    assert judge_for(target, painter(), judged_inputs(), ONE_THREAD).options.precision is None
+
+
+# What is kept ----------------------------------------------------------------------------------------------------
+
+
+def test_a_verdict_is_kept_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = variant()
+    first = judge(cache=tmp_path).judge(made)
+    monkeypatch.setattr(Judge, "_judge", lambda self, graph: pytest.fail("judged again"))
+    assert judge(cache=tmp_path).judge(made) == first
+
+
+def test_other_pictures_another_engine_and_another_graph_are_judged_anew(tmp_path: Path) -> None:
+    judge(cache=tmp_path, clip=False).judge(variant())
+    judge(cache=tmp_path).judge(variant())
+    judge("onnxruntime", cache=tmp_path, clip=False).judge(painter())
+    assert len(list(tmp_path.iterdir())) == 3
+    judge(cache=tmp_path, clip=False).judge(variant(layers=LAYERS[:2]))
+    stored = [len(json.loads(path.read_text())) for path in tmp_path.iterdir()]
+    assert sorted(stored) == [1, 1, 2]
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[1]", '{"a": 3}', '{"a": {"quality": {}}}'])
+def test_a_damaged_file_is_as_none(tmp_path: Path, damage: str) -> None:
+    first = judge(cache=tmp_path, clip=False).judge(painter())
+    (path,) = tmp_path.iterdir()
+    path.write_text(damage)
+    assert judge(cache=tmp_path, clip=False).judge(painter()) == first
+
+
+def test_infinite_figures_survive_the_file(tmp_path: Path) -> None:
+    for _ in range(2):
+        assert judge(cache=tmp_path, clip=False).judge(painter()).quality.psnr_db == math.inf
+
+
+def test_without_pictures_nothing_can_be_judged() -> None:
+    with pytest.raises(BadInputError, match="no pictures to judge"):
+        Judge(painter(), JudgedInputs(()), get_engine("onnxruntime"), ONE_THREAD).judge(painter())
