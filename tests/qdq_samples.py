@@ -138,7 +138,7 @@ def add_quantized(path: Path, layers: int = 1) -> None:
 
 def quality(variant: str, engine: str, psnr_db: float) -> EvidenceRecord:
     """A stated quality."""
-    figures = {"psnr_db": psnr_db, "ssim": 0.99}
+    figures = {"psnr_db": psnr_db, "ssim": 0.99, "golden_psnr_db": psnr_db}
     return EvidenceRecord(
         kind="quality",
         graph="frame",

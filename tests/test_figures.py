@@ -6,16 +6,19 @@ import importlib.util
 import json
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_page_of_figures_is_what_its_command_writes() -> None:
-    path = ROOT / "benchmarks" / "make_figures.py"
-    specification = importlib.util.spec_from_file_location("make_figures", path)
+@pytest.mark.parametrize(("command", "page"), [("make_figures", "figures"), ("quantization_page", "quantization")])
+def test_pages_of_figures_are_what_their_commands_write(command: str, page: str) -> None:
+    path = ROOT / "benchmarks" / f"{command}.py"
+    specification = importlib.util.spec_from_file_location(command, path)
     assert specification and specification.loader
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    assert (ROOT / "docs" / "figures.md").read_text() == module.page(), "run: python benchmarks/make_figures.py"
+    assert (ROOT / "docs" / f"{page}.md").read_text() == module.page(), f"run: python benchmarks/{command}.py"
 
 
 def test_figures_name_their_machine_and_no_path() -> None:

@@ -13,7 +13,7 @@ import typer
 from edge_i2i.cli.console import Bar, StageLines, result, result_json, say
 from edge_i2i.cli.network import Architecture, Network, load_network
 from edge_i2i.cli.option_groups import with_groups
-from edge_i2i.cli.train import _stop_on_signal
+from edge_i2i.cli.signals import stop_on_signal
 from edge_i2i.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def qat(
     folder = training.run or Path("runs") / f"qat-{target_bundle.stem}"
     _check_run(folder, resume=training.resume)
     source = bundle or _export(network, architecture, size, folder, training, quiet=json)
-    with _stop_on_signal() as stop:
+    with stop_on_signal() as stop:
         summary = _fine_tune(
             source, target_bundle, data, target, tuple(keep_float or ()), pictures, training, folder, stop, quiet=json
         )

@@ -11,6 +11,7 @@ from edge_i2i.cli.calibration_options import CalibrationDataOptions
 from edge_i2i.cli.console import Bar, result, result_json
 from edge_i2i.cli.option_groups import with_groups
 from edge_i2i.cli.sensitivity_table import print_table
+from edge_i2i.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_i2i.quantize.sensitivity_report import SensitivityReport
@@ -50,6 +51,8 @@ def sensitivity(
     from edge_i2i.quantize.bundle_sensitivity import bundle_sensitivity
     from edge_i2i.quantize.cache import default_cache
 
+    recipe = output or bundle.with_suffix(f".sensitivity-{target}.json")
+    _check_places(recipe, plot)
     report = bundle_sensitivity(
         open_bundle(bundle),
         data.source,
@@ -59,7 +62,6 @@ def sensitivity(
         min_psnr_db=min_psnr,
         progress=Bar(json),
     )
-    recipe = output or bundle.with_suffix(f".sensitivity-{target}.json")
     report.write(recipe)
     if json:
         result_json({"recipe": str(recipe), **report.model_dump(mode="json")})
@@ -71,6 +73,14 @@ def sensitivity(
         plot_sensitivity(report, plot)
         if not json:
             result(f"plot    {plot}")
+
+
+def _check_places(*paths: Path | None) -> None:
+    """Before minutes of work, not after them."""
+    for path in paths:
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            reason = "it is a folder" if path.is_dir() else "its folder is not there"
+            raise UsageError(f"'{path}' cannot be written: {reason}.", remedy="Give the name of a file to write.")
 
 
 def _tell(report: SensitivityReport, recipe: Path) -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edge_i2i.cli.console import Bar, result, result_json
+from edge_i2i.cli.signals import stop_on_signal
 
 if TYPE_CHECKING:
+    import threading
+
     from edge_i2i.learn.recipe import Recipe
 
 
@@ -44,7 +42,7 @@ def train(
         typer.echo(plan.to_yaml(), nl=False)
         return
     folder = output or Path("runs") / plan.name
-    with _stop_on_signal() as stop:
+    with stop_on_signal() as stop:
         outcome = _train(plan, folder, cache, resume=resume, accelerator=accelerator, devices=devices, stop=stop)
     if not outcome:  # another rank speaks
         return
@@ -100,21 +98,3 @@ def _summary(outcome: dict[str, Any]) -> str:
             f"figures and pictures: {outcome['results']}",
         ]
     )
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C (or SIGTERM) into a request; a second one interrupts at once."""
-    stop = threading.Event()
-
-    def request(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

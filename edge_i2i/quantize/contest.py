@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
-from edge_i2i.engines.protocol import Array, Engine, EngineOptions, GraphSource, Session
+from edge_i2i.engines.protocol import Engine, EngineOptions, GraphSource, Session
 from edge_i2i.engines.registry import engine_names, get_engine
 from edge_i2i.measure.latency import Timings, time_interleaved
 from edge_i2i.progress import NullProgress, Progress
+from edge_i2i.quantize.samples import Sample
 
 LEAST_GAIN = 1.02
 """How many times faster than the best float variant a quantized one has to be. NVIDIA's Model Optimizer holds to the
 same figure (shared reference, compression.md §2.3)."""
 
 FULL_PRECISION = "fp32"
+_WARM_UP = 3
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,11 @@ class Entry:
     def is_float(self) -> bool:
         """Whether nothing in it is quantized."""
         return not self.graph.targets
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether this is what the others of its engine are compared to: FP32 as it is."""
+        return self.graph.precision == FULL_PRECISION and self.precision is None
 
     @property
     def name(self) -> str:
@@ -72,14 +81,32 @@ def _precisions(engine: Engine, source: GraphSource) -> tuple[str | None, ...]:
     return (None, "bf16") if forced else (None,)
 
 
+class Contest(Protocol):
+    """What times variants: ``hold_contest``."""
+
+    def __call__(
+        self,
+        contestants: Sequence[Entry],
+        sample: Sample,
+        options: EngineOptions,
+        *,
+        rounds: int,
+        seconds: float | None,
+        progress: Progress | None,
+    ) -> list[Placing]:
+        """Time every entry on one sample."""
+        ...
+
+
 def hold_contest(
     contestants: Sequence[Entry],
-    sample: Mapping[str, Array],
+    sample: Sample,
     options: EngineOptions,
     *,
     rounds: int = 30,
     seconds: float | None = None,
     progress: Progress | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[Placing]:
     """Time every entry on one sample, interleaved; all are loaded at once.
 
@@ -90,6 +117,7 @@ def hold_contest(
         rounds: timed rounds, at most.
         seconds: begin no further round after so many; three are made all the same.
         progress: told about rounds.
+        clock: gives seconds.
 
     Raises:
         EdgeI2IError: an engine cannot load an entry.
@@ -106,7 +134,7 @@ def hold_contest(
         shown.start(rounds, "rounds timed")
         try:
             timings = time_interleaved(
-                calls, rounds, warm_up=3, seconds=seconds, on_round=lambda done, most: shown.advance()
+                calls, rounds, _WARM_UP, seconds=seconds, clock=clock, on_round=lambda done, most: shown.advance()
             )
         finally:
             shown.finish()
@@ -124,8 +152,7 @@ def _placing(entry: Entry, session: Session, timings: Timings, baseline: Timings
 def _baseline(entry: Entry, contestants: Sequence[Entry], timings: Mapping[int, Timings]) -> Timings | None:
     """FP32 on the same engine."""
     for number, other in enumerate(contestants):
-        plain = other.graph.precision == FULL_PRECISION and other.precision is None
-        if plain and other.engine.name == entry.engine.name:
+        if other.is_baseline and other.engine.name == entry.engine.name:
             return timings[number]
     return None
 
@@ -137,7 +164,7 @@ def best_float(placings: Sequence[Placing], engine: str) -> Placing | None:
 
 
 def verdict_on(variant: str, placings: Sequence[Placing]) -> str:
-    """Why a quantized variant is not recommended; empty where it won on an engine that reads it, or never ran.
+    """Why a quantized variant is not worth keeping; empty where it won on an engine that reads it, or never ran.
 
     It is held against the float variants of the same engine: who has that engine alone has no other choice.
     """
@@ -150,12 +177,5 @@ def _loses(placing: Placing, best: Placing | None) -> str:
     if best is None or placing.timings.is_faster_than(best.timings, LEAST_GAIN):
         return ""
     speed = placing.timings.speed_to(best.timings).median
-    return (
-        f"{speed:.2f} times as fast as {best.entry.graph.variant} on {placing.entry.engine.name}, measured here: "
-        "kept on request"
-    )
-
-
-def can_be_timed(placings: Sequence[Placing], variant: str) -> bool:
-    """Whether a variant ran at all."""
-    return any(item.entry.graph.variant == variant for item in placings)
+    found = f"{speed:.2f} times as fast as {best.entry.name}"
+    return found if speed < LEAST_GAIN else f"{found}, but not reliably so: the timings spread more than that"

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import GraphSource
+from edge_i2i.errors import UsageError
 from edge_i2i.graphs.model_bytes import model_from_bytes, model_to_bytes
 from edge_i2i.graphs.qdq.equalise import equalise_channels
 from edge_i2i.graphs.qdq.insert import insert_qdq
-from edge_i2i.graphs.qdq.layers import find_layers
+from edge_i2i.graphs.qdq.layers import Layer, find_layers
+from edge_i2i.graphs.qdq.targets.protocol import Placement
 from edge_i2i.quantize.statistics import Statistics
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from edge_i2i.graphs.qdq.targets.protocol import Placement, Target
+    from edge_i2i.graphs.qdq.targets.protocol import Target
+
+KEPT_AS_ASKED = "as asked"
 
 
 @dataclass(frozen=True)
@@ -32,21 +36,34 @@ class QuantizedGraph:
 class Quantizer:
     """Makes quantized variants of one float graph for one target; the graph is read once.
 
-    Raises (from ``quantize``):
+    Args:
+        graph: the FP32 variant.
+        statistics: what its layers reach.
+        target: whose rule, scheme and passes count.
+        equalise: whether to make the channels of a tensor equally wide before.
+        keep_float: layers that stay in float whatever the rule says.
+
+    Raises:
         UsageError: there is no layer of a name.
-        GraphError: the target would read the quantized graph as another.
+        GraphError (from ``quantize``): the target would read the quantized graph as another.
     """
 
-    def __init__(self, graph: GraphSource, statistics: Statistics, target: Target, *, equalise: bool = True) -> None:
+    def __init__(
+        self,
+        graph: GraphSource,
+        statistics: Statistics,
+        target: Target,
+        *,
+        equalise: bool = True,
+        keep_float: Collection[str] = (),
+    ) -> None:
         self._graph, self._statistics, self.target, self._equalise = graph, statistics, target, equalise
         self._model = model_from_bytes(graph.read())
         self.layers = find_layers(self._model)
         self.opset = int(self._model.opset_imports[""])
-
-    @property
-    def placement(self) -> Placement:
-        """The layers that the target's rule quantizes, and why it leaves out the others."""
-        return self.target.placement(self.layers)
+        check_names(keep_float, self.layers)
+        self.rule = target.placement(self.layers)
+        self.placement = _without(self.rule, keep_float)
 
     def quantize(self, layers: Collection[str], variant: str) -> QuantizedGraph:
         """The graph with these layers in INT8, as the target takes it."""
@@ -65,8 +82,30 @@ class Quantizer:
         return QuantizedGraph(self._source(model, variant, len(quantized)), quantized, passes)
 
     def _source(self, model: ir.Model, variant: str, count: int) -> GraphInMemory:
-        every = len(self.placement.quantized)
-        precision = "int8" if count >= every else "mixed"
+        precision = "int8" if count >= len(self.rule.quantized) else "mixed"
         return GraphInMemory(
             self._graph.declaration, model_to_bytes(model), variant, precision, targets=(self.target.name,)
         )
+
+
+def layers_of(graph: GraphSource) -> tuple[Layer, ...]:
+    """The layers of a graph, in its order; recipes and ``--keep-float`` say their names."""
+    return find_layers(model_from_bytes(graph.read()))
+
+
+def check_names(names: Collection[str], layers: Collection[Layer]) -> None:
+    """Make sure that there are layers of these names.
+
+    Raises:
+        UsageError: names those that there are.
+    """
+    known = [layer.name for layer in layers]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f"The graph has no layer {', '.join(unknown)}.", remedy=f"It has: {', '.join(known)}.")
+
+
+def _without(rule: Placement, keep_float: Collection[str]) -> Placement:
+    quantized = tuple(name for name in rule.quantized if name not in keep_float)
+    asked = {name: KEPT_AS_ASKED for name in rule.quantized if name in keep_float}
+    return Placement(quantized, {**rule.left_out, **asked})

@@ -19,7 +19,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from edge_i2i.engines.protocol import GraphSource
 from edge_i2i.errors import BadInputError, BudgetError, UsageError
@@ -30,6 +30,9 @@ from edge_i2i.quantize.sensitivity import worth_first
 from edge_i2i.quantize.sensitivity_report import SensitivityReport
 from edge_i2i.quantize.timing import MeasureLatency
 from edge_i2i.quantize.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from edge_i2i.graphs.qdq.targets.protocol import Placement
 
 _TIMED_AT_ONCE = 3
 """Variants beside the all-INT8 one in a run that measures what single layers cost: full-size ones take 1 GB each."""
@@ -43,6 +46,11 @@ _FLOAT_TO_INT8 = 2.0
 
 class Quantizes(Protocol):
     """What makes the combinations: ``graphs.Quantizer``."""
+
+    @property
+    def placement(self) -> Placement:
+        """The layers to choose from."""
+        ...
 
     def quantize(self, layers: Sequence[str], variant: str) -> QuantizedGraph:
         """The graph with these layers in INT8."""
@@ -137,15 +145,14 @@ def search_mixed(
     Raises:
         MixedBudgetError: not even all layers in float keep the budget, or the fastest combination that does takes too
             long; carries the best that was found.
-        BadInputError: the sensitivity report has no layers.
+        BadInputError: the sensitivity report is of other layers, or there are none.
         UsageError: a latency is asked for where none can be measured.
     """
     if max_latency_ms is not None and measure_latency is None:
         raise UsageError(
             "A latency budget cannot be held where no engine computes the target.", remedy="Leave --max-latency out."
         )
-    if not order.placed:
-        raise BadInputError("There is no layer to choose from.", remedy="Measure the sensitivity of this graph first.")
+    _refuse_other_layers(quantizer.placement.quantized, order)
     shown = progress or NullProgress()
     shown.start(None, "combinations tried")
     try:
@@ -159,6 +166,16 @@ def search_mixed(
     return result
 
 
+def _refuse_other_layers(placed: Sequence[str], order: SensitivityReport) -> None:
+    measured = {layer.name for layer in order.placed}
+    if not placed or measured != set(placed):
+        odd = ", ".join(sorted(measured ^ set(placed))) or "there is no layer to choose from"
+        raise BadInputError(
+            f"The sensitivity report is not of the layers that this target quantizes in this graph: {odd}.",
+            remedy="Measure the sensitivity of this graph for this target first.",
+        )
+
+
 def _refuse_missed(result: MixedResult, max_latency_ms: float | None) -> None:
     best = result.best
     if not best.meets:
@@ -166,7 +183,7 @@ def _refuse_missed(result: MixedResult, max_latency_ms: float | None) -> None:
             f"No choice of layers keeps the budget; the best of {len(result.tried)} that were tried, with "
             f"{len(best.keep_float)} layers in float, misses it: {'; '.join(best.complaints)}.",
             result,
-            remedy="Allow more loss, or force the float rest to FP32 (--float-precision fp32).",
+            remedy="Allow more loss (--min-psnr, --min-ssim), or fine-tune the network under INT8: edge-i2i qat.",
         )
     if max_latency_ms is not None and best.p50_ms is not None and best.p50_ms > max_latency_ms:
         raise MixedBudgetError(

@@ -10,28 +10,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from edge_i2i.engines.protocol import Array, GraphSource
-from edge_i2i.errors import BadInputError, GraphError, UsageError
+from edge_i2i.errors import BadInputError, UsageError
 from edge_i2i.graphs.qdq.equalise import ChannelRanges
 from edge_i2i.media.atomic import replacing
 from edge_i2i.progress import NullProgress, Progress
+from edge_i2i.quantize.samples import Sample
+from edge_i2i.quantize.taps import TappedGraph
 from edge_i2i.requirements import require
 
-if TYPE_CHECKING:
-    import onnx_ir as ir
-
-Sample = Mapping[str, Array]
-
-_FORMAT = 1  # of the cached file; another number is collected again
+_FORMAT = 2  # of the cached file; another number is collected again
 
 
 class RangeKind(StrEnum):
@@ -57,7 +53,7 @@ def range_kind(name: str) -> RangeKind:
 
 
 _PERCENTILE = 0.9999
-_ABOUT = "about"
+_PURPOSE = "Calibrating a quantized graph"
 
 
 @dataclass(frozen=True)
@@ -85,26 +81,26 @@ def collect_statistics(
     """Run a FP32 graph over the samples and collect what its convolutions read and, with ``outputs``, write.
 
     Raises:
-        BadInputError: there are no samples.
-        GraphError: the network gives NaN or infinity; names the first layer that does.
+        BadInputError: there are no samples; the graph has no layer to quantize; or the network gives NaN or infinity
+            (names the first layer that does).
         MissingRequirementError: NNCF is not installed.
     """
     if not samples:
         raise BadInputError("There is nothing to calibrate with.", remedy="Give a folder of pictures, or a video.")
     shown = progress or NullProgress()
-    taps, run = _tapped(graph, outputs, threads)
-    collectors = {tensor: _collector(kind) for tensor in taps.tensors}
+    tapped = TappedGraph(graph, outputs=outputs, threads=threads)
+    collectors = {tensor: _collector(kind) for tensor in tapped.tensors}
     shown.start(len(samples), "frames calibrated")
     try:
         for sample in samples:
-            _register(run(sample), collectors, taps)
+            _register(tapped.run(sample), collectors)
             shown.advance()
     finally:
         shown.finish()
     reached = {tensor: _ranges(collector) for tensor, collector in collectors.items()}
     return Statistics(
-        {layer: reached[tensor] for layer, tensor in taps.inputs.items()},
-        {layer: reached[tensor] for layer, tensor in taps.outputs.items()},
+        {layer: reached[tensor] for layer, tensor in tapped.inputs.items()},
+        {layer: reached[tensor] for layer, tensor in tapped.outputs.items()},
         graph.sha256,
         data_sha256,
         kind,
@@ -127,16 +123,21 @@ def cached_statistics(
 
     Returns the statistics, and whether they came from the folder. An interrupted collection leaves nothing there.
     """
-    key = cache_key(graph.sha256, data_sha256, kind, outputs=outputs)
-    path = folder / f"{key}.npz"
-    known = _read(path, key)
-    if known is not None:
-        return known, True
+    for more in dict.fromkeys((outputs, True)):  # what has outputs, too, serves who needs none
+        key = cache_key(graph.sha256, data_sha256, kind, outputs=more)
+        known = _read(_place(folder, key), key)
+        if known is not None:
+            return known, True
     found = collect_statistics(
         graph, samples, data_sha256, kind=kind, outputs=outputs, threads=threads, progress=progress
     )
-    _write(path, key, found)
+    key = cache_key(graph.sha256, data_sha256, kind, outputs=outputs)
+    _write(_place(folder, key), key, found)
     return found, False
+
+
+def _place(folder: Path, key: str) -> Path:
+    return folder / f"statistics-{key}.json"
 
 
 def cache_key(graph_sha256: str, data_sha256: str, kind: RangeKind, *, outputs: bool) -> str:
@@ -148,60 +149,8 @@ def cache_key(graph_sha256: str, data_sha256: str, kind: RangeKind, *, outputs: 
 # Collecting ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Taps:
-    """Which tensor each layer reads, and writes."""
-
-    inputs: Mapping[str, str]
-    outputs: Mapping[str, str]
-
-    @property
-    def tensors(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*self.inputs.values(), *self.outputs.values()]))
-
-
-def _tapped(graph: GraphSource, outputs: bool, threads: int | None) -> tuple[_Taps, Any]:
-    """A function that runs the graph on a sample and returns every tensor that is tapped."""
-    from edge_i2i.graphs.model_bytes import model_from_bytes, model_to_bytes
-    from edge_i2i.graphs.qdq.layers import find_layers
-
-    model = model_from_bytes(graph.read())
-    layers = find_layers(model)
-    if not layers:
-        raise GraphError(f"The graph '{graph.declaration.name}' has no convolution that could be quantized.")
-    reads = {layer.name: layer.source for layer in layers}
-    writes = {layer.name: layer.node.outputs[0] for layer in layers if outputs}
-    model.graph.outputs[:] = list(dict.fromkeys([*model.graph.outputs, *reads.values(), *writes.values()]))
-    taps = _Taps({name: _name(value) for name, value in reads.items()}, {n: _name(v) for n, v in writes.items()})
-    session = _session(model_to_bytes(model), threads)
-
-    def run(sample: Sample) -> dict[str, Array]:
-        wanted = list(taps.tensors)
-        return dict(zip(wanted, session.run(wanted, dict(sample)), strict=True))
-
-    return taps, run
-
-
-def _session(data: bytes, threads: int | None) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-
-
-def _name(value: ir.Value) -> str:
-    if value.name is None:
-        raise GraphError("A tensor of the graph has no name.")
-    return value.name
-
-
 def _collector(kind: RangeKind) -> Any:
-    collectors = require(
-        "nncf.common.tensor_statistics.collectors", extra="quantize", purpose="Calibrating a quantized graph"
-    )
+    collectors = require("nncf.common.tensor_statistics.collectors", extra="quantize", purpose=_PURPOSE)
     axes = (0, 2, 3)  # all but the channels
     collector = collectors.TensorCollector()
     if kind is RangeKind.MIN_MAX:
@@ -214,22 +163,10 @@ def _collector(kind: RangeKind) -> Any:
     return collector
 
 
-def _register(results: Mapping[str, Array], collectors: Mapping[str, Any], taps: _Taps) -> None:
-    tensor = require("nncf.tensor", extra="quantize", purpose="Calibrating a quantized graph").Tensor
+def _register(results: Mapping[str, Array], collectors: Mapping[str, Any]) -> None:
+    tensor = require("nncf.tensor", extra="quantize", purpose=_PURPOSE).Tensor
     for name, collector in collectors.items():
-        if not np.isfinite(results[name]).all():
-            raise _not_finite(name, taps)
         collector.register_input_for_all_reducers(tensor(results[name]))
-
-
-def _not_finite(tensor: str, taps: _Taps) -> GraphError:
-    reads = [layer for layer, name in taps.inputs.items() if name == tensor]
-    writes = [layer for layer, name in taps.outputs.items() if name == tensor]
-    where = f"The input of the layer '{reads[0]}'" if reads else f"The result of the layer '{writes[0]}'"
-    return GraphError(
-        f"{where} is NaN or infinite: this network cannot be calibrated.",
-        remedy="Check the checkpoint (edge-i2i verify), and leave odd frames out of the calibration set.",
-    )
 
 
 def _ranges(collector: Any) -> ChannelRanges:
@@ -242,35 +179,44 @@ def _ranges(collector: Any) -> ChannelRanges:
 
 
 def _write(path: Path, key: str, statistics: Statistics) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    about = {
+    """A line with the checksum of what follows, and JSON: float32 survives the way there and back."""
+    stored = {
         "key": key,
         "graph": statistics.graph_sha256,
         "data": statistics.data_sha256,
         "kind": statistics.kind.value,
         "samples": statistics.samples,
+        "inputs": _plain(statistics.inputs),
+        "outputs": _plain(statistics.outputs),
     }
-    arrays = {_ABOUT: np.frombuffer(json.dumps(about).encode(), np.uint8)}
-    for side, ranges in (("inputs", statistics.inputs), ("outputs", statistics.outputs)):
-        for layer, channels in ranges.items():
-            arrays[f"{side}/{layer}"] = np.stack([channels.low, channels.high])
-    with replacing(path) as partial, partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    text = json.dumps(stored)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        partial.write_text(f"{_digest(text)}\n{text}", encoding="utf-8")
+
+
+def _plain(ranges: Mapping[str, ChannelRanges]) -> dict[str, list[list[float]]]:
+    return {layer: [channels.low.tolist(), channels.high.tolist()] for layer, channels in ranges.items()}
 
 
 def _read(path: Path, key: str) -> Statistics | None:
     """What a file holds; None where there is none, or it is another's or damaged: it is collected again then."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            about = json.loads(stored[_ABOUT].tobytes())
-            if about["key"] != key:
-                return None
-            inputs, outputs = (_side(stored, side) for side in ("inputs", "outputs"))
-    except (OSError, ValueError, KeyError, TypeError, GraphError, zipfile.BadZipFile):
+        digest, _, text = path.read_text(encoding="utf-8").partition("\n")
+    except (OSError, UnicodeDecodeError):
         return None
-    return Statistics(inputs, outputs, about["graph"], about["data"], RangeKind(about["kind"]), about["samples"])
+    if digest != _digest(text):
+        return None
+    stored = json.loads(text)
+    if stored["key"] != key:
+        return None
+    inputs, outputs = (_ranges_of(stored[side]) for side in ("inputs", "outputs"))
+    return Statistics(inputs, outputs, stored["graph"], stored["data"], RangeKind(stored["kind"]), stored["samples"])
 
 
-def _side(stored: Any, side: str) -> dict[str, ChannelRanges]:
-    prefix = f"{side}/"
-    return {name.removeprefix(prefix): ChannelRanges(*stored[name]) for name in stored if name.startswith(prefix)}
+def _ranges_of(plain: Mapping[str, list[list[float]]]) -> dict[str, ChannelRanges]:
+    return {layer: ChannelRanges(*np.asarray(channels, np.float32)) for layer, channels in plain.items()}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

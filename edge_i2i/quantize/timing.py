@@ -29,7 +29,7 @@ class EngineTimer:
     sample: Sample
     rounds: int = 15
     warm_up: int = 3
-    seconds: float | None = 30.0
+    seconds: float | None = 8.0
 
     def __call__(self, graphs: Sequence[GraphSource]) -> dict[str, Timings]:
         """Load, time and close."""

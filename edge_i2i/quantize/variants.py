@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_i2i.engines.protocol import Array, EngineOptions, GraphSource
-from edge_i2i.errors import UsageError
+from edge_i2i.errors import BadInputError
 from edge_i2i.graphs.qdq.targets.protocol import Target
 from edge_i2i.measure.quality import LARGEST_FIGURE, QualityBudget
 from edge_i2i.progress import NullProgress, Progress
@@ -20,13 +20,19 @@ from edge_i2i.quantize.statistics import RangeKind, cached_statistics
 from edge_i2i.quantize.timing import EngineTimer
 from edge_i2i.quantize.verdicts import Verdict
 
-KEPT_AS_ASKED = "as asked"
 FOR_THE_BUDGET = "for the budget"
+INT8, MIXED = "int8", "mixed"
+PICTURES_FOR_THE_ORDER = 2
+"""Held-out pictures that single layers are judged on before a search; combinations are judged on all of them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Ingredients:
-    """What every variant of a target is made from. ``cache``: where statistics and verdicts are kept."""
+    """What every variant of a target is made from.
+
+    ``cache``: where statistics and verdicts are kept. ``outputs``: whether to collect what layers write even where this
+    target does not ask for it; another one that shares the cache does, and the frames need to run only once.
+    """
 
     graph: GraphSource
     target: Target
@@ -36,6 +42,7 @@ class Ingredients:
     cache: Path
     kind: RangeKind = RangeKind.MIN_MAX
     threads: int | None = None
+    outputs: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,8 @@ class QuantizedVariant:
     """A variant and what is known of it.
 
     ``kept_float``: why layers stay in float, by name. ``complaints``: where it misses the budget; empty where it keeps
-    it. ``tried``: the combinations that a search went through, none where INT8 in every placed layer was good enough.
+    it. ``tried``: the combinations that a search went through, none where INT8 in every placed layer was good enough;
+    ``taken``: the one of them that this is.
     """
 
     target: str
@@ -54,6 +62,7 @@ class QuantizedVariant:
     kept_float: Mapping[str, str]
     opset: int
     tried: tuple[Combination, ...] = ()
+    taken: Combination | None = None
 
     @property
     def name(self) -> str:
@@ -79,8 +88,9 @@ def make_variant(
         progress: told about frames, layers and combinations.
 
     Raises:
-        UsageError: there is no such layer, or none is left.
-        GraphError: the network gives NaN, or the target would misread the graph.
+        UsageError: there is no such layer.
+        BadInputError: the network gives NaN, or there is no layer to quantize.
+        GraphError: the target would misread the graph.
     """
     statistics, _ = cached_statistics(
         given.cache,
@@ -88,33 +98,44 @@ def make_variant(
         given.calibration.samples,
         given.calibration.sha256,
         kind=given.kind,
-        outputs=given.target.needs_outputs,
+        outputs=given.outputs or given.target.needs_outputs,
         threads=given.threads,
         progress=progress,
     )
-    quantizer = Quantizer(given.graph, statistics, given.target)
+    quantizer = Quantizer(given.graph, statistics, given.target, keep_float=keep_float)
+    _refuse_empty(quantizer)
     judge = _judge(given, fine=False)
-    left_out = _left_out(quantizer, keep_float)
-    layers = [layer.name for layer in quantizer.layers if layer.name not in left_out]
-    whole = quantizer.quantize(layers, f"int8-{given.target.name}")
+    layers = quantizer.placement.quantized
+    whole = quantizer.quantize(layers, variant_name(quantizer, layers))
     verdict = judge.judge(whole.source)
     complaints = given.budget.complaints(verdict.quality)
+    reasons = quantizer.placement.left_out
+    left_out = {layer.name: reasons[layer.name] for layer in quantizer.layers if layer.name in reasons}
     found = QuantizedVariant(given.target.name, whole, verdict, given.budget, complaints, left_out, quantizer.opset)
     if not complaints or not mixed:
         return found
-    return _mixture(given, quantizer, judge, found, layers, max_latency_ms, progress or NullProgress())
+    return _mixture(given, quantizer, judge, found, max_latency_ms, progress or NullProgress())
 
 
-def _left_out(quantizer: Quantizer, keep_float: Sequence[str]) -> dict[str, str]:
-    """The layers that are not even tried, and why."""
-    known = [layer.name for layer in quantizer.layers]
-    unknown = sorted(set(keep_float) - set(known))
-    if unknown:
-        raise UsageError(f"The graph has no layer {', '.join(unknown)}.", remedy=f"It has: {', '.join(known)}.")
-    reasons = {**quantizer.placement.left_out, **dict.fromkeys(keep_float, KEPT_AS_ASKED)}
-    if len(reasons) == len(known):
-        raise UsageError("Every layer stays in float: there is nothing to quantize.", remedy="Keep fewer in float.")
-    return {name: reasons[name] for name in known if name in reasons}
+def variant_name(quantizer: Quantizer, layers: Sequence[str]) -> str:
+    """``int8-TARGET`` where all is quantized that the target's rule quantizes, else ``mixed-TARGET``."""
+    kind = INT8 if set(quantizer.rule.quantized) <= set(layers) else MIXED
+    return f"{kind}-{quantizer.target.name}"
+
+
+def names_for(target: str) -> tuple[str, ...]:
+    """Every name that a variant for a target can have."""
+    return tuple(f"{kind}-{target}" for kind in (INT8, MIXED))
+
+
+def _refuse_empty(quantizer: Quantizer) -> None:
+    if quantizer.placement.quantized:
+        return
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in quantizer.placement.left_out.items())
+    raise BadInputError(
+        f"For {quantizer.target.title}, every layer stays in float: there is nothing to quantize ({reasons}).",
+        remedy="Keep fewer layers in float, or leave this target out.",
+    )
 
 
 def _judge(given: Ingredients, *, fine: bool) -> Judge:
@@ -122,19 +143,22 @@ def _judge(given: Ingredients, *, fine: bool) -> Judge:
     return judge_for(given.target, given.graph, given.inputs, options, fine=fine, cache=given.cache)
 
 
+def _quick_judge(given: Ingredients) -> Judge:
+    """For the order of the layers, each of which is judged: few pictures and no clip are enough."""
+    inputs = JudgedInputs(given.inputs.pictures[:PICTURES_FOR_THE_ORDER], (), given.inputs.step)
+    return _judge(replace(given, inputs=inputs), fine=True)
+
+
 def _mixture(
     given: Ingredients,
     quantizer: Quantizer,
     judge: Judge,
     whole: QuantizedVariant,
-    layers: Sequence[str],
     max_latency_ms: float | None,
     progress: Progress,
 ) -> QuantizedVariant:
     """The fastest combination that keeps the budget; the best that was found where none does."""
-    report = measure_sensitivity(quantizer, _judge(given, fine=True), given.calibration.sha256, progress=progress)
-    order = report.model_copy(update={"layers": tuple(item for item in report.layers if item.name in layers)})
-    name = f"mixed-{given.target.name}"
+    order = measure_sensitivity(quantizer, _quick_judge(given), given.calibration.sha256, progress=progress)
     runs_here = engine_for(given.target.name) is not None
     timer = EngineTimer(judge.engine, judge.options, given.calibration.held_out[0]) if runs_here else None
     try:
@@ -144,27 +168,37 @@ def _mixture(
             timer,
             given.budget,
             order,
-            variant=name,
             max_latency_ms=None if timer is None else max_latency_ms,
             progress=progress,
         )
     except MixedBudgetError as error:
         result = error.result
-    return _described(whole, result)
+    return _described(quantizer, whole, result)
 
 
-def _described(whole: QuantizedVariant, result: MixedResult) -> QuantizedVariant:
-    best = result.best
-    return QuantizedVariant(
-        whole.target,
-        result.variant,
-        best.verdict,
-        whole.budget,
-        best.complaints,
-        {**whole.kept_float, **dict.fromkeys(best.keep_float, FOR_THE_BUDGET)},
-        whole.opset,
-        result.tried,
+def _described(quantizer: Quantizer, whole: QuantizedVariant, result: MixedResult) -> QuantizedVariant:
+    taken = _best_with_int8(result, len(quantizer.placement.quantized))
+    layers = [name for name in quantizer.placement.quantized if name not in taken.keep_float]
+    return replace(
+        whole,
+        graph=quantizer.quantize(layers, variant_name(quantizer, layers)),
+        verdict=taken.verdict,
+        complaints=taken.complaints,
+        kept_float={**whole.kept_float, **dict.fromkeys(taken.keep_float, FOR_THE_BUDGET)},
+        tried=result.tried,
+        taken=taken,
     )
+
+
+def _best_with_int8(result: MixedResult, placed: int) -> Combination:
+    """The best combination; where that is all in float, the best that is not: what was asked for is quantization."""
+    if len(result.best.keep_float) < placed:
+        return result.best
+    some = [item for item in result.tried if len(item.keep_float) < placed]
+    meeting = [item for item in some if item.meets]
+    if meeting:
+        return min(meeting, key=lambda item: item.relative_latency)
+    return max(some, key=lambda item: item.verdict.fine_psnr_db)
 
 
 def golden_psnr(given: Ingredients, variant: QuantizedVariant, golden: Sequence[Mapping[str, Array]]) -> float | None:

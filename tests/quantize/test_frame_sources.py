@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from fractions import Fraction
 from pathlib import Path
 
@@ -145,7 +146,8 @@ def test_a_camera_that_is_left_early_is_closed() -> None:
 def test_a_camera_that_stops_gives_what_it_gave(caplog: pytest.LogCaptureFixture) -> None:
     player = Player(25)
     source = CameraSource("0", Sampling(every=0), lambda: player, player.clock)
-    assert len(list(source.frames())) == 25 - 7  # the first at 0.125 s, the settling over at 1 s
+    with caplog.at_level(logging.WARNING, logger="edge_i2i"):
+        assert len(list(source.frames())) == 25 - 7  # the first at 0.125 s, the settling over at 1 s
     assert "stopped after 25 frames" in caplog.text
 
 

@@ -1,4 +1,4 @@
-"""What a judge says of a variant: of rounded pictures and of the float output, on the engine that the variant is for."""
+"""What a judge says of a variant: of rounded pictures and of the float output, on the engine that it is for."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import GraphSource
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.errors import BadInputError, UsageError
+from edge_i2i.graphs.qdq.targets import Placement
 from edge_i2i.measure.latency import Timings
 from edge_i2i.measure.quality import PictureQuality, QualityBudget
 from edge_i2i.quantize.graphs import QuantizedGraph
@@ -45,6 +46,10 @@ class Toy:
         share = 1 / len(self.psnr)
         layers = [LayerSensitivity(name=n, psnr_db=p, macs_share=share) for n, p in self.psnr.items()]
         return SensitivityReport(layers=tuple(layers))
+
+    @property
+    def placement(self) -> Placement:
+        return Placement(tuple(self.psnr), {})
 
     def quantize(self, layers: Sequence[str], variant: str) -> QuantizedGraph:
         source = GraphInMemory(DECLARATION, "\n".join(layers).encode(), variant, "mixed")
@@ -155,8 +160,16 @@ def test_without_an_engine_the_cost_is_estimated_and_no_milliseconds_are_claimed
         search_mixed(toy, toy, None, budget, toy.order, max_latency_ms=5)
 
 
-def test_an_empty_report_is_refused() -> None:
-    toy = Toy({"a": 40}, {"a": 1})
+@pytest.mark.parametrize("layers", [(), ("a",), ("a", "b", "c"), ("a", "paint")])
+def test_a_report_of_other_layers_is_refused(layers: tuple[str, ...]) -> None:
+    toy = Toy({"a": 40, "b": 50}, {"a": 1, "b": 1})
+    order = SensitivityReport(layers=tuple(LayerSensitivity(name=name, psnr_db=50) for name in layers))
+    with pytest.raises(BadInputError, match="not of the layers that this target quantizes"):
+        search_mixed(toy, toy, toy.clock, QualityBudget(47, 0.9), order)
+
+
+def test_a_graph_without_layers_is_refused() -> None:
+    toy = Toy({}, {})
     with pytest.raises(BadInputError, match="no layer to choose from"):
         search_mixed(toy, toy, toy.clock, QualityBudget(47, 0.9), SensitivityReport())
 

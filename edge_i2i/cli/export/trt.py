@@ -26,7 +26,10 @@ def trt(
     architecture: Architecture,
     writing: Writing,
     precision: Annotated[
-        str, typer.Option("--precision", help="fp32 or fp16: which variant becomes the engine.")
+        str,
+        typer.Option(
+            "--precision", help="fp32, fp16, or int8-tensorrt of a quantized --bundle: which variant becomes the engine."
+        ),
     ] = "fp16",
     runtime: Annotated[
         str,

@@ -25,8 +25,14 @@ from edge_i2i.graphs.passes.rewriting import Array, constant, graph_of, initiali
 from edge_i2i.graphs.qdq.layers import Layer, find_layers
 from edge_i2i.graphs.qdq.scheme import Range
 
-LARGEST_GAIN = 100.0
-"""A channel that hardly moves is widened by no more than this: on another picture it may wake up, and is clipped."""
+HEADROOM = 1.5
+"""How much farther than in calibration a widened channel may reach before it is clipped. Another picture wakes channels
+up that calibration saw asleep, and a clipped channel costs far more than half a bit: over random choices of 4, 6 and 8
+of eleven very different photographs, headroom 1 gave the demo network medians of 43 to 46 dB on the others and 29 to 38
+at worst, this one 46 to 47 and 35 to 46, and no equalisation 44 to 45 and 40 to 44."""
+
+LARGEST_GAIN = 4.0
+"""A channel that hardly moves is widened by no more than this, for the same reason."""
 
 _RECTIFIERS = frozenset({"Relu", "LeakyRelu"})  # a positive factor passes through them
 
@@ -48,22 +54,26 @@ class ChannelRanges:
         """The range of all channels together."""
         return Range(float(self.low.min()), float(self.high.max()))
 
-    @property
-    def gains(self) -> Array:
-        """What to multiply each channel with so that all reach as far as the farthest; 1 for that one."""
+    def gains(self, headroom: float = HEADROOM) -> Array:
+        """What to multiply each channel with so that all reach about as far as the farthest; 1 for that one."""
         reach = np.maximum(np.abs(self.low), np.abs(self.high))
         farthest = float(reach.max(initial=0.0))
         if farthest == 0.0:
             return np.ones_like(reach)
-        return np.asarray(farthest / np.maximum(reach, farthest / LARGEST_GAIN), np.float32)
+        return np.asarray(farthest / np.clip(reach * headroom, farthest / LARGEST_GAIN, farthest), np.float32)
 
-    def widened(self, gains: Array) -> ChannelRanges:
-        """The ranges of the channels multiplied by ``gains``."""
-        return ChannelRanges(self.low * gains, self.high * gains)
+    def widened(self, gains: Array, headroom: float = HEADROOM) -> ChannelRanges:
+        """What the channels may reach when they are multiplied by ``gains``: no farther than the farthest did."""
+        farthest = self.whole.largest
+        room = gains * np.where(gains > 1.0, headroom, 1.0)
+        return ChannelRanges(
+            np.maximum(self.low * room, -farthest).astype(np.float32),
+            np.minimum(self.high * room, farthest).astype(np.float32),
+        )
 
 
 def equalise_channels(
-    model: ir.Model, reached: Mapping[str, ChannelRanges], layers: Collection[str]
+    model: ir.Model, reached: Mapping[str, ChannelRanges], layers: Collection[str], headroom: float = HEADROOM
 ) -> dict[str, Range]:
     """Make the channels that the named layers read equally wide, in place; returns the range of every layer's input.
 
@@ -73,18 +83,19 @@ def equalise_channels(
         model: a FP32 graph at a static size.
         reached: what each layer's input reaches in that graph, by layer name.
         layers: the layers whose inputs will be quantized.
+        headroom: how much farther than ``reached`` a widened channel may reach.
     """
     found = find_layers(model)
     ranges = {layer.name: reached[layer.name].whole for layer in found if layer.name in reached}
     for group in _groups(found, reached, layers):
         whole = _union([reached[layer.name] for layer in group])
-        gains = whole.gains
+        gains = whole.gains(headroom)
         if np.allclose(gains, 1.0):
             continue
         _multiply(group, gains)
         for layer in group:
             _divide_weights(layer, gains)
-            ranges[layer.name] = reached[layer.name].widened(gains).whole
+            ranges[layer.name] = reached[layer.name].widened(gains, headroom).whole
     return ranges
 
 

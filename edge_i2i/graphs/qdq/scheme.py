@@ -15,6 +15,7 @@ Array = NDArray[Any]
 
 _LARGEST = 127  # -128 stays unused, so that a range reaches as far below zero as above
 _STEPS = 255
+_TINY = float(np.finfo(np.float32).tiny)
 
 _CLIPPED_SHARES = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 """Where a weight scale may lie, as shares of what covers the channel's largest weight."""
@@ -77,8 +78,10 @@ def quantizer_for(reached: Range, scheme: Scheme) -> Quantizer:
     if is_signed(reached, scheme):
         return Quantizer(_as_float32(reached.largest / _LARGEST), 0, "int8")
     low, high = min(reached.low, 0.0), max(reached.high, 0.0)
-    scale = _as_float32((high - low) / _STEPS)
-    return Quantizer(scale, int(np.clip(round(-low / scale), 0, _STEPS)), "uint8")
+    point = round(-low / max(high - low, _TINY) * _STEPS)
+    # The zero point is rounded, so that one end would be cut off: both are covered instead.
+    scale = max(-low / point if point else 0.0, high / (_STEPS - point) if point < _STEPS else 0.0)
+    return Quantizer(_as_float32(scale), point, "uint8")
 
 
 def is_signed(reached: Range, scheme: Scheme) -> bool:
@@ -88,8 +91,7 @@ def is_signed(reached: Range, scheme: Scheme) -> bool:
 
 def _as_float32(scale: float) -> float:
     """A scale as the file will hold it: shortest decimal form, never zero (a tensor that is zero everywhere)."""
-    smallest = float(np.finfo(np.float32).tiny)
-    return float(str(np.float32(max(scale, smallest))))
+    return float(str(np.float32(max(scale, _TINY))))
 
 
 def weight_scales(weight: Array, axis: int) -> Array:

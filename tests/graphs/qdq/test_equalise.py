@@ -10,7 +10,7 @@ import pytest
 from tiny_graphs import Array, check, operations, parse, random, run
 
 from edge_i2i.errors import GraphError
-from edge_i2i.graphs.qdq.equalise import LARGEST_GAIN, ChannelRanges, equalise_channels
+from edge_i2i.graphs.qdq.equalise import HEADROOM, LARGEST_GAIN, ChannelRanges, equalise_channels
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.scheme import Scheme
@@ -133,12 +133,23 @@ def test_equal_channels_are_left_alone() -> None:
 def test_the_ranges_that_come_back_are_those_of_the_widened_tensor() -> None:
     model = _graph(f"n = InstanceNormalization (x, scale, shift) r = Relu (n) y = {CONV} (r, w)")
     seen = _tapped(model)
-    ranges = equalise_channels(model, {"w": ChannelRanges(seen.min((0, 2, 3)), seen.max((0, 2, 3)))}, ["w"])
+    reached = {"w": ChannelRanges(seen.min((0, 2, 3)), seen.max((0, 2, 3)))}
+    ranges = equalise_channels(model, reached, ["w"], headroom=1.0)
     after = _tapped(model)
     assert ranges["w"].low == pytest.approx(after.min(), abs=1e-5)
     assert ranges["w"].high == pytest.approx(after.max(), rel=1e-5)
-    tops = after.max((0, 2, 3))
-    assert tops.min() == pytest.approx(tops.max(), rel=1e-4)
+    before, tops = seen.max((0, 2, 3)), after.max((0, 2, 3))
+    widened = np.minimum(before * LARGEST_GAIN, before.max())  # a channel that hardly moves stays behind
+    np.testing.assert_allclose(tops, widened, rtol=1e-4)
+
+
+def test_widened_channels_have_headroom_and_reach_no_farther_than_the_farthest() -> None:
+    channels = ChannelRanges(np.float32([-4, -1, -0.1]), np.float32([2, 2, 0.2]))
+    gains = channels.gains()
+    assert gains.tolist() == pytest.approx([1, 4 / (2 * HEADROOM), LARGEST_GAIN])
+    widened = channels.widened(gains)
+    assert widened.low.tolist() == pytest.approx([-4, -2, -0.1 * LARGEST_GAIN * HEADROOM])
+    assert widened.high.tolist() == pytest.approx([2, 4, 0.2 * LARGEST_GAIN * HEADROOM])
 
 
 def _tapped(model: ir.Model) -> Array:
@@ -163,9 +174,9 @@ def test_quantization_loses_less_afterwards(scheme: Scheme) -> None:
 
 def test_a_channel_that_hardly_moves_is_not_blown_up() -> None:
     reach = np.array([1.0, 1e-9, 0.0], np.float32)
-    gains = ChannelRanges(-reach, reach).gains
+    gains = ChannelRanges(-reach, reach).gains()
     assert gains.tolist() == pytest.approx([1.0, LARGEST_GAIN, LARGEST_GAIN])
-    assert ChannelRanges(np.zeros(2, np.float32), np.zeros(2, np.float32)).gains.tolist() == [1.0, 1.0]
+    assert ChannelRanges(np.zeros(2, np.float32), np.zeros(2, np.float32)).gains().tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("shapes", [((2,), (3,)), ((0,), (0,)), ((2, 2), (2, 2))])

@@ -1,0 +1,96 @@
+"""What a bundle records of quantized variants, and what is kept beside it of those below their budget."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edge_i2i.bundle.manifest import EvidenceRecord
+from edge_i2i.engines.figures import evidence_versions
+from edge_i2i.machine import describe_machine, installed_versions
+from edge_i2i.media.atomic import replacing
+from edge_i2i.quantize.contest import Placing
+from edge_i2i.quantize.judge import engine_for
+from edge_i2i.quantize.statistics import RangeKind
+from edge_i2i.quantize.variants import QuantizedVariant
+from edge_i2i.verify import GOLDEN_PSNR
+
+STAGE = "quantize"
+
+
+def quality_record(graph: str, variant: QuantizedVariant, golden_db: float | None, command: str) -> EvidenceRecord:
+    """A variant's quality against FP32 of the same network. ``golden_db``: on the bundle's example inputs."""
+    engine = None if variant.verdict.emulated else engine_for(variant.target)
+    return EvidenceRecord(
+        kind="quality",
+        stage=STAGE,
+        graph=graph,
+        variant=variant.name,
+        engine=f"{variant.target}, emulated" if engine is None else engine.name,
+        figures=variant.verdict.quality.figures() | ({} if golden_db is None else {GOLDEN_PSNR: golden_db}),
+        machine=describe_machine(),
+        versions=installed_versions() if engine is None else evidence_versions(engine),
+        command=command,
+        date=_now(),
+        note=f"against FP32 of the same network, on pictures that no range was taken from, "
+        f"by {variant.verdict.judged_by}",
+    )
+
+
+def latency_record(graph: str, placing: Placing, command: str) -> EvidenceRecord:
+    """How long a variant took on an engine."""
+    speed = {} if placing.speed is None else {"speed_to_fp32": placing.speed}
+    threads = {} if placing.threads is None else {"threads": float(placing.threads)}
+    return EvidenceRecord(
+        kind="latency",
+        stage=STAGE,
+        graph=graph,
+        variant=placing.entry.graph.variant,
+        engine=placing.entry.engine.name,
+        precision=placing.entry.precision,
+        figures=placing.timings.figures() | speed | threads,
+        machine=describe_machine(),
+        versions=evidence_versions(placing.entry.engine),
+        command=command,
+        date=_now(),
+        note=f"computed in {placing.effective_precision}; all variants interleaved in one run",
+    )
+
+
+def recipe_record(
+    variant: QuantizedVariant, calibration: Sequence[str], calibration_sha256: str, kind: RangeKind
+) -> dict[str, object]:
+    """How a variant was made."""
+    return {
+        "target": variant.target,
+        "quantized": list(variant.graph.layers),
+        "float": dict(variant.kept_float),
+        "ranges": kind.value,
+        "passes": dict(variant.graph.passes),
+        "calibration": list(calibration),
+        "calibration_sha256": calibration_sha256,
+        "budget": asdict(variant.budget),
+    }
+
+
+def keep_aside(folder: Path, variant: QuantizedVariant, complaints: Sequence[str]) -> None:
+    """Write a variant that misses its budget as ``NAME.onnx``, with what it misses and its figures in ``NAME.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / f"{variant.name}.onnx") as partial:
+        partial.write_bytes(variant.graph.source.data)
+    about = {
+        "variant": variant.name,
+        "misses": list(complaints),
+        "quality": variant.verdict.quality.figures(),
+        "judged_by": variant.verdict.judged_by,
+        "float": dict(variant.kept_float),
+    }
+    with replacing(folder / f"{variant.name}.json") as partial:
+        partial.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
