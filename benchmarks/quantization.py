@@ -2,8 +2,8 @@
 """INT8 of every model: our placement beside the tools' own defaults, on the same graph, data and pictures.
 
 Networks have their published widths. Weights are trained ones where they exist (the demo network), else seeded ones
-that are scaled to behave like trained ones (`edge_i2i.measure.seeded_weights`); rows say which. Quality is against FP32
-of the same network, on held-out pictures.
+that are about as sensitive as those by choice (`edge_i2i.measure.seeded_weights`); rows say which. Quality is against
+FP32 of the same network, on held-out pictures.
 
 Example: python benchmarks/quantization.py
          python benchmarks/quantization.py --only munit --threads 2
@@ -214,8 +214,7 @@ def onnxruntime_default(source: Path, samples: Sequence[Mapping[str, Array]], fo
             return next(self._left, None)
 
     target = folder / "onnxruntime.onnx"
-    # The ranges are the same; without this every activation of every sample is kept until the end.
-    quantize_static(source, target, Reader(), extra_options={"CalibMaxIntermediateOutputs": 4})
+    quantize_static(source, target, Reader())
     return target.read_bytes()
 
 

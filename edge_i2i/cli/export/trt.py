@@ -28,7 +28,8 @@ def trt(
     precision: Annotated[
         str,
         typer.Option(
-            "--precision", help="fp32, fp16, or int8-tensorrt of a quantized --bundle: which variant becomes the engine."
+            "--precision",
+            help="Which variant becomes the engine: fp32, fp16, or int8-tensorrt of a quantized --bundle.",
         ),
     ] = "fp16",
     runtime: Annotated[
