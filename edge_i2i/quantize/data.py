@@ -300,7 +300,7 @@ class _Loader:
     ) -> CalibrationSummary:
         mirrored = any(isinstance(recipe.scene, MirroredScene) for recipe in held_out)
         return summarize(
-            str(self._data),
+            self._data.resolve().name,
             gathered,
             looks,
             drawn=[spec.role for spec in self._drawn.values()],

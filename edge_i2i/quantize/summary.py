@@ -46,7 +46,7 @@ def summarize(
     """Put together what was found, drawn and passed over.
 
     Args:
-        source: the data as it was given.
+        source: what the data is called; bundles carry it, so no path of this machine.
         gathered: the pictures.
         looks: those of the samples.
         drawn: the roles of the frame's inputs that were made up.
