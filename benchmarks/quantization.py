@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,6 @@ from edge_i2i.engines.registry import get_engine
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.graphs.qdq.targets import Target, get_target
-from edge_i2i.machine import describe_machine, installed_versions
 from edge_i2i.measure.seeded_weights import WEIGHTS_NOTE, load_realistic
 from edge_i2i.models.contract import Size
 from edge_i2i.models.loading import LoadedModel, load_demo
@@ -41,6 +39,9 @@ from edge_i2i.quantize.data import CalibrationOptions, CalibrationSet, load_cali
 from edge_i2i.quantize.job import QuantizeJob
 from edge_i2i.quantize.judge import JudgedInputs, judge_for
 from edge_i2i.quantize.variants import Ingredients, QuantizedVariant, make_variant
+
+sys.path.insert(0, str(Path(__file__).parent))
+from shared import photographs, write_figures
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures" / "quantization.json"
 TARGETS = ("openvino", "tensorrt")
@@ -111,7 +112,9 @@ def main() -> None:
             [*(old for old in rows if old["network"] != subject.name), row],
             key=lambda item: names.index(item["network"]),
         )
-        write(rows, arguments.threads)
+        write_figures(
+            FIGURES, rows, f"python benchmarks/quantization.py --threads {arguments.threads}", arguments.threads
+        )
 
 
 def measure(subject: Subject, folder: Path, threads: int) -> dict[str, Any]:
@@ -206,7 +209,7 @@ def onnxruntime_default(source: Path, samples: Sequence[Mapping[str, Array]], fo
     """`onnxruntime.quantization.quantize_static` as it comes."""
     from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self._left = iter(samples)
 
@@ -276,39 +279,6 @@ def timed(
         }
         for label, placing in zip(labels, placings, strict=True)
     }
-
-
-# Pictures and writing --------------------------------------------------------------------------------------------
-
-
-def photographs(folder: Path) -> None:
-    """Those that come with scikit-image and scikit-learn, whole and in four quarters each."""
-    import cv2
-    import numpy as np
-    import skimage.data
-    from sklearn.datasets import load_sample_images
-
-    names = ("coffee", "chelsea", "astronaut", "rocket", "retina", "hubble_deep_field", "immunohistochemistry")
-    pictures = [getattr(skimage.data, name)()[..., :3] for name in names] + list(load_sample_images().images)
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, picture in enumerate(pictures):
-        height, width = picture.shape[0] // 2, picture.shape[1] // 2
-        parts = [picture, *(picture[y : y + height, x : x + width] for y in (0, height) for x in (0, width))]
-        for part, view in enumerate(parts):
-            cv2.imwrite(str(folder / f"{number:02d}-{part}.png"), np.ascontiguousarray(view[..., ::-1]))
-
-
-def write(rows: list[dict[str, Any]], threads: int) -> None:
-    """Keep what is measured so far."""
-    figures = {
-        "rows": rows,
-        "threads": threads,
-        "machine": describe_machine(),
-        "versions": installed_versions(),
-        "command": f"python benchmarks/quantization.py --threads {threads}",
-        "date": datetime.now(UTC).date().isoformat(),
-    }
-    FIGURES.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,12 +7,10 @@ Example: python benchmarks/quantization_trials.py
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,6 @@ from edge_i2i.graphs.qdq.equalise import HEADROOM, equalise_channels
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.layers import Layer, find_layers
 from edge_i2i.graphs.qdq.scheme import Scheme
-from edge_i2i.machine import describe_machine, installed_versions
 from edge_i2i.models.contract import Size
 from edge_i2i.models.loading import load_demo
 from edge_i2i.quantize.contest import Entry, hold_contest
@@ -37,11 +34,10 @@ from edge_i2i.quantize.judge import Judge, JudgedInputs
 from edge_i2i.quantize.statistics import RangeKind, Statistics, collect_statistics
 
 sys.path.insert(0, str(Path(__file__).parent))
-from quantization import photographs
+from shared import photographs, write_figures
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures" / "quantization-trials.json"
 SIZE = Size(512, 512)
-OURS = "ours"
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ class Trial:
 
 
 TRIALS = (
-    Trial(OURS),
+    Trial("ours"),
     Trial("channels not equalised", equalise=False),
     Trial("channels equalised without headroom", headroom=1.0),
     Trial("99.99 % ranges instead of min-max", kind=RangeKind.PERCENTILE),
@@ -89,18 +85,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         rows = run(Path(name), arguments.threads, arguments.rounds)
-    figures = {
-        "network": "pix2pixHD demo, trained",
-        "size": str(SIZE),
-        "engine": "openvino",
-        "rows": rows,
-        "threads": arguments.threads,
-        "machine": describe_machine(),
-        "versions": installed_versions(),
-        "command": "python benchmarks/quantization_trials.py",
-        "date": datetime.now(UTC).date().isoformat(),
-    }
-    FIGURES.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    about = {"network": "pix2pixHD demo, trained", "size": str(SIZE), "engine": "openvino"}
+    write_figures(FIGURES, rows, "python benchmarks/quantization_trials.py", arguments.threads, **about)
 
 
 def run(folder: Path, threads: int, rounds: int) -> list[dict[str, Any]]:

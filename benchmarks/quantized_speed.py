@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +31,14 @@ from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
-from edge_i2i.machine import describe_machine, installed_versions
 from edge_i2i.measure.latency import Timings, time_interleaved
 from edge_i2i.measure.seeded_weights import WEIGHTS_NOTE, load_realistic
 from edge_i2i.models.contract import Size
 from edge_i2i.models.registry import get_family
 
 sys.path.insert(0, str(Path(__file__).parent))
-from quantization import nncf_default, photographs
+from quantization import nncf_default
+from shared import photographs, write_figures
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures" / "quantized-speed.json"
 SAMPLES = 32
@@ -64,7 +63,9 @@ def main() -> None:
             folder = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
             folder.mkdir(parents=True, exist_ok=True)
             rows.append(measure(size, folder, arguments.rounds, arguments.threads))
-        write(sorted(rows, key=lambda row: row["size"]), arguments.threads)
+        rows.sort(key=lambda row: row["size"])
+        command = " ".join(["python benchmarks/quantized_speed.py", *(f"--size {row['size']}" for row in rows)])
+        write_figures(FIGURES, rows, command, arguments.threads)
 
 
 def measure(size: str, folder: Path, rounds: int, threads: int) -> dict[str, Any]:
@@ -199,21 +200,8 @@ def speed(one: Timings, other: Timings) -> dict[str, float]:
 
 
 def random_frame(shape: tuple[int, ...], seed: int) -> Any:
-    """Smooth enough for a network to take for a picture."""
+    """Noise: how long a frame takes does not depend on what it shows."""
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-
-
-def write(rows: list[dict[str, Any]], threads: int) -> None:
-    """Keep what is measured so far."""
-    figures = {
-        "rows": rows,
-        "threads": threads,
-        "machine": describe_machine(),
-        "versions": installed_versions(),
-        "command": f"python benchmarks/quantized_speed.py {' '.join('--size ' + row['size'] for row in rows)}",
-        "date": datetime.now(UTC).date().isoformat(),
-    }
-    FIGURES.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ Exit codes are part of the command line's contract: 0 done, 2 wrong usage, 3 som
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -69,3 +71,15 @@ class BudgetError(EdgeI2IError):
 
 class ParityError(BudgetError):
     """A graph no longer computes what the network computes; names the stage that broke it."""
+
+
+def known_names(name: str, known: Iterable[str], what: str) -> str:
+    """The remedy for a name that is not known: the nearest one, and all of them. ``what``: of what kind, a plural.
+
+    >>> known_names("openvinno", ["openvino", "torch"], "engines")
+    "Did you mean 'openvino'? Known engines: openvino, torch."
+    """
+    names = list(known)
+    near = difflib.get_close_matches(name.lower(), names, n=1)
+    hint = f"Did you mean '{near[0]}'? " if near else ""
+    return f"{hint}Known {what}: {', '.join(names)}."

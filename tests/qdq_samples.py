@@ -98,7 +98,7 @@ def quantized(bundle: Bundle, folder: Path, layers: int) -> bytes:
 
     golden = bundle.golden()
 
-    class Frames(CalibrationDataReader):  # type: ignore[misc]
+    class Frames(CalibrationDataReader):
         def __init__(self) -> None:
             self._frames: Iterator[NDArray[np.uint8]] = (golden[golden_input("frame", i, "frame")] for i in range(2))
 

@@ -9,26 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from architectures import tiny_architectures
 
 from edge_i2i.graphs.parity import EXACT
 from edge_i2i.measure.model_check import CPU_ENGINES, check_model
 from edge_i2i.models.contract import GraphKind, in_order
-from edge_i2i.models.registry import family_names, get_family
+from edge_i2i.models.registry import get_family
 
-
-def _tiny_architectures() -> list[Any]:
-    """Each different tiny network once; full-size ones that shrink to the same are the same to these tests."""
-    found = []
-    for name in family_names():
-        family = get_family(name)
-        seen: dict[Any, str] = {}
-        for architecture, config in family.architectures().items():
-            seen.setdefault(family.tiny(config), architecture)
-        found += [pytest.param(name, config, id=f"{name}: {what}") for config, what in seen.items()]
-    return found
-
-
-ARCHITECTURES = _tiny_architectures()
+ARCHITECTURES = [pytest.param(name, config, id=f"{name}: {what}") for name, what, config in tiny_architectures()]
 
 
 @pytest.mark.parametrize(("name", "config"), ARCHITECTURES)

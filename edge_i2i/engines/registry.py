@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from edge_i2i.engines.protocol import Engine
-from edge_i2i.errors import UsageError
+from edge_i2i.errors import UsageError, known_names
 
 # Their order here says nothing about the order in which `auto` tries them: see `choice`.
 _ENGINES: Mapping[str, str] = MappingProxyType(
@@ -34,9 +33,7 @@ def get_engine(name: str) -> Engine:
         UsageError: there is no such engine; suggests the nearest name.
     """
     if name not in _ENGINES:
-        near = difflib.get_close_matches(name, _ENGINES, n=1)
-        hint = f"Did you mean '{near[0]}'? " if near else ""
-        raise UsageError(f"There is no engine '{name}'.", remedy=f"{hint}Known engines: {', '.join(_ENGINES)}.")
+        raise UsageError(f"There is no engine '{name}'.", remedy=known_names(name, _ENGINES, "engines"))
     module, _, attribute = _ENGINES[name].partition(":")
     engine: Engine = getattr(importlib.import_module(module), attribute)()
     return engine

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
@@ -11,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from edge_i2i.errors import CheckpointError, UsageError
+from edge_i2i.errors import CheckpointError, UsageError, known_names
 from edge_i2i.models.config_checks import Config
 from edge_i2i.models.contract import GraphDeclaration, Size, SizeRule
 
@@ -183,9 +182,7 @@ class ModelFamily(ABC, Generic[C]):
 
 def _parse_value(key: str, text: str, known: Mapping[str, type]) -> object:
     if key not in known:
-        near = difflib.get_close_matches(key.lower(), known, n=1)
-        hint = f"Did you mean '{near[0]}'? " if near else ""
-        raise UsageError(f"The architecture has no '{key}'.", remedy=f"{hint}Known: {', '.join(known)}.")
+        raise UsageError(f"The architecture has no '{key}'.", remedy=known_names(key, known, "fields"))
     try:
         if known[key] is bool:
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]

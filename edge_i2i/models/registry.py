@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from edge_i2i.errors import UsageError
+from edge_i2i.errors import UsageError, known_names
 from edge_i2i.models.family import ModelFamily
 from edge_i2i.requirements import require
 
@@ -42,9 +41,7 @@ def get_family(name: str) -> ModelFamily[Any]:
         MissingRequirementError: torch is not installed.
     """
     if name not in _FAMILIES:
-        near = difflib.get_close_matches(name.lower(), _FAMILIES, n=1)
-        hint = f"Did you mean '{near[0]}'? " if near else ""
-        raise UsageError(f"There is no model '{name}'.", remedy=f"{hint}Known models: {', '.join(_FAMILIES)}.")
+        raise UsageError(f"There is no model '{name}'.", remedy=known_names(name, _FAMILIES, "models"))
     require("torch", extra="torch", purpose=f"Reading a {name} network")
     family: ModelFamily[Any] = importlib.import_module(_FAMILIES[name]).FAMILY
     return family

@@ -157,7 +157,7 @@ class _FineTuning:
             loss = total(terms, self._options.loss) / self._options.frames
             terms["loss"] = loss
             self._refuse_divergence(self._step + 1, float(loss.detach()))
-            loss.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(loss)
             for name, term in terms.items():
                 share = 1.0 if name == "loss" else 1.0 / self._options.frames
                 sums[name] = sums.get(name, 0.0) + share * float(term.detach())

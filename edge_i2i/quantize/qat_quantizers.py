@@ -109,10 +109,10 @@ def _activation_quantizer(nncf: ModuleType, reached: Range, scheme: Scheme) -> n
         largest = torch.tensor([reached.largest], dtype=torch.float32)
         return _symmetric(nncf, largest, narrow=False, signed=is_signed(reached, scheme))
     low, high = min(reached.low, 0.0), max(reached.high, 0.0)
-    module = nncf.AsymmetricQuantizer(_spec(nncf, "asymmetric", (1,), narrow=False))
+    module: nn.Module = nncf.AsymmetricQuantizer(_spec(nncf, "asymmetric", (1,), narrow=False))
     module.input_low = nn.Parameter(torch.tensor([low], dtype=torch.float32))
     module.input_range = nn.Parameter(_positive(torch.tensor([high - low])))
-    return module  # type: ignore[no-any-return]
+    return module
 
 
 def _weight_quantizer(nncf: ModuleType, layer: Layer, scales: NDArray[np.float32] | None) -> nn.Module:
@@ -128,9 +128,11 @@ def _weight_quantizer(nncf: ModuleType, layer: Layer, scales: NDArray[np.float32
 
 
 def _symmetric(nncf: ModuleType, largest: Tensor, *, narrow: bool, signed: bool = True) -> nn.Module:
-    module = nncf.SymmetricQuantizer(_spec(nncf, "symmetric", tuple(largest.shape), narrow=narrow, signed=signed))
+    module: nn.Module = nncf.SymmetricQuantizer(
+        _spec(nncf, "symmetric", tuple(largest.shape), narrow=narrow, signed=signed)
+    )
     module.scale = nn.Parameter(_positive(largest))
-    return module  # type: ignore[no-any-return]
+    return module
 
 
 def _positive(largest: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from architectures import tiny_architectures
 from torch import Tensor, nn
 
 from edge_i2i.conditions import PER_FRAME
@@ -18,24 +19,14 @@ from edge_i2i.measure.seeded_weights import load_realistic, photograph_inputs, r
 from edge_i2i.models.contract import Size, TensorSpec, in_order
 from edge_i2i.models.family import ModelFamily, ModelGraph, TranslationModel
 from edge_i2i.models.loading import WeightsOrigin, load_demo
-from edge_i2i.models.registry import family_names, get_family
+from edge_i2i.models.registry import get_family
 
 LOOKS = 3
 
 
-def tiny_architectures() -> list[Any]:
-    """Each different tiny network once."""
-    found = []
-    for name in family_names():
-        family = get_family(name)
-        seen: dict[Any, str] = {}
-        for architecture, config in family.architectures().items():
-            seen.setdefault(family.tiny(config), architecture)
-        found += [pytest.param(family, config, id=f"{name}: {what}") for config, what in seen.items()]
-    return found
-
-
-ARCHITECTURES = tiny_architectures()
+ARCHITECTURES = [
+    pytest.param(get_family(name), config, id=f"{name}: {what}") for name, what, config in tiny_architectures()
+]
 
 
 def run(module: nn.Module, inputs: list[Tensor]) -> tuple[Tensor, ...]:

@@ -52,7 +52,7 @@ def test_only_what_fits_is_kept_in_memory() -> None:
         made.append(number)
         return {"x": np.full(100, number, np.uint8)}
 
-    samples = LazySamples([0, 1, 2, 3], compute, kept_bytes=250)  # type: ignore[list-item]
+    samples = LazySamples([0, 1, 2, 3], compute, kept_bytes=250)
     for _ in range(3):
         assert [int(sample["x"][0]) for sample in samples] == [0, 1, 2, 3]
     assert made == [0, 1, 2, 3, 2, 3, 2, 3]

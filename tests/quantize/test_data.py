@@ -311,7 +311,7 @@ def test_options_are_checked_and_converted() -> None:
     with pytest.raises(UsageError, match="no fit 'wide'"):
         CalibrationDataOptions(data="x", fit="wide").options()
     with pytest.raises(UsageError, match="nothing to calibrate over"):
-        CalibrationDataOptions().source  # noqa: B018
+        _ = CalibrationDataOptions().source
 
 
 class Counter(Progress):

@@ -7,14 +7,13 @@ which they run; ``DEFAULT_PASSES`` are the ones that run unless others are asked
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import onnx_ir as ir
 
-from edge_i2i.errors import UsageError
+from edge_i2i.errors import UsageError, known_names
 from edge_i2i.graphs.passes.narrow_convs import narrow_conv_as_phases
 from edge_i2i.graphs.passes.norm_bias import drop_bias_before_instance_norm
 from edge_i2i.graphs.passes.outputs import keep_declared_outputs
@@ -101,7 +100,5 @@ def get_passes(names: Iterable[str]) -> tuple[GraphPass, ...]:
 
 def _get_pass(name: str) -> GraphPass:
     if name not in PASSES:
-        near = difflib.get_close_matches(name, PASSES, n=1)
-        hint = f"Did you mean '{near[0]}'? " if near else ""
-        raise UsageError(f"There is no graph pass '{name}'.", remedy=f"{hint}Known passes: {', '.join(PASSES)}.")
+        raise UsageError(f"There is no graph pass '{name}'.", remedy=known_names(name, PASSES, "passes"))
     return PASSES[name]

@@ -120,7 +120,7 @@ class Residual:
         """As ``onnxruntime.quantization`` quantizes it by itself."""
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
-        class Frames(CalibrationDataReader):  # type: ignore[misc]
+        class Frames(CalibrationDataReader):
             def __init__(self) -> None:
                 self._frames = iter([frame(seed) for seed in range(4)])
 

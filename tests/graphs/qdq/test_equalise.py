@@ -35,7 +35,7 @@ def _graph(body: str, outputs: str = "float[1,4,8,8] y", **weights: Array) -> ir
     return parse(f"g (float[1,4,8,8] x) => ({outputs}) {{ {body} }}", **used)
 
 
-def _exact(model: ir.Model, reached: ChannelRanges = REACHED) -> None:
+def _assert_exact(model: ir.Model, reached: ChannelRanges = REACHED) -> None:
     """Equalise every layer, and compare all outputs with those of before."""
     before = run(model, X, optimise=False)
     names = [layer.name for layer in find_layers(model)]
@@ -47,56 +47,56 @@ def _exact(model: ir.Model, reached: ChannelRanges = REACHED) -> None:
 
 def test_the_factors_go_into_an_instance_norm() -> None:
     model = _graph(f"n = InstanceNormalization (x, scale, shift) r = Relu (n) y = {CONV} (r, w)")
-    _exact(model)
+    _assert_exact(model)
     assert operations(model) == ["InstanceNormalization", "Relu", "Conv"]
 
 
 def test_they_go_through_a_pad_and_a_leaky_rectifier() -> None:
     body = "n = InstanceNormalization (x, scale, shift) r = LeakyRelu <alpha=0.2> (n)"
     model = _graph(f'{body} p = Pad <mode="reflect"> (r, pads) y = Conv (p, w)')
-    _exact(model)
+    _assert_exact(model)
     assert "Mul" not in operations(model)
 
 
 def test_a_residual_stream_gets_a_product_on_the_branch_only() -> None:
     model = _graph(f"n = InstanceNormalization (x, scale, shift) b = {CONV} (n, w) y = Add (n, b)")
-    _exact(model)
+    _assert_exact(model)
     assert operations(model) == ["InstanceNormalization", "Mul", "Conv", "Add"]
 
 
 def test_a_graphs_input_gets_a_product() -> None:
     model = _graph(f"y = {CONV} (x, w)")
-    _exact(model)
+    _assert_exact(model)
     assert operations(model) == ["Mul", "Conv"]
 
 
 def test_a_norm_whose_result_leaves_the_graph_stays() -> None:
     body = f"n = InstanceNormalization (x, scale, shift) r = Relu (n) y = {CONV} (r, w)"
-    _exact(_graph(body, "float[1,4,8,8] y, float[1,4,8,8] n"))
-    _exact(_graph(body, "float[1,4,8,8] y, float[1,4,8,8] r"))
+    _assert_exact(_graph(body, "float[1,4,8,8] y, float[1,4,8,8] n"))
+    _assert_exact(_graph(body, "float[1,4,8,8] y, float[1,4,8,8] r"))
 
 
 def test_norms_may_share_their_scale_and_shift() -> None:
     norm = "InstanceNormalization ({}, scale, shift)"
-    _exact(_graph(f"n = {norm.format('x')} c = {CONV} (n, w) m = {norm.format('c')} y = {CONV} (m, v)"))
+    _assert_exact(_graph(f"n = {norm.format('x')} c = {CONV} (n, w) m = {norm.format('c')} y = {CONV} (m, v)"))
 
 
 def test_layers_that_read_one_tensor_share_its_factors() -> None:
     model = _graph(f"n = InstanceNormalization (x, scale, shift) a = {CONV} (n, w) b = {CONV} (n, v) y = Add (a, b)")
-    _exact(model)
+    _assert_exact(model)
     assert "Mul" not in operations(model)
 
 
 def test_layers_that_read_one_tensor_beside_others_share_one_product() -> None:
     body = f"a = {CONV} (x, w) b = {CONV} (x, v) c = Add (a, b) y = Add (c, x)"
     model = _graph(body)
-    _exact(model)
+    _assert_exact(model)
     assert operations(model).count("Mul") == 1
 
 
 def test_a_pad_that_others_read_too_hands_them_what_it_did() -> None:
     body = 'n = InstanceNormalization (x, scale, shift) p = Pad <mode="reflect"> (n, pads) y = Conv (p, w) z = Neg (p)'
-    _exact(_graph(body, "float[1,4,8,8] y, float[1,4,10,10] z"))
+    _assert_exact(_graph(body, "float[1,4,8,8] y, float[1,4,10,10] z"))
 
 
 @pytest.mark.parametrize("left", ["w", "v"])
@@ -110,23 +110,23 @@ def test_a_pad_of_two_layers_serves_one_that_stays_in_float(left: str) -> None:
 
 
 def test_transposed_convolutions_divide_along_their_own_axis() -> None:
-    _exact(_graph("y = ConvTranspose <pads=[1,1,1,1]> (x, w)"))
+    _assert_exact(_graph("y = ConvTranspose <pads=[1,1,1,1]> (x, w)"))
 
 
 def test_grouped_convolutions_and_shared_weights_stay_as_they_are() -> None:
     for body in ("y = Conv <pads=[1,1,1,1], group=2> (x, u)", f"a = {CONV} (x, w) y = {CONV} (a, w)"):
         model = _graph(body)
-        _exact(model)
+        _assert_exact(model)
         assert "Mul" not in operations(model)
 
 
 def test_a_grouped_convolution_beside_a_plain_one_reads_what_it_did() -> None:
-    _exact(_graph(f"a = {CONV} (x, w) b = Conv <pads=[1,1,1,1], group=2> (x, u) y = Add (a, b)"))
+    _assert_exact(_graph(f"a = {CONV} (x, w) b = Conv <pads=[1,1,1,1], group=2> (x, u) y = Add (a, b)"))
 
 
 def test_equal_channels_are_left_alone() -> None:
     model = _graph(f"y = {CONV} (x, w)")
-    _exact(model, ChannelRanges(-np.ones(4, np.float32), np.ones(4, np.float32)))
+    _assert_exact(model, ChannelRanges(-np.ones(4, np.float32), np.ones(4, np.float32)))
     assert operations(model) == ["Conv"]
 
 

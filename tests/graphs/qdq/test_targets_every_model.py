@@ -10,6 +10,7 @@ from typing import Any
 
 import onnx_ir as ir
 import pytest
+from architectures import tiny_architectures
 from tiny_graphs import proto
 
 from edge_i2i.engines.tensorrt.adapter import load_adapter
@@ -22,24 +23,18 @@ from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.scheme import Range
 from edge_i2i.graphs.qdq.targets.tensorrt import TensorRtTarget
 from edge_i2i.graphs.trace import trace
-from edge_i2i.models.registry import family_names, get_family
+from edge_i2i.models.registry import get_family
 
 TARGET = TensorRtTarget()
-BY_DEFAULT = 99
-"""Of how many families the first architecture is built whenever tests run: each takes seconds."""
 
 
 def _tiny_architectures() -> list[Any]:
-    """Each different tiny network once; the first one of the first families is not slow."""
-    found = []
-    for place, name in enumerate(family_names()):
-        family = get_family(name)
-        seen: dict[Any, str] = {}
-        for architecture, config in family.architectures().items():
-            quick = place < BY_DEFAULT and not seen
-            if seen.setdefault(family.tiny(config), architecture) == architecture:
-                marks = () if quick else (pytest.mark.slow,)
-                found.append(pytest.param(name, family.tiny(config), id=f"{name}: {architecture}", marks=marks))
+    """The first architecture of every family always; each takes seconds to build, so the others are slow."""
+    found, begun = [], set[str]()
+    for name, architecture, config in tiny_architectures():
+        marks = (pytest.mark.slow,) if name in begun else ()
+        found.append(pytest.param(name, config, id=f"{name}: {architecture}", marks=marks))
+        begun.add(name)
     return found
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from edge_i2i.errors import UsageError
+from edge_i2i.errors import UsageError, known_names
 from edge_i2i.graphs.qdq.targets.protocol import Target
 
 _TARGETS: Mapping[str, str] = MappingProxyType(
@@ -31,11 +30,7 @@ def get_target(name: str) -> Target:
         UsageError: there is no such target; suggests the nearest name.
     """
     if name not in _TARGETS:
-        near = difflib.get_close_matches(name, _TARGETS, n=1)
-        hint = f"Did you mean '{near[0]}'? " if near else ""
-        raise UsageError(
-            f"There is no quantization target '{name}'.", remedy=f"{hint}Known targets: {', '.join(_TARGETS)}."
-        )
+        raise UsageError(f"There is no quantization target '{name}'.", remedy=known_names(name, _TARGETS, "targets"))
     module, _, attribute = _TARGETS[name].partition(":")
     target: Target = getattr(importlib.import_module(module), attribute)()
     return target
