@@ -155,7 +155,9 @@ class BundleWriter:
         self.add_bytes(GOLDEN_NAME, encode_golden(arrays), role="golden")
 
     def add_evidence(self, evidence: EvidenceRecord) -> None:
-        """Add one measurement."""
+        """Add a measurement; one of the same on the same machine that came with ``add_bundle`` gives way to it."""
+        measured = _what_was_measured(evidence)
+        self._carried_evidence = [item for item in self._carried_evidence if _what_was_measured(item) != measured]
         self._evidence.append(evidence)
 
     def add_bundle(self, bundle: Bundle, *, without_variants: Collection[str] = ()) -> None:
@@ -328,3 +330,8 @@ def _faults_of_records() -> Iterator[None]:
             f"This does not make a valid bundle: {explain(error)}.",
             remedy="Change what is named here and export again.",
         ) from error
+
+
+def _what_was_measured(evidence: EvidenceRecord) -> tuple[object, ...]:
+    place = evidence.kind, evidence.stage, evidence.graph, evidence.variant
+    return *place, evidence.engine, evidence.precision, evidence.machine

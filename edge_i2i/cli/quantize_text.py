@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edge_i2i.quantize.combinations import Combination
     from edge_i2i.quantize.contest import Placing
-    from edge_i2i.quantize.mixed import Combination
     from edge_i2i.quantize.outcome import QuantizeSummary
     from edge_i2i.quantize.variants import QuantizedVariant
 

@@ -108,4 +108,5 @@ def check_names(names: Collection[str], layers: Collection[Layer]) -> None:
 def _without(rule: Placement, keep_float: Collection[str]) -> Placement:
     quantized = tuple(name for name in rule.quantized if name not in keep_float)
     asked = {name: KEPT_AS_ASKED for name in rule.quantized if name in keep_float}
-    return Placement(quantized, {**rule.left_out, **asked})
+    delicate = tuple(name for name in rule.delicate if name not in keep_float)
+    return Placement(quantized, {**rule.left_out, **asked}, delicate)

@@ -16,98 +16,30 @@ That judges at most ``2 + 2·⌈log2 n⌉ + n`` combinations of ``n`` layers.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
-from edge_i2i.engines.protocol import GraphSource
 from edge_i2i.errors import BadInputError, BudgetError, UsageError
 from edge_i2i.measure.quality import QualityBudget
 from edge_i2i.progress import NullProgress, Progress
-from edge_i2i.quantize.graphs import QuantizedGraph
+from edge_i2i.quantize.combinations import (
+    Combination,
+    Estimated,
+    Judges,
+    Latency,
+    Measured,
+    MixedResult,
+    Quantizes,
+    rank,
+)
 from edge_i2i.quantize.sensitivity import worth_first
 from edge_i2i.quantize.sensitivity_report import SensitivityReport
 from edge_i2i.quantize.timing import MeasureLatency
-from edge_i2i.quantize.verdicts import Verdict
-
-if TYPE_CHECKING:
-    from edge_i2i.graphs.qdq.targets.protocol import Placement
 
 _TIMED_AT_ONCE = 3
 """Variants beside the all-INT8 one in a run that measures what single layers cost: full-size ones take 1 GB each."""
 
 _LEAST_LEFT = 0.1
 """Measured costs may add up to more than the whole, by noise; others then still cost this share of their estimate."""
-
-_FLOAT_TO_INT8 = 2.0
-"""How much longer a float multiplication is taken to last where nothing can be measured (FP16 on tensor cores)."""
-
-
-class Quantizes(Protocol):
-    """What makes the combinations: ``graphs.Quantizer``."""
-
-    @property
-    def placement(self) -> Placement:
-        """The layers to choose from."""
-        ...
-
-    def quantize(self, layers: Sequence[str], variant: str) -> QuantizedGraph:
-        """The graph with these layers in INT8."""
-        ...
-
-
-class Judges(Protocol):
-    """What holds them against FP32: ``judge.Judge``, with the options that the variant will be used with."""
-
-    def judge(self, graph: GraphSource) -> Verdict:
-        """The quality of its pictures."""
-        ...
-
-
-@dataclass(frozen=True)
-class Combination:
-    """A choice of layers to keep in float, and what it gives.
-
-    ``keep_float``: in graph order. ``complaints``: where it misses the budget. ``relative_latency``: to all placed
-    layers in INT8, 1 = as long. ``p50_ms``: the same in milliseconds of that graph's first measurement; None where
-    nothing was measured and ``relative_latency`` is estimated from multiplications.
-    """
-
-    keep_float: tuple[str, ...]
-    verdict: Verdict
-    complaints: tuple[str, ...]
-    relative_latency: float
-    p50_ms: float | None
-
-    @property
-    def meets(self) -> bool:
-        """Whether it keeps the budget."""
-        return not self.complaints
-
-
-@dataclass(frozen=True)
-class MixedResult:
-    """The best combination, its graph, and all that were tried.
-
-    ``best``: of those that keep the budget the fastest; where none does, that of the highest PSNR. ``costs_ms``: what
-    keeping a layer in float costs, alone, in milliseconds; of those that were measured.
-    """
-
-    best: Combination
-    variant: QuantizedGraph
-    tried: tuple[Combination, ...]
-    costs_ms: Mapping[str, float]
-
-    @property
-    def pareto(self) -> tuple[Combination, ...]:
-        """The combinations that no other beats in both PSNR of pictures and latency, the fastest first."""
-        ordered = sorted(self.tried, key=lambda item: (item.relative_latency, -item.verdict.quality.psnr_db))
-        front: list[Combination] = []
-        for item in ordered:
-            if not front or item.verdict.quality.psnr_db > front[-1].verdict.quality.psnr_db:
-                front.append(item)
-        return tuple(front)
 
 
 class MixedBudgetError(BudgetError):
@@ -211,9 +143,9 @@ class _Search:
         every = sum(layer.macs_share for layer in order.placed) or 1.0
         self._shares = {layer.name: layer.macs_share / every for layer in order.placed}
         self.tried: dict[frozenset[str], Combination] = {}
-        self._latency: _Latency = _Estimated(self._shares)
+        self._latency: Latency = Estimated(self._shares)
         if measure is not None:
-            self._latency = _Measured(measure, quantizer.quantize(tuple(self._damage), "all-int8").source)
+            self._latency = Measured(measure, quantizer.quantize(tuple(self._damage), "all-int8").source)
         self._costs: dict[str, float] = {}
 
     @property
@@ -236,7 +168,7 @@ class _Search:
             self._mix(floats)
         meeting = [item for item in self.tried.values() if item.meets]
         if meeting:
-            return min(meeting, key=_rank)
+            return min(meeting, key=rank)
         return max(self.tried.values(), key=lambda item: item.verdict.fine_psnr_db)
 
     def _mix(self, floats: Combination) -> None:
@@ -244,7 +176,7 @@ class _Search:
         found = self._shortest_beginning(worth_first(self._damage, costs))
         costs = self._refined(costs, found.keep_float)
         again = self._shortest_beginning(worth_first(self._damage, costs))
-        self._clean_up(min(found, again, key=_rank), costs)
+        self._clean_up(min(found, again, key=rank), costs)
 
     def _try(self, keep_float: Sequence[str]) -> Combination:
         """Build, judge and time a combination, unless that was done."""
@@ -301,66 +233,11 @@ class _Search:
         incumbent = start
         for name in sorted(start.keep_float, key=lambda name: -costs[name]):
             candidate = self._try(tuple(kept for kept in incumbent.keep_float if kept != name))
-            if candidate.meets and _rank(candidate) < _rank(incumbent):
+            if candidate.meets and rank(candidate) < rank(incumbent):
                 incumbent = candidate
         return incumbent
-
-
-def _rank(item: Combination) -> tuple[float, int]:
-    """The less the better: latency, and of equal ones the number of layers in float."""
-    return item.relative_latency, len(item.keep_float)
 
 
 def _line(found: Combination) -> str:
     time = f"{found.relative_latency:.2f} × INT8" if found.p50_ms is None else f"{found.p50_ms:.4g} ms"
     return f"{len(found.keep_float)} layers in float: {found.verdict.quality.psnr_db:.2f} dB, {time}"
-
-
-class _Latency(ABC):
-    """Latencies relative to that of all placed layers in INT8. ``int8_ms``: that one; None: not known."""
-
-    int8_ms: float | None = None
-
-    @abstractmethod
-    def of(self, graph: GraphSource, keep_float: Sequence[str]) -> float:
-        """How many times as long a combination takes."""
-
-    @abstractmethod
-    def of_single(self, graphs: Mapping[str, GraphSource]) -> dict[str, float]:
-        """By how much keeping each of these layers in float, alone, is longer."""
-
-
-class _Estimated(_Latency):
-    """From the multiplications; single layers are left to the same estimate."""
-
-    def __init__(self, shares: Mapping[str, float]) -> None:
-        self._shares = shares
-
-    def of(self, graph: GraphSource, keep_float: Sequence[str]) -> float:
-        return 1 + (_FLOAT_TO_INT8 - 1) * sum(self._shares[name] for name in keep_float)
-
-    def of_single(self, graphs: Mapping[str, GraphSource]) -> dict[str, float]:
-        return {}
-
-
-class _Measured(_Latency):
-    """Every run times the all-INT8 graph, too: a machine's moods fall on both alike, and runs can be compared."""
-
-    def __init__(self, measure: MeasureLatency, integers: GraphSource) -> None:
-        self._measure, self._integers = measure, integers
-
-    def of(self, graph: GraphSource, keep_float: Sequence[str]) -> float:
-        if not keep_float:
-            return 1.0
-        return self._run([graph])[graph.variant]
-
-    def of_single(self, graphs: Mapping[str, GraphSource]) -> dict[str, float]:
-        times = self._run(list(graphs.values()))
-        return {name: times[graph.variant] - 1 for name, graph in graphs.items()}
-
-    def _run(self, graphs: Sequence[GraphSource]) -> dict[str, float]:
-        timings = self._measure([self._integers, *graphs])
-        integers = timings[self._integers.variant]
-        if self.int8_ms is None:
-            self.int8_ms = integers.p50 * 1e3
-        return {graph.variant: integers.speed_to(timings[graph.variant]).median for graph in graphs}

@@ -157,14 +157,14 @@ def _make(
             max_latency_ms=job.max_latency_ms,
             progress=progress,
         )
-        made.append((variant, golden_psnr(given, variant, golden)))
+        made.append((variant, golden_psnr(given, variant, *golden)))
     return made
 
 
-def _golden(bundle: Bundle) -> list[dict[str, Array]]:
-    """The bundle's own example inputs of the frame graph."""
+def _golden(bundle: Bundle) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
+    """The bundle's own example inputs of the frame graph, and its outputs of each."""
     golden = bundle.golden()
-    return golden_samples(bundle, bundle.frame_graph, golden)[0] if golden else []
+    return golden_samples(bundle, bundle.frame_graph, golden) if golden else ([], [])
 
 
 def _sources(bundle: Bundle, variants: Sequence[QuantizedVariant]) -> list[GraphSource]:

@@ -9,12 +9,15 @@ from pathlib import Path
 from edge_i2i.engines.protocol import Array, EngineOptions, GraphSource
 from edge_i2i.errors import BadInputError
 from edge_i2i.graphs.qdq.targets.protocol import Target
-from edge_i2i.measure.quality import LARGEST_FIGURE, QualityBudget
+from edge_i2i.measure.quality import LARGEST_FIGURE, QualityBudget, quality_of
 from edge_i2i.progress import NullProgress, Progress
+from edge_i2i.quantize.combinations import Combination, Estimated, Latency, Measured, MixedResult
 from edge_i2i.quantize.data import CalibrationSet
+from edge_i2i.quantize.delicate import spare_delicate
+from edge_i2i.quantize.emulation import EmulatingEngine
 from edge_i2i.quantize.graphs import QuantizedGraph, Quantizer
 from edge_i2i.quantize.judge import Judge, JudgedInputs, engine_for, judge_for
-from edge_i2i.quantize.mixed import Combination, MixedBudgetError, MixedResult, search_mixed
+from edge_i2i.quantize.mixed import MixedBudgetError, search_mixed
 from edge_i2i.quantize.sensitivity import measure_sensitivity
 from edge_i2i.quantize.statistics import RangeKind, cached_statistics
 from edge_i2i.quantize.timing import EngineTimer
@@ -114,7 +117,12 @@ def make_variant(
     found = QuantizedVariant(given.target.name, whole, verdict, given.budget, complaints, left_out, quantizer.opset)
     if not complaints or not mixed:
         return found
-    return _mixture(given, quantizer, judge, found, max_latency_ms, progress or NullProgress())
+    timer = _timer(given, judge)
+    latency = _latency(quantizer, whole, timer)
+    result = spare_delicate(quantizer, judge, latency, given.budget, verdict, progress)
+    if result is None:
+        result = _search(given, quantizer, judge, timer, max_latency_ms, progress or NullProgress())
+    return _described(quantizer, found, result)
 
 
 def variant_name(quantizer: Quantizer, layers: Sequence[str]) -> str:
@@ -149,31 +157,36 @@ def _quick_judge(given: Ingredients) -> Judge:
     return _judge(replace(given, inputs=inputs), fine=True)
 
 
-def _mixture(
+def _timer(given: Ingredients, judge: Judge) -> EngineTimer | None:
+    """What times combinations; None where no engine here computes the target."""
+    if engine_for(given.target.name) is None:
+        return None
+    return EngineTimer(judge.engine, judge.options, given.calibration.held_out[0])
+
+
+def _latency(quantizer: Quantizer, whole: QuantizedGraph, timer: EngineTimer | None) -> Latency:
+    """Of combinations, relative to all placed layers in INT8."""
+    if timer is not None:
+        return Measured(timer, whole.source)
+    macs = {layer.name: layer.macs for layer in quantizer.layers if layer.name in whole.layers}
+    return Estimated({name: count / sum(macs.values()) for name, count in macs.items()})
+
+
+def _search(
     given: Ingredients,
     quantizer: Quantizer,
     judge: Judge,
-    whole: QuantizedVariant,
+    timer: EngineTimer | None,
     max_latency_ms: float | None,
     progress: Progress,
-) -> QuantizedVariant:
+) -> MixedResult:
     """The fastest combination that keeps the budget; the best that was found where none does."""
     order = measure_sensitivity(quantizer, _quick_judge(given), given.calibration.sha256, progress=progress)
-    runs_here = engine_for(given.target.name) is not None
-    timer = EngineTimer(judge.engine, judge.options, given.calibration.held_out[0]) if runs_here else None
+    longest = None if timer is None else max_latency_ms
     try:
-        result = search_mixed(
-            quantizer,
-            judge,
-            timer,
-            given.budget,
-            order,
-            max_latency_ms=None if timer is None else max_latency_ms,
-            progress=progress,
-        )
+        return search_mixed(quantizer, judge, timer, given.budget, order, max_latency_ms=longest, progress=progress)
     except MixedBudgetError as error:
-        result = error.result
-    return _described(quantizer, whole, result)
+        return error.result
 
 
 def _described(quantizer: Quantizer, whole: QuantizedVariant, result: MixedResult) -> QuantizedVariant:
@@ -201,11 +214,25 @@ def _best_with_int8(result: MixedResult, placed: int) -> Combination:
     return max(some, key=lambda item: item.verdict.fine_psnr_db)
 
 
-def golden_psnr(given: Ingredients, variant: QuantizedVariant, golden: Sequence[Mapping[str, Array]]) -> float | None:
-    """The lowest PSNR in dB of a variant's pictures of the bundle's own example inputs; None where there are none."""
-    if not golden:
+def golden_psnr(
+    given: Ingredients,
+    variant: QuantizedVariant,
+    samples: Sequence[Mapping[str, Array]],
+    references: Sequence[Mapping[str, Array]],
+) -> float | None:
+    """The lowest PSNR in dB of a variant's pictures of the bundle's own example inputs; None where there are none.
+
+    Args:
+        given: what the variant was made from.
+        variant: the variant.
+        samples: the bundle's example inputs.
+        references: its outputs of each.
+    """
+    if not samples:
         return None
-    options = EngineOptions(threads=given.threads)
-    judge = judge_for(given.target, given.graph, JudgedInputs(golden), options, cache=given.cache)
-    worst = judge.judge(variant.graph.source).quality.worst_psnr_db
+    picture = given.graph.declaration.outputs[0].name
+    engine = engine_for(given.target.name) or EmulatingEngine(given.target)
+    with engine.load(variant.graph.source, EngineOptions(threads=given.threads)) as session:
+        found = [session.run(sample)[picture] for sample in samples]
+    worst = quality_of(found, [reference[picture] for reference in references]).worst_psnr_db
     return max(min(worst, LARGEST_FIGURE), -LARGEST_FIGURE)

@@ -195,6 +195,8 @@ def test_a_second_run_replaces_the_variants_of_the_first(mild: Path, quantize: Q
     assert len(after.evidence("quality", "frame")) == 3 and set(summary.removed) == set(after.variants("frame")[1:])
     (timed,) = (item for item in after.latencies("frame") if item.variant == "int8-openvino")
     assert timed.figures["p50_ms"] == 5.0
+    of_float = [(item.variant, item.engine) for item in after.evidence("latency", "frame") if item.variant == "fp32"]
+    assert len(of_float) == len(set(of_float))
 
 
 def test_a_mixture_takes_the_place_of_an_int8_variant_for_the_same_target(mild: Path, quantize: Quantize) -> None:

@@ -29,6 +29,12 @@ def test_of_transposed_convolutions_those_in_groups_have_no_integer_kernel(resid
         assert any(precision in ("u8", "i8") for precision in precisions.values()) is (layer.groups == 1)
 
 
+def test_transposed_convolutions_are_the_first_to_go_back_to_float(residual: Residual) -> None:
+    placement = TARGET.placement(residual.layers)
+    (transposed,) = (it.name for it in residual.layers if it.operator == "ConvTranspose" and it.groups == 1)
+    assert placement.delicate == (transposed,) and transposed in placement.quantized
+
+
 @pytest.mark.parametrize("scheme", Scheme)
 def test_layer_by_layer_it_computes_what_is_written(residual: Residual, scheme: Scheme) -> None:
     """All layers at once would show nothing: a rounding tie in one of them moves every number behind it."""

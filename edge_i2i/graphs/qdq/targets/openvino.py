@@ -2,8 +2,9 @@
 
 What its executed graph shows (2026.4, AVX-512 with VNNI): convolutions run on integers, depthwise and grouped ones too,
 whether or not their result is quantized. Transposed convolutions do only where the zero point is 0 and there is one
-group; but upsampling is where rounding shows most, so they stay in float: on the demo network that is worth 5 dB for
-8 % of the time (docs/quantization.md). Behind equalised channels a zero point would win nothing, so there is none.
+group. Upsampling is where rounding shows most, so they are the first to go back to float where a budget is missed: on
+the demo network that is worth 5 dB for 8 % of the time (docs/quantization.md). Behind equalised channels a zero point
+would win nothing, so there is none.
 """
 
 from __future__ import annotations
@@ -30,12 +31,16 @@ class OpenVinoTarget(Target):
     before_pads: ClassVar[bool] = True
 
     def reason_for_float(self, layer: Layer) -> str:
-        """The layers in which rounding shows most: the one that makes the picture, and transposed convolutions."""
+        """The layer that makes the picture, and what has no integer kernel."""
         if layer.last:
             return "makes the picture: its steps would be seen as bands"
-        if layer.operator == "ConvTranspose":
-            return "a transposed convolution: its rounding shows most, for the least time"
+        if layer.operator == "ConvTranspose" and layer.groups > 1:
+            return "a transposed convolution in groups: OpenVINO has no integer kernel for it"
         return ""
+
+    def is_delicate(self, layer: Layer) -> bool:
+        """Transposed convolutions: what they round goes into the picture with few layers behind to average it."""
+        return layer.operator == "ConvTranspose"
 
     def faults(self, model: ir.Model) -> tuple[Fault, ...]:
         """Quantizers with a scale that is computed, or of a type that its integer kernels do not know."""

@@ -20,10 +20,15 @@ _SHOWN_FAULTS = 8
 
 @dataclass(frozen=True)
 class Placement:
-    """Which layers are quantized by default, in graph order, and why each of the others is not."""
+    """Which layers are quantized by default, in graph order, and why each of the others is not.
+
+    ``delicate``: those of the quantized ones that go back to float first where a budget is missed, the most expensive
+    first.
+    """
 
     quantized: tuple[str, ...]
     left_out: Mapping[str, str]
+    delicate: tuple[str, ...] = ()
 
 
 class FaultKind(StrEnum):
@@ -68,11 +73,18 @@ class Target(ABC):
         """The layers that are quantized unless others are asked for, and the reason for each that is not."""
         reasons = {layer.name: self.reason_for_float(layer) for layer in layers}
         left_out = {name: reason for name, reason in reasons.items() if reason}
-        return Placement(tuple(name for name in reasons if name not in left_out), left_out)
+        delicate = [layer for layer in layers if layer.name not in left_out and self.is_delicate(layer)]
+        delicate.sort(key=lambda layer: -layer.macs)
+        quantized = tuple(name for name in reasons if name not in left_out)
+        return Placement(quantized, left_out, tuple(layer.name for layer in delicate))
 
     @abstractmethod
     def reason_for_float(self, layer: Layer) -> str:
         """Why a layer stays in float by default; empty where it is quantized."""
+
+    def is_delicate(self, layer: Layer) -> bool:
+        """Whether a layer is known to lose more in INT8 than others do, so that it goes back to float before them."""
+        return False
 
     def legalise(self, model: ir.Model, outputs: Mapping[str, Range] | None = None) -> dict[str, int]:
         """Run the passes on a graph behind ``insert_qdq``, in place; returns how many places each of them rewrote.
