@@ -1,0 +1,141 @@
+"""Time, waiting and threads, so that tests can run hours of a session in seconds, the same every time.
+
+Everything in ``live`` that waits does it through a ``Clock``: no ``time.sleep``, no ``threading.Event``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self
+
+
+class Condition(Protocol):
+    """A lock that can be waited on, as ``threading.Condition``; hold it (``with``) while waiting and notifying."""
+
+    def __enter__(self) -> bool:
+        """Take the lock."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Give it back."""
+        ...
+
+    def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Wait until ``predicate()`` holds, at most ``timeout`` seconds; returns what it gives at last."""
+        ...
+
+    def notify_all(self) -> None:
+        """Have everybody who waits look again."""
+        ...
+
+
+class Clock(ABC):
+    """A monotonic clock, and the threads and conditions that wait by it."""
+
+    @abstractmethod
+    def now(self) -> float:
+        """Seconds since some moment; never goes back."""
+
+    @abstractmethod
+    def condition(self) -> Condition:
+        """A new condition."""
+
+    @abstractmethod
+    def start_thread(self, run: Callable[[], None], name: str) -> None:
+        """Run something beside the caller, in a thread that does not keep the process alive."""
+
+    def spawn(self, run: Callable[[], None], name: str) -> Task:
+        """As ``start_thread``; the task tells when it has ended."""
+        return Task(self, run, name)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait. Where it may have to end early, wait on a ``Signal``."""
+        condition = self.condition()
+        with condition:
+            condition.wait_for(lambda: False, seconds)
+
+
+class SystemClock(Clock):
+    """The machine's own."""
+
+    def now(self) -> float:
+        """``time.perf_counter``."""
+        return time.perf_counter()
+
+    def condition(self) -> threading.Condition:
+        """``threading.Condition``."""
+        return threading.Condition()
+
+    def start_thread(self, run: Callable[[], None], name: str) -> None:
+        """A daemon thread."""
+        threading.Thread(target=run, name=name, daemon=True).start()
+
+
+class Signal:
+    """A flag that is set once and can be waited for."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._condition = clock.condition()
+        self._is_set = False
+
+    def set(self) -> None:
+        """Set it; twice is harmless."""
+        with self._condition:
+            self._is_set = True
+            self._condition.notify_all()
+
+    def is_set(self) -> bool:
+        """Whether it was set."""
+        return self._is_set
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, at most ``timeout`` seconds; returns whether it is."""
+        with self._condition:
+            return self._condition.wait_for(self.is_set, timeout)
+
+
+class Task:
+    """A thread that was started through a clock."""
+
+    def __init__(self, clock: Clock, run: Callable[[], None], name: str) -> None:
+        self._ended = Signal(clock)
+        self._run = run
+        self.name = name
+        clock.start_thread(self._work, name)
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for its end, at most ``timeout`` seconds; returns whether it has ended."""
+        return self._ended.wait(timeout)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return self._ended.is_set()
+
+    def _work(self) -> None:
+        try:
+            self._run()
+        finally:
+            self._ended.set()
+
+
+class Stopwatch:
+    """Seconds by stage, measured on a clock: ``watch.lap("model")`` closes the stage that runs."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = clock.now()
+        self.seconds: dict[str, float] = {}
+
+    def lap(self, stage: str) -> Self:
+        """What passed since the last lap belongs to ``stage``."""
+        now = self._clock.now()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now
+        return self

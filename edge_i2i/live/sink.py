@@ -1,0 +1,45 @@
+"""What takes results: opened, written to and closed by a thread of its own, so that it never holds the model up."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from edge_i2i.live.frame import Picture, Result
+from edge_i2i.models.contract import Size
+
+
+class Sink(ABC):
+    """Takes results.
+
+    ``name``: for people and in ``stats()``. ``wants_every``: every result in order (a recording), as far as it keeps up
+    with a bounded lane; else the newest only. ``for_display``: people look at it now, so that the HUD belongs into it.
+    """
+
+    name: ClassVar[str]
+    wants_every: ClassVar[bool] = False
+    for_display: ClassVar[bool] = False
+
+    def open(self, size: Size) -> None:  # noqa: B027 (most have nothing to open)
+        """Get ready for pictures of a size; called once, before the first ``write``.
+
+        Raises:
+            EdgeI2IError: it cannot take them.
+        """
+
+    @abstractmethod
+    def write(self, picture: Picture, result: Result) -> None:
+        """Take a result.
+
+        Args:
+            picture: what to show, RGB uint8 ``[H, W, 3]``: the result's image, or a view composed of it; its size may
+                change from call to call (another comparison, another size of the source).
+            result: where it comes from.
+
+        Raises:
+            EdgeI2IError: it cannot go on; it gets no further results.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish. Called once, also after an error, by the thread that writes."""

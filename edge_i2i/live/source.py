@@ -1,0 +1,74 @@
+"""What a source of frames is: opened, read and closed by one thread, and replaced rather than repaired."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from edge_i2i.errors import EdgeI2IError
+from edge_i2i.live.frame import Captured
+from edge_i2i.models.contract import Size
+
+
+class SourceLostError(EdgeI2IError):
+    """A source that was there is gone, or does not come up: worth trying again where it is live."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What a source says about itself when it is opened.
+
+    ``label``: for people, without credentials. ``size``: of the first picture. ``fps``: declared; a label, never used
+    for control. ``frames``: how many there will be; None: not known, or no end.
+    """
+
+    label: str
+    size: Size
+    fps: float | None = None
+    frames: int | None = None
+
+
+class Source(ABC):
+    """Gives frames. One object is one opening: after ``close`` or an error, another is made.
+
+    ``live``: frames come whether or not anybody takes them, there is no last one, and a loss is answered by opening
+    anew. Others are played to their end. ``repeats_mean_stall``: a device whose pictures never repeat exactly (a
+    sensor's noise), so that identical ones mean that its driver gives the same buffer again and again.
+    """
+
+    live: ClassVar[bool] = False
+    repeats_mean_stall: ClassVar[bool] = False
+
+    @abstractmethod
+    def open(self) -> SourceInfo:
+        """Get ready to be read.
+
+        Raises:
+            SourceLostError: it is not there (now).
+            EdgeI2IError: it is there and cannot be used: another try would fail, too.
+        """
+
+    @abstractmethod
+    def read(self) -> Captured | None:
+        """Wait for the next picture; None: it has ended.
+
+        Raises:
+            SourceLostError, EdgeI2IError: as ``open``.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of it. Called by the thread that reads, after it has returned."""
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """A source that can be opened again and again. ``uri``: as given, with credentials left out."""
+
+    uri: str
+    live: bool
+    make: Callable[[], Source]
