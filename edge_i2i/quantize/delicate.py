@@ -18,6 +18,7 @@ from edge_i2i.quantize.verdicts import Verdict
 def spare_delicate(
     quantizer: Quantizes,
     judge: Judges,
+    quick: Judges,
     latency: Latency,
     budget: QualityBudget,
     missed: Verdict,
@@ -27,7 +28,8 @@ def spare_delicate(
 
     Args:
         quantizer: of the frame graph, for one target.
-        judge: of that target, with the options that the variant will be used with.
+        judge: of that target, with the options that the variant will be used with; has the last word.
+        quick: the same on fewer pictures, for the way there.
         latency: of combinations, relative to all placed layers in INT8.
         budget: what the pictures have to keep.
         missed: what was found of all placed layers in INT8.
@@ -41,7 +43,7 @@ def spare_delicate(
     shown = progress or NullProgress()
     shown.start(1 + len(quantizer.placement.delicate), "combinations tried")
     try:
-        chosen = _choose(quantizer, judge, budget, shown)
+        chosen = _verified(quantizer, judge, budget, _returns(quantizer, quick, budget, shown), shown)
     finally:
         shown.finish()
     return None if chosen is None else _result(*chosen, latency, budget, missed)
@@ -50,17 +52,26 @@ def spare_delicate(
 _Found = tuple[tuple[str, ...], QuantizedGraph, Verdict]
 
 
-def _choose(quantizer: Quantizes, judge: Judges, budget: QualityBudget, progress: Progress) -> _Found | None:
-    delicate = quantizer.placement.delicate
-    best = _try(quantizer, judge, delicate, progress)
-    if budget.complaints(best[2].quality):
-        return None
-    for name in delicate:
-        fewer = tuple(kept for kept in best[0] if kept != name)
-        candidate = _try(quantizer, judge, fewer, progress) if fewer else best
-        if not budget.complaints(candidate[2].quality):
-            best = candidate
-    return best
+def _returns(quantizer: Quantizes, quick: Judges, budget: QualityBudget, progress: Progress) -> list[str]:
+    """The delicate layers that seem to bear INT8, the most expensive first; never all of them."""
+    returned: list[str] = []
+    for name in quantizer.placement.delicate:
+        kept = tuple(other for other in quantizer.placement.delicate if other not in (*returned, name))
+        if kept and not budget.complaints(_try(quantizer, quick, kept, progress)[2].quality):
+            returned.append(name)
+    return returned
+
+
+def _verified(
+    quantizer: Quantizes, judge: Judges, budget: QualityBudget, returned: Sequence[str], progress: Progress
+) -> _Found | None:
+    """What keeps the budget with the most of them in INT8; None where it is missed with all of them in float."""
+    for count in range(len(returned), -1, -1):
+        kept = tuple(name for name in quantizer.placement.delicate if name not in returned[:count])
+        found = _try(quantizer, judge, kept, progress)
+        if not budget.complaints(found[2].quality):
+            return found
+    return None
 
 
 def _try(quantizer: Quantizes, judge: Judges, kept: tuple[str, ...], progress: Progress) -> _Found:

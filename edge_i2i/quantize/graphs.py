@@ -13,6 +13,7 @@ from edge_i2i.graphs.model_bytes import model_from_bytes, model_to_bytes
 from edge_i2i.graphs.qdq.equalise import equalise_channels
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.layers import Layer, find_layers
+from edge_i2i.graphs.qdq.scheme import WeightMemo
 from edge_i2i.graphs.qdq.targets.protocol import Placement
 from edge_i2i.quantize.statistics import Statistics
 
@@ -58,7 +59,7 @@ class Quantizer:
         keep_float: Collection[str] = (),
     ) -> None:
         self._graph, self._statistics, self.target, self._equalise = graph, statistics, target, equalise
-        self._model = model_from_bytes(graph.read())
+        self._model, self._memo = model_from_bytes(graph.read()), WeightMemo()
         self.layers = find_layers(self._model)
         self.opset = int(self._model.opset_imports[""])
         check_names(keep_float, self.layers)
@@ -74,7 +75,7 @@ class Quantizer:
             if self._equalise
             else {name: channels.whole for name, channels in reached.items()}
         )
-        insert_qdq(model, ranges, self.target.scheme, layers, before_pads=self.target.before_pads)
+        insert_qdq(model, ranges, self.target.scheme, layers, before_pads=self.target.before_pads, memo=self._memo)
         written = {name: channels.whole for name, channels in self._statistics.outputs.items()}
         passes = self.target.legalise(model, written if self.target.needs_outputs else None)
         self.target.check(model)

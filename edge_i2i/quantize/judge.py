@@ -70,6 +70,11 @@ class _Outputs:
     floats: Array | None
     clip: PanningClip | None
 
+    def first(self, pictures: int) -> _Outputs:
+        """Of the first few pictures, without the clip."""
+        floats = None if self.floats is None else self.floats[:pictures]
+        return _Outputs(self.pictures[:pictures], floats, None)
+
 
 class Judge:
     """Holds variants of a graph against its FP32 variant, on the engine that they are meant for.
@@ -80,6 +85,7 @@ class Judge:
         engine: runs reference and variants; an ``EmulatingEngine`` where none computes their target here.
         options: of that engine. The reference is computed in FP32 whatever precision they name.
         cache: a folder where verdicts are kept, so that what was judged is not judged again.
+        more: a judge whose pictures begin with these, and whose run of the reference serves both.
 
     Raises (from ``judge``):
         BadInputError: there are no pictures.
@@ -94,11 +100,13 @@ class Judge:
         options: EngineOptions | None = None,
         *,
         cache: Path | None = None,
+        more: Judge | None = None,
     ) -> None:
         self.reference, self.inputs, self.engine = reference, inputs, engine
         self.options = options or EngineOptions()
         self.emulated = engine.emulated.name if isinstance(engine, EmulatingEngine) else None
         self._verdicts = VerdictCache(cache, self._key()) if cache is not None else None
+        self._cache, self._more = cache, more
 
     def judge(self, graph: GraphSource) -> Verdict:
         """The quality of a variant's pictures."""
@@ -109,6 +117,15 @@ class Judge:
         if self._verdicts is not None:
             self._verdicts.put(graph.sha256, verdict)
         return verdict
+
+    def quick(self, pictures: int, *, fine: bool = False) -> Judge:
+        """A judge on the first few pictures and no clip, who need not run the reference again.
+
+        ``fine``: as in ``judge_for``.
+        """
+        inputs = JudgedInputs(self.inputs.pictures[:pictures], (), self.inputs.step)
+        options = _in_fp32(self.engine, self.options) if fine else self.options
+        return Judge(self.reference, inputs, self.engine, options, cache=self._cache, more=self)
 
     def _judge(self, graph: GraphSource) -> Verdict:
         expected = self._expected
@@ -124,6 +141,8 @@ class Judge:
 
     @cached_property
     def _expected(self) -> _Outputs:
+        if self._more is not None:
+            return self._more._expected.first(len(self.inputs.pictures))
         if not self.inputs.pictures:
             raise BadInputError("There are no pictures to judge quality on.", remedy="Give more pictures.")
         with self._load(self.reference, replace(self.options, precision="fp32")) as session:
@@ -173,9 +192,14 @@ def judge_for(
         cache: a folder where verdicts are kept.
     """
     engine, options = engine_for(target.name) or EmulatingEngine(target), options or EngineOptions()
-    if (fine or isinstance(engine, EmulatingEngine)) and "fp32" in engine.forced_precisions:
-        options = replace(options, precision="fp32")
+    if fine or isinstance(engine, EmulatingEngine):
+        options = _in_fp32(engine, options)
     return Judge(reference, inputs, engine, options, cache=cache)
+
+
+def _in_fp32(engine: Engine, options: EngineOptions) -> EngineOptions:
+    """The float rest in FP32 where the engine can be told to."""
+    return replace(options, precision="fp32") if "fp32" in engine.forced_precisions else options
 
 
 def with_network_output(graph: GraphSource) -> GraphSource:

@@ -25,8 +25,8 @@ from edge_i2i.quantize.verdicts import Verdict
 
 FOR_THE_BUDGET = "for the budget"
 INT8, MIXED = "int8", "mixed"
-PICTURES_FOR_THE_ORDER = 2
-"""Held-out pictures that single layers are judged on before a search; combinations are judged on all of them."""
+QUICK_PICTURES = 2
+"""Held-out pictures that layers are judged on before a choice; what is chosen is judged on all of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,8 @@ def make_variant(
     )
     quantizer = Quantizer(given.graph, statistics, given.target, keep_float=keep_float)
     _refuse_empty(quantizer)
-    judge = _judge(given, fine=False)
+    options = EngineOptions(threads=given.threads)
+    judge = judge_for(given.target, given.graph, given.inputs, options, cache=given.cache)
     layers = quantizer.placement.quantized
     whole = quantizer.quantize(layers, variant_name(quantizer, layers))
     verdict = judge.judge(whole.source)
@@ -119,7 +120,7 @@ def make_variant(
         return found
     timer = _timer(given, judge)
     latency = _latency(quantizer, whole, timer)
-    result = spare_delicate(quantizer, judge, latency, given.budget, verdict, progress)
+    result = spare_delicate(quantizer, judge, judge.quick(QUICK_PICTURES), latency, given.budget, verdict, progress)
     if result is None:
         result = _search(given, quantizer, judge, timer, max_latency_ms, progress or NullProgress())
     return _described(quantizer, found, result)
@@ -146,17 +147,6 @@ def _refuse_empty(quantizer: Quantizer) -> None:
     )
 
 
-def _judge(given: Ingredients, *, fine: bool) -> Judge:
-    options = EngineOptions(threads=given.threads)
-    return judge_for(given.target, given.graph, given.inputs, options, fine=fine, cache=given.cache)
-
-
-def _quick_judge(given: Ingredients) -> Judge:
-    """For the order of the layers, each of which is judged: few pictures and no clip are enough."""
-    inputs = JudgedInputs(given.inputs.pictures[:PICTURES_FOR_THE_ORDER], (), given.inputs.step)
-    return _judge(replace(given, inputs=inputs), fine=True)
-
-
 def _timer(given: Ingredients, judge: Judge) -> EngineTimer | None:
     """What times combinations; None where no engine here computes the target."""
     if engine_for(given.target.name) is None:
@@ -181,7 +171,9 @@ def _search(
     progress: Progress,
 ) -> MixedResult:
     """The fastest combination that keeps the budget; the best that was found where none does."""
-    order = measure_sensitivity(quantizer, _quick_judge(given), given.calibration.sha256, progress=progress)
+    order = measure_sensitivity(
+        quantizer, judge.quick(QUICK_PICTURES, fine=True), given.calibration.sha256, progress=progress
+    )
     longest = None if timer is None else max_latency_ms
     try:
         return search_mixed(quantizer, judge, timer, given.budget, order, max_latency_ms=longest, progress=progress)

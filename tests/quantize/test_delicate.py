@@ -16,7 +16,7 @@ def _spare(toy: Toy, min_psnr: float) -> MixedResult | None:
     whole = toy.quantize(tuple(toy.psnr), "int8").source
     missed = toy.judge(whole)
     toy.judged.clear()
-    return spare_delicate(toy, toy, Measured(toy.clock, whole), QualityBudget(min_psnr, 0.9), missed)
+    return spare_delicate(toy, toy, toy, Measured(toy.clock, whole), QualityBudget(min_psnr, 0.9), missed)
 
 
 def test_delicate_layers_that_the_budget_bears_return_to_int8_and_the_price_is_told() -> None:
@@ -45,7 +45,7 @@ def test_what_is_found_keeps_the_budget_with_no_other_layer_in_float(
     names = [f"layer{index}" for index in range(len(psnr))]
     toy = Toy(dict(zip(names, psnr, strict=True)), dict.fromkeys(names, 1.0), delicate=tuple(names[:delicate]))
     result = _spare(toy, min_psnr)
-    assert len(toy.judged) <= 1 + len(toy.delicate)
+    assert len(toy.judged) <= 2 * (1 + len(toy.delicate))
     if result is None:
         sturdy = toy.judge(toy.quantize(names[delicate:], "sturdy").source)
         assert not toy.delicate or sturdy.quality.psnr_db < min_psnr
@@ -58,5 +58,16 @@ def test_what_is_found_keeps_the_budget_with_no_other_layer_in_float(
 def test_where_nothing_can_be_timed_the_price_is_estimated() -> None:
     toy = Toy({"body": 60, "up": 42}, {"body": 1, "up": 1}, delicate=("up",))
     missed = toy.judge(toy.quantize(("body", "up"), "int8").source)
-    result = spare_delicate(toy, toy, Estimated({"body": 0.75, "up": 0.25}), QualityBudget(50, 0.9), missed)
+    result = spare_delicate(toy, toy, toy, Estimated({"body": 0.75, "up": 0.25}), QualityBudget(50, 0.9), missed)
     assert result is not None and result.best.p50_ms is None and result.best.relative_latency == 1.25
+
+
+def test_what_a_few_pictures_promise_is_verified_on_all() -> None:
+    toy = Toy({"body": 60, "up1": 55, "up2": 42}, {"body": 1, "up1": 2, "up2": 1}, delicate=("up1", "up2"))
+    rosy = Toy({"body": 60, "up1": 90, "up2": 90}, {}, delicate=toy.delicate)
+    whole = toy.quantize(tuple(toy.psnr), "int8").source
+    result = spare_delicate(toy, toy, rosy, Measured(toy.clock, whole), QualityBudget(50, 0.9), toy.judge(whole))
+    assert result is not None and result.best.keep_float == ("up2",) and result.best.meets
+    strict = spare_delicate(toy, toy, rosy, Measured(toy.clock, whole), QualityBudget(58, 0.9), toy.judge(whole))
+    assert strict is not None and strict.best.keep_float == ("up1", "up2")
+    assert spare_delicate(toy, toy, rosy, Measured(toy.clock, whole), QualityBudget(70, 0.9), toy.judge(whole)) is None

@@ -39,6 +39,14 @@ def test_the_float_output_tells_more_than_rounded_pictures() -> None:
     assert verdict.fine_psnr_db == verdict.network_psnr_db
 
 
+def test_a_quick_judge_finds_on_fewer_pictures_what_a_judge_of_them_alone_finds() -> None:
+    inputs, engine = judged_inputs(), get_engine("openvino")
+    quick = Judge(painter(), inputs, engine, ONE_THREAD).quick(1)
+    alone = Judge(painter(), JudgedInputs(inputs.pictures[:1]), engine, ONE_THREAD)
+    assert quick.judge(variant()) == alone.judge(variant())
+    assert quick.judge(variant()).quality.flicker_ratio is None
+
+
 def test_two_engines_show_the_same_float_output() -> None:
     shown = with_network_output(painter())
     sample = judged_inputs().pictures[0]

@@ -24,7 +24,7 @@ from edge_i2i.graphs.passes.rewriting import (
     static_shape,
 )
 from edge_i2i.graphs.qdq.layers import Layer, find_layers
-from edge_i2i.graphs.qdq.scheme import Quantizer, Range, Scheme, quantize_weights, quantizer_for, weight_scales
+from edge_i2i.graphs.qdq.scheme import Quantizer, Range, Scheme, WeightMemo, quantize_weights, quantizer_for
 
 QUANTIZED_SUFFIX = "_quantized"
 
@@ -37,6 +37,7 @@ def insert_qdq(
     scales: Mapping[str, Array] | None = None,
     *,
     before_pads: bool = False,
+    memo: WeightMemo | None = None,
 ) -> int:
     """Quantize the inputs and weights of the named layers, in place; returns how many layers that are.
 
@@ -49,6 +50,7 @@ def insert_qdq(
             the least squared error.
         before_pads: quantize what a plain Pad reads instead of what it writes, which pads one byte a value instead of
             four. The same numbers.
+        memo: of weights that were quantized for another variant of this graph; what is new is added to it.
 
     Raises:
         UsageError: there is no layer of that name.
@@ -56,7 +58,7 @@ def insert_qdq(
     """
     found = {layer.name: layer for layer in find_layers(model)}
     _refuse_unknown(layers, found, ranges)
-    writer = _Writer(scheme, {} if scales is None else scales, before_pads=before_pads)
+    writer = _Writer(scheme, scales or {}, WeightMemo() if memo is None else memo, before_pads=before_pads)
     for layer in found.values():
         if layer.name in layers:
             writer.quantize(layer, ranges[layer.name])
@@ -78,8 +80,8 @@ def _refuse_unknown(layers: Collection[str], found: Mapping[str, Layer], ranges:
 class _Writer:
     """Writes layer after layer; layers that read one tensor share its quantizer, and those of one weight its data."""
 
-    def __init__(self, scheme: Scheme, scales: Mapping[str, Array], *, before_pads: bool) -> None:
-        self._scheme, self._scales, self._before_pads = scheme, scales, before_pads
+    def __init__(self, scheme: Scheme, scales: Mapping[str, Array], memo: WeightMemo, *, before_pads: bool) -> None:
+        self._scheme, self._scales, self._memo, self._before_pads = scheme, scales, memo, before_pads
         self._inputs: dict[tuple[ir.Value, Quantizer], ir.Value] = {}
         self._weights: dict[tuple[ir.Value, int], tuple[ir.Value, ...]] = {}
 
@@ -125,11 +127,13 @@ class _Writer:
         if weight is None:
             raise GraphError(f"The weight of '{layer.name}' has no data.")
         axis, graph, name = self._axis(layer), graph_of(layer.node), str(layer.weight.name)
-        scales = self._scales.get(layer.name)
-        if scales is None:
-            scales = weight_scales(weight, axis)
+        learned = self._scales.get(layer.name)
+        if learned is None:
+            steps, scales = self._memo.quantize(weight, axis)
+        else:
+            steps, scales = quantize_weights(weight, learned, axis), learned
         return (
-            initializer(graph, quantize_weights(weight, scales, axis), f"{name}{QUANTIZED_SUFFIX}"),
+            initializer(graph, steps, f"{name}{QUANTIZED_SUFFIX}"),
             initializer(graph, np.asarray(scales, np.float32), f"{name}_scale"),
             initializer(graph, np.zeros(len(scales), np.int8), f"{name}_zero_point"),
         )

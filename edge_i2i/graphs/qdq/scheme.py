@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -122,6 +123,21 @@ def quantize_weights(weight: Array, scales: Array, axis: int) -> Array:
     shape[axis] = -1
     steps = np.rint(weight / scales.reshape(shape))
     return np.asarray(np.clip(steps, -_LARGEST, _LARGEST), np.int8)
+
+
+class WeightMemo:
+    """Weights that were quantized before, by content: variants of one graph differ in few of them."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, int], tuple[Array, Array]] = {}
+
+    def quantize(self, weight: Array, axis: int) -> tuple[Array, Array]:
+        """The int8 weights, and their scales of the least squared error."""
+        key = hashlib.blake2b(np.ascontiguousarray(weight).data, digest_size=20).digest(), axis
+        if key not in self._known:
+            scales = weight_scales(weight, axis)
+            self._known[key] = quantize_weights(weight, scales, axis), scales
+        return self._known[key]
 
 
 def _squared_error(rows: Array, scales: Array) -> Array:

@@ -12,7 +12,7 @@ from edge_i2i.errors import GraphError, UsageError
 from edge_i2i.graphs.passes import keep_declared_outputs
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.layers import find_layers
-from edge_i2i.graphs.qdq.scheme import Range, Scheme
+from edge_i2i.graphs.qdq.scheme import Range, Scheme, WeightMemo
 
 SQUARE = random(4, 4, 3, 3)
 X = {"x": np.clip(random(1, 4, 8, 8, seed=3), -2, 2)}
@@ -223,3 +223,17 @@ def test_a_padded_tensor_that_others_read_is_quantized_behind_its_pad() -> None:
     assert operations(model)[:3] == ["Relu", "Pad", "QuantizeLinear"]
     other = next(node for node in model.graph if node.op_type == "Conv" and node.outputs[0].name == "z")
     assert other.inputs[0] is not None and other.inputs[0].name == "p"
+
+
+def test_a_memo_saves_work_and_changes_nothing() -> None:
+    memo, body = WeightMemo(), PARALLEL
+    results = []
+    for layers in (["w"], ["w", "v"], ["v"]):
+        for known in (memo, None):
+            model = _graph(body, v=random(4, 4, 3, 3, seed=8))
+            insert_qdq(model, dict.fromkeys(layers, WIDE), Scheme.SYMMETRIC, layers, memo=known)
+            results.append(proto(model).SerializeToString())
+    assert all(first == second for first, second in zip(results[::2], results[1::2], strict=True))
+    changed = _graph(body, v=random(4, 4, 3, 3, seed=9))
+    insert_qdq(changed, {"v": WIDE}, Scheme.SYMMETRIC, ["v"], memo=memo)
+    assert proto(changed).SerializeToString() != results[-1]
