@@ -1,5 +1,6 @@
 # make demo   export the demo network, translate photographs and a video, show where the pictures are
 # make test   lint, types, tests
+# make web    the browser's runtime from npm, checked against its checksums, into the page of `edge-i2i serve`
 # make bench  the timings that the docs quote, as JSON in docs/figures/
 # Each makes .venv and installs into it first, once; a change of the lists of packages installs again.
 
@@ -7,15 +8,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+RUNTIME := edge_i2i/live/web/page/ort/ort.wasm.min.mjs
 BINDINGS := .cache/tensorrt/.prepared
 THREADS ?= 2
 
-.PHONY: demo test lint types bench clean
+.PHONY: demo test lint types web bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/python runtime/demo.py --output demo --threads $(THREADS)
 
-test: lint types
+test: lint types $(RUNTIME)
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest
 
 lint: $(INSTALLED)
@@ -24,6 +26,12 @@ lint: $(INSTALLED)
 
 types: $(BINDINGS)
 	$(BIN)/mypy
+
+web: $(RUNTIME)
+
+$(RUNTIME): edge_i2i/live/web/npm/package-lock.json edge_i2i/live/web/npm/SHA256SUMS | $(INSTALLED)
+	$(BIN)/python -m edge_i2i.live.web.vendor
+	touch $@
 
 bench: $(INSTALLED)
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=docs/figures/translator-overhead.json

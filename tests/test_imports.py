@@ -26,6 +26,7 @@ HEAVY |= {
     "cv2",
     "numpy",
     "coremltools",
+    *("starlette", "uvicorn", "websockets", "aiortc", "pyvirtualcam", "mss", "PySide6"),
 }
 
 # A room may import itself, those below it in this list, and the files named in ANYWHERE.
@@ -68,6 +69,7 @@ VERBS = [
     "collect",
     "import",
     "models",
+    *("quantize", "sensitivity", "qat", "live", "serve"),
 ]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -17,10 +18,12 @@ from edge_i2i.cli import (
     export,
     import_checkpoint,
     inspect,
+    live,
     models,
     qat,
     quantize,
     sensitivity,
+    serve,
     train,
     translate,
     verify,
@@ -46,6 +49,8 @@ app.command("import")(import_checkpoint.import_checkpoint)
 app.command()(inspect.inspect)
 app.command()(verify.verify)
 app.command(cls=TakesBundle)(translate.translate)
+app.command(cls=TakesBundle)(live.live)
+app.command()(serve.serve)
 app.command()(doctor.doctor)
 app.command()(train.train)
 app.command()(collect.collect)
@@ -70,7 +75,7 @@ def _common(
 
 def main() -> None:
     """Entry point of ``edge-i2i``."""
-    sys.exit(run_command(sys.argv[1:]))
+    _leave(run_command(sys.argv[1:]))
 
 
 def run_command(arguments: Sequence[str]) -> int:
@@ -82,7 +87,17 @@ def run_program(verb: Callable[..., Any]) -> None:
     """Entry point of a program in a stage folder: the same verb, without the command's name in front."""
     program = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     program.command()(verb)
-    sys.exit(_guarded(program, sys.argv[1:]))
+    _leave(_guarded(program, sys.argv[1:]))
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process; at once where a thread of a live session hangs in foreign code, which would abort it later."""
+    clock = sys.modules.get("edge_i2i.live.clock")
+    if clock is not None and not clock.wait_for_threads():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _guarded(program: typer.Typer, arguments: Sequence[str]) -> int:

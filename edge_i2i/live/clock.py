@@ -5,6 +5,7 @@ Everything in ``live`` that waits does it through a ``Clock``: no ``time.sleep``
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -73,8 +74,30 @@ class SystemClock(Clock):
         return threading.Condition()
 
     def start_thread(self, run: Callable[[], None], name: str) -> None:
-        """A daemon thread."""
-        threading.Thread(target=run, name=name, daemon=True).start()
+        """A daemon thread, that the end of the program waits for a little (see ``AT_EXIT_S``)."""
+        _StageThread(target=run, name=name, daemon=True).start()
+
+
+AT_EXIT_S = 5.0
+"""A thread that returns from C++ (an engine that loads, a slow network) into an interpreter that is being taken down
+aborts the process before Python 3.14: ``terminate called without an active exception``, exit code 134. So the end of a
+program gives such threads time to come back. One that hangs for good does no harm, and costs these seconds."""
+
+
+class _StageThread(threading.Thread):
+    """Known from other threads of the program by its type."""
+
+
+def wait_for_threads(seconds: float = AT_EXIT_S) -> bool:
+    """Wait for all threads that system clocks have started; returns whether they have ended."""
+    until = time.monotonic() + seconds
+    threads = [thread for thread in threading.enumerate() if isinstance(thread, _StageThread)]
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)
+
+
+atexit.register(wait_for_threads)
 
 
 class Signal:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_i2i.errors import PictureError
+from edge_i2i.media.rgb import FrameToRgb
 from edge_i2i.models.contract import Size
 from edge_i2i.requirements import require
 
@@ -45,9 +46,6 @@ VIDEO_SUFFIXES = frozenset(
 _READABLE_FORMATS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,asf,flv,ogg,h264,hevc,ivf,mxf"
 FINE_TICK = Fraction(1, 90_000)  # the clock of MPEG and RTP: whole ticks a frame at 24, 25, 30, 30000/1001, 50, 60
 _HDR_TRANSFERS = frozenset({16, 18})  # AVColorTransferCharacteristic: SMPTE 2084 (PQ) and ARIB STD-B67 (HLG)
-_UNSPECIFIED = 2  # AVColorSpace
-# swscale.h: SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT. Not PyAV's names, which PyAV 17 lacks.
-_EXACT_TO_RGB = 0x2 | 0x40000 | 0x2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +77,6 @@ class VideoReader:
 
     def __init__(self, path: Path | str) -> None:
         require("av", extra="video", purpose="Reading video files")
-        from av.video.reformatter import VideoReformatter
 
         self.path = Path(path)
         self._container = _open_for_reading(self.path)
@@ -87,7 +84,7 @@ class VideoReader:
             self._stream = self._film_stream()
             self._stream.thread_type = "AUTO"
             self._tally = _Tally(self._stream)
-            self._reformatter = VideoReformatter()
+            self._to_rgb = FrameToRgb()
             self.origin = _origin(self._container)
             self._decoded = self._decode()
             self._first = self._first_frame()
@@ -166,15 +163,6 @@ class VideoReader:
             f"The video '{self.path}' is damaged or cut off: {why}.",
             remedy="Fetch or record it again. To use what is left of it, let a video tool rewrite the file first.",
         )
-
-    def _to_rgb(self, frame: av.VideoFrame) -> Picture:
-        from av.video.reformatter import Colorspace
-
-        matrix = None
-        if frame.colorspace == _UNSPECIFIED:
-            matrix = Colorspace.ITU709 if is_high_definition(frame.height, frame.width) else Colorspace.ITU601
-        rgb = self._reformatter.reformat(frame, format="rgb24", src_colorspace=matrix, interpolation=_EXACT_TO_RGB)
-        return np.asarray(rgb.to_ndarray(), np.uint8)
 
 
 class _Tally:
@@ -293,8 +281,3 @@ def _matroska_duration(stream: Stream) -> Fraction | None:
     """A track's own duration in seconds, which Matroska writers leave in a tag as ``00:01:02.345000000``."""
     match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     return int(match[1]) * 3600 + int(match[2]) * 60 + Fraction(match[3]) if match else None
-
-
-def is_high_definition(height: int, width: int) -> bool:
-    """Where players assume BT.709 for a film that does not say (the rule of mpv and of most televisions)."""
-    return width >= 1280 or height > 576

@@ -1,0 +1,207 @@
+"""``edge-i2i live``, and ``python runtime/webcam.py``: one function, one help text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edge_i2i.cli.conditions import ConditionOptions, apply_conditions
+from edge_i2i.cli.console import result, result_json, say
+from edge_i2i.cli.live_keys import KEYS, LiveKeys
+from edge_i2i.cli.live_options import NetworkOptions, PaceOptions, PathOptions, ShowOptions
+from edge_i2i.cli.option_groups import with_groups
+from edge_i2i.cli.signals import stop_on_signal
+from edge_i2i.errors import UsageError
+
+if TYPE_CHECKING:
+    import threading
+
+    from edge_i2i.live.events import Event, OnEvent
+    from edge_i2i.live.session import LiveSession
+    from edge_i2i.live.sink import Sink
+    from edge_i2i.live.stats import StatsSnapshot
+    from edge_i2i.live.trace import Trace
+
+_LOOK_EVERY = 0.1  # seconds between two looks at whether it is over
+_SAY_EVERY = 5.0  # seconds between two lines of figures
+
+
+@with_groups
+def live(
+    bundles: Annotated[
+        list[Path], typer.Argument(metavar="BUNDLE…", help="The .i2i bundle; of several, key m goes to the next.")
+    ],
+    source: Annotated[
+        str,
+        typer.Option("--source", help="0, camera:N, a video, rtsp://…, folder:…, photo:…, pattern:, screen:, gst:…"),
+    ] = "0",
+    sink: Annotated[
+        list[str] | None,
+        typer.Option("--sink", help="window, out.mp4, mjpeg[:PORT], webrtc, vcam, folder:…, null; repeatable."),
+    ] = None,
+    *,
+    conditions: ConditionOptions,
+    network: NetworkOptions,
+    pace: PaceOptions,
+    path: PathOptions,
+    show: ShowOptions,
+    duration: Annotated[float | None, typer.Option("--duration", metavar="S", help="Stop after so many seconds.")] = (
+        None
+    ),
+    trace: Annotated[
+        Path | None, typer.Option("--trace", help="Write a Chrome/Perfetto trace of every stage into this file.")
+    ] = None,
+    events: Annotated[
+        Path | None, typer.Option("--events", help="Append what happens to this file, a line of JSON each.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object with the figures at the end.")] = False,
+) -> None:
+    """Translate a camera, a stream or a file as it plays.
+
+    The newest frame wins: what the network cannot keep up with is dropped and counted, and the picture never lags.
+    Files are translated frame by frame, unless --as-live. Ctrl-C ends it with a summary.
+
+    Keys in the window: n next style, m next model, c compare, h figures, f mirror, s snapshot, r record, q quit.
+
+    Example: edge-i2i live city.i2i --source 0 --sink window --compare split --hud
+    """
+    from edge_i2i.live.clock import SystemClock
+    from edge_i2i.live.opening import default_policy, make_sinks, network_loader, open_session, sink_settings
+    from edge_i2i.live.sinks.switched import SnapshotSink, SwitchedRecording
+    from edge_i2i.live.sources.registry import source_spec
+    from edge_i2i.live.trace import Trace
+    from edge_i2i.live.view import View
+
+    clock = SystemClock()
+    shared: dict[str, Any] = {
+        **vars(network),
+        "look": lambda translator: apply_conditions(translator, conditions),
+        "path": path.of_library(pace.ladder),
+        "clock": clock,
+    }
+    groups = [bundles] if pace.ladder is not None else [[bundle] for bundle in bundles]
+    models = [(", ".join(map(str, group)), network_loader(group, **shared)) for group in groups]
+    view = View(show.settings(), fit=chosen_fit(network.fit), clock=clock)
+    snapshots, recording = SnapshotSink(show.keep), SwitchedRecording(show.keep)
+    collected = Trace(clock) if trace is not None else None
+    with stop_on_signal() as stop, ExitStack() as opened:
+        keys = LiveKeys(view, snapshots, recording, models, stop, say)
+        policy = pace.policy() or default_policy(source_spec(source))
+        sinks = make_sinks(sink or ["window"], sink_settings(source, policy, on_key=keys, clock=clock))
+        session = open_session(
+            groups[0],
+            source,
+            [*sinks, snapshots, recording],
+            **shared,
+            policy=policy,
+            view=view,
+            on_event=_listeners(events, quiet=json),
+            trace=collected,
+            wait_for_source=pace.wait_for_source,
+        )
+        keys.attach(session)
+        opened.callback(_write_trace, collected, trace)
+        with session:
+            if not json:
+                say(KEYS)
+            _run(session, keys, _Notes(sinks), stop, duration, quiet=json)
+        snapshot = session.stats()
+    _tell(snapshot, json)
+
+
+def chosen_fit(name: str) -> Any:
+    """The fit of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from edge_i2i.cli.live_options import chosen
+    from edge_i2i.media.geometry import Fit
+
+    return chosen(name, Fit, "fits")
+
+
+class _Notes:
+    """Says what sinks have to tell, once each, as soon as they know it."""
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks, self._said = sinks, set[str]()
+
+    def report(self) -> None:
+        for note in [note for sink in self._sinks for note in sink.notes]:
+            if note not in self._said:
+                self._said.add(note)
+                say(note)
+
+
+def _run(
+    session: LiveSession,
+    keys: LiveKeys,
+    notes: _Notes,
+    stop: threading.Event,
+    duration: float | None,
+    *,
+    quiet: bool,
+) -> None:
+    """Until the source ends, somebody stops it, or its time is over."""
+    began = said = time.monotonic()
+    while not session.wait(_LOOK_EVERY):
+        keys.report()
+        notes.report()
+        now = time.monotonic()
+        if stop.is_set() or (duration is not None and now - began >= duration):
+            return
+        if not quiet and now - said >= _SAY_EVERY:
+            said = now
+            say(_line(session.stats()))
+
+
+def _listeners(path: Path | None, *, quiet: bool) -> OnEvent:
+    from edge_i2i.live.event_log import JsonLinesLog
+
+    log = JsonLinesLog(path) if path is not None else None
+
+    def tell(event: Event) -> None:
+        if log is not None:
+            log(event)
+        if not quiet:
+            say(f"{event.kind}: {event.message}" if event.message else str(event.kind))
+
+    return tell
+
+
+def _write_trace(collected: Trace | None, path: Path | None) -> None:
+    if collected is None or path is None:
+        return
+    try:
+        collected.write(path)
+    except OSError as error:
+        raise UsageError(f"The trace '{path}' cannot be written: {error.strerror}.") from error
+    say(f"trace: {path} (open it in ui.perfetto.dev or chrome://tracing)")
+
+
+def _line(snapshot: StatsSnapshot) -> str:
+    age = snapshot.age_ms
+    dropped = sum(snapshot.dropped.values())
+    return (
+        f"{snapshot.fps:.1f} fps, age {age.p50:.0f} ms (99 %: {age.p99:.0f}), {dropped} of {snapshot.captured} dropped"
+    )
+
+
+def _tell(snapshot: StatsSnapshot, json: bool) -> None:
+    if json:
+        result_json(snapshot.as_json())
+        return
+    result(
+        f"{snapshot.frames} frames in {snapshot.seconds:.1f} s on {snapshot.engine} "
+        f"({snapshot.effective_precision}): {_line(snapshot)}"
+    )
+    for cause, count in snapshot.dropped.items():
+        result(f"  dropped, {cause}: {count}")
+    if snapshot.recoveries:
+        result(f"  the source was lost and came back {snapshot.recoveries} times")

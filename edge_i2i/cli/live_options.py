@@ -1,0 +1,134 @@
+"""The options of ``edge-i2i live`` in groups, and what the library calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from edge_i2i.errors import UsageError, known_names
+
+if TYPE_CHECKING:
+    from edge_i2i.live.picture_path import PicturePathOptions
+    from edge_i2i.live.policy import Policy
+    from edge_i2i.live.view import ViewSettings
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Which network runs, and on what."""
+
+    engine: Annotated[str, typer.Option("--engine", help="auto, or an engine's name (see edge-i2i doctor).")] = "auto"
+    variant: Annotated[str, typer.Option("--variant", help="auto, fp32, fp16, … (see edge-i2i inspect).")] = "auto"
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="Float arithmetic: fp32, bf16 or fp16; default the graph's own.")
+    ] = None
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads inside one call.")] = None
+    fit: Annotated[str, typer.Option("--fit", help="letterbox, crop or stretch frames into the network's size.")] = (
+        "letterbox"
+    )
+
+
+@dataclass(frozen=True)
+class PaceOptions:
+    """What is translated, and when."""
+
+    fps: Annotated[float | None, typer.Option("--fps", help="Translate at most so many frames a second.")] = None
+    max_age: Annotated[
+        float | None, typer.Option("--max-age", metavar="MS", help="Drop frames that waited longer than this.")
+    ] = None
+    as_live: Annotated[
+        bool, typer.Option("--as-live", help="Play a file or folder at its own pace, and drop what is too much.")
+    ] = False
+    wait_for_source: Annotated[
+        bool, typer.Option("--wait", help="Wait for a camera or stream that is not there yet.")
+    ] = False
+    ladder: Annotated[
+        float | None, typer.Option("--ladder", metavar="FPS", help="Hold this rate by changing between the bundles.")
+    ] = None
+
+    def policy(self) -> Policy | None:
+        """None: what suits the source."""
+        from edge_i2i.live.policy import Mode, Policy
+
+        if self.as_live or self.fps is not None or self.max_age is not None:
+            return Policy(Mode.LIVE, self.fps, self.max_age)
+        return None
+
+
+@dataclass(frozen=True)
+class PathOptions:
+    """What is done besides translating."""
+
+    upsample: Annotated[
+        str, typer.Option("--upsample", help="Results in the frame's size: linear, cubic, guided; none: the network's.")
+    ] = "linear"
+    region: Annotated[
+        str | None, typer.Option("--region", metavar="X,Y,W,H", help="Translate this part only; pixels or fractions.")
+    ] = None
+    smooth: Annotated[bool, typer.Option("--smooth", help="Steady what does not move, against flicker.")] = False
+    skip_similar: Annotated[
+        bool, typer.Option("--skip-similar", help="Reuse the last result for a frame that hardly differs.")
+    ] = False
+    flip: Annotated[str, typer.Option("--flip", help="Turn frames before translating: horizontal, vertical, both.")] = (
+        "none"
+    )
+
+    def of_library(self, ladder_fps: float | None) -> PicturePathOptions:
+        """As ``live`` takes them."""
+        from edge_i2i.live.flip import Flip
+        from edge_i2i.live.picture_path import PicturePathOptions
+        from edge_i2i.live.region import Region
+        from edge_i2i.live.similarity import SimilarityOptions
+        from edge_i2i.live.smoothing import SmoothingOptions
+        from edge_i2i.live.upsampling import Upsampling
+
+        return PicturePathOptions(
+            upsample=chosen(self.upsample, Upsampling, "ways to upsample"),
+            flip=chosen(self.flip, Flip, "flips"),
+            region=None if self.region is None else Region.parse(self.region),
+            similarity=SimilarityOptions() if self.skip_similar else None,
+            smoothing=SmoothingOptions() if self.smooth else None,
+            ladder_fps=ladder_fps,
+        )
+
+
+@dataclass(frozen=True)
+class ShowOptions:
+    """What people see."""
+
+    compare: Annotated[
+        str, typer.Option("--compare", help="Show the frame, too: side, split or blend; key c changes it.")
+    ] = "none"
+    mirror: Annotated[bool, typer.Option("--mirror", help="Show and record mirrored, as a mirror would.")] = False
+    hud: Annotated[bool, typer.Option("--hud", help="Figures in the picture: fps, age, drops, engine.")] = False
+    keep: Annotated[
+        Path, typer.Option("--keep", metavar="FOLDER", help="Where keys s and r put snapshots and recordings.")
+    ] = Path()
+
+    def settings(self) -> ViewSettings:
+        """As ``live`` takes them."""
+        from edge_i2i.live.compare import Comparison
+        from edge_i2i.live.flip import Flip
+        from edge_i2i.live.view import ViewSettings
+
+        mirrored = Flip.HORIZONTAL if self.mirror else Flip.NONE
+        return ViewSettings(chosen(self.compare, Comparison, "comparisons"), flip=mirrored, hud=self.hud)
+
+
+def chosen(name: str, choices: type[Choice], what: str) -> Choice:
+    """The one of that name.
+
+    Raises:
+        UsageError: there is none; names those that there are.
+    """
+    names: Iterable[str] = [choice.value for choice in choices]
+    if name not in names:
+        raise UsageError(f"There is no '{name}' among the {what}.", remedy=known_names(name, names, what))
+    return choices(name)

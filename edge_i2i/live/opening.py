@@ -1,0 +1,230 @@
+"""Where a live session is put together, by the command line, by the samples and by programs that embed it.
+
+>>> from edge_i2i.live.opening import open_session
+>>> with open_session("city.i2i", source="0", sinks=["window"]) as session:  # doctest: +SKIP
+...     session.wait()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from edge_i2i.engines.choice import AUTO
+from edge_i2i.live.clock import Clock, SystemClock
+from edge_i2i.live.events import Event, OnEvent
+from edge_i2i.live.picture_path import PicturePathOptions, picture_path_loader
+from edge_i2i.live.policy import Mode, Policy
+from edge_i2i.live.process import Loader
+from edge_i2i.live.session import LiveSession
+from edge_i2i.live.sink import Sink
+from edge_i2i.live.sinks.mjpeg import OnKey
+from edge_i2i.live.sinks.registry import SinkSettings, make_sink
+from edge_i2i.live.source import SourceSpec
+from edge_i2i.live.sources.registry import SOURCE_KINDS, source_spec
+from edge_i2i.live.sources.uri import SourceRequest, path_of, split_source
+from edge_i2i.live.trace import Trace
+from edge_i2i.live.translation import SetLook, translator_loader
+from edge_i2i.live.view import View, ViewSettings
+from edge_i2i.media.geometry import Fit
+from edge_i2i.models.contract import Size
+from edge_i2i.translator import Translator
+
+BundlePath = str | PathLike[str]
+Look = Mapping[str, Any] | SetLook
+"""What ``Translator.condition`` takes (``{"style_seed": 7}``, ``{"exemplar": picture}``); or a function doing it."""
+
+
+def open_session(
+    bundle: BundlePath | Sequence[BundlePath],
+    source: str | SourceSpec | None = "0",
+    sinks: Sequence[str | Sink] = (),
+    *,
+    engine: str = AUTO,
+    variant: str | Sequence[str] = AUTO,
+    precision: str | None = None,
+    threads: int | None = None,
+    engine_folder: Path | None = None,
+    look: Look | None = None,
+    fit: Fit | str = Fit.LETTERBOX,
+    path: PicturePathOptions | None = None,
+    policy: Policy | None = None,
+    source_size: Size | None = None,
+    source_fps: float | None = None,
+    view: View | ViewSettings | None = None,
+    on_key: OnKey | None = None,
+    on_event: OnEvent | None = None,
+    trace: Trace | None = None,
+    wait_for_source: bool = False,
+    clock: Clock | None = None,
+) -> LiveSession:
+    """Put a session together; it starts as a context manager, or with ``start()``.
+
+    Args:
+        bundle, variant, engine, precision, threads, engine_folder, look, fit, path: as ``network_loader``.
+        source: where frames come from (``sources.registry``): a camera's number, a path, ``rtsp://…``, ``photo:…``;
+            None: the program hands them over with ``submit``.
+        sinks: where results go (``sinks.registry``), besides to whoever iterates: as text, or sinks of your own.
+        policy: by default every frame of a source that has an end, and the newest frame of any other. A live policy
+            plays what has an end at the pace of its time stamps.
+        source_size, source_fps: what to ask the source for, where it can be asked.
+        view: what sinks are shown of results; a ``View`` can be changed while the session runs, and is told of events.
+        on_key: gets the keys that are pressed in a window.
+        on_event, trace, wait_for_source, clock: as ``LiveSession``.
+
+    Raises:
+        UsageError: a text names no source or sink, or two options exclude each other.
+        MissingRequirementError: a sink needs what is not here.
+        PictureError: a film's sound is to be recorded with it, and it cannot be read.
+        EdgeI2IError: a sink cannot be had now (a port that is taken).
+
+    What is wrong with the bundle, the engine or the look is raised by the session while it loads beside the pipeline.
+    """
+    clock = clock or SystemClock()
+    loader = network_loader(
+        bundle,
+        engine=engine,
+        variant=variant,
+        precision=precision,
+        threads=threads,
+        engine_folder=engine_folder,
+        look=look,
+        fit=fit,
+        path=path,
+        clock=clock,
+    )
+    spec = _specify(source, policy, source_size, source_fps, clock)
+    policy = policy or default_policy(spec)
+    shown = view if isinstance(view, View) else View(view, fit=Fit(fit), clock=clock)
+    settings = sink_settings(source, policy, on_key=on_key, clock=clock)
+    return LiveSession(
+        spec,
+        loader,
+        make_sinks(sinks, settings),
+        policy,
+        view=shown,
+        clock=clock,
+        on_event=_both(shown.notice, on_event),
+        trace=trace,
+        wait_for_source=wait_for_source,
+    )
+
+
+def network_loader(
+    bundle: BundlePath | Sequence[BundlePath],
+    *,
+    engine: str = AUTO,
+    variant: str | Sequence[str] = AUTO,
+    precision: str | None = None,
+    threads: int | None = None,
+    engine_folder: Path | None = None,
+    look: Look | None = None,
+    fit: Fit | str = Fit.LETTERBOX,
+    path: PicturePathOptions | None = None,
+    clock: Clock | None = None,
+) -> Loader:
+    """A loader of what a session does to frames, for its start and for ``LiveSession.swap``.
+
+    Args:
+        bundle, variant: one of each; or several, the best picture first, of which ``path.ladder_fps`` makes a ladder:
+            every bundle in every variant.
+        engine, precision, threads, engine_folder, fit: as ``edge_i2i.load``.
+        look: what the network needs before its first frame, and whatever else is set once.
+        path: what is done besides translating.
+
+    Raises:
+        UsageError: several networks and no frame rate for a ladder, or the reverse; an unknown upsampling.
+    """
+    path = path or PicturePathOptions()
+    networks = [
+        translator_loader(
+            one,
+            engine=engine,
+            variant=kind,
+            fit=fit,
+            upsample=path.upsample,
+            threads=threads,
+            engine_folder=engine_folder,
+            precision=precision,
+            look=_setter(look),
+            clock=clock,
+        )
+        for one in _listed(bundle)
+        for kind in _listed(variant)
+    ]
+    return picture_path_loader(networks, path, clock)
+
+
+def default_policy(spec: SourceSpec | None) -> Policy:
+    """Every frame of a source that has an end; of any other, and of a program, the newest."""
+    return Policy.live() if spec is None or spec.live else Policy.offline()
+
+
+def sink_settings(
+    source: str | SourceSpec | None, policy: Policy, *, on_key: OnKey | None = None, clock: Clock | None = None
+) -> SinkSettings:
+    """What sinks need to know: a film that is played in full is recorded with its own times and sound."""
+    offline = policy.mode is Mode.OFFLINE
+    film = _film(source, clock or SystemClock()) if offline and isinstance(source, str) else None
+    return SinkSettings(clock=clock, on_key=on_key, source_times=offline, sound_of=film)
+
+
+def make_sinks(sinks: Sequence[str | Sink], settings: SinkSettings) -> list[Sink]:
+    """Sinks of texts, and those that are sinks already; where one fails, those made before it are closed.
+
+    Raises:
+        EdgeI2IError: as ``make_sink``.
+    """
+    with ExitStack() as made_so_far:
+        made: list[Sink] = []
+        for sink in sinks:
+            if isinstance(sink, str):
+                sink = make_sink(sink, settings)
+                made_so_far.callback(sink.close)
+            made.append(sink)
+        made_so_far.pop_all()
+        return made
+
+
+def _specify(
+    source: str | SourceSpec | None, policy: Policy | None, size: Size | None, fps: float | None, clock: Clock
+) -> SourceSpec | None:
+    if not isinstance(source, str):
+        return source
+    as_live = policy is not None and policy.mode is Mode.LIVE
+    return source_spec(source, size=size, fps=fps, as_live=as_live, clock=clock)
+
+
+def _film(source: str, clock: Clock) -> Path | None:
+    """The video file that a source is, if it is one."""
+    scheme, rest = split_source(source.strip(), [kind.scheme for kind in SOURCE_KINDS])
+    return path_of(SourceRequest(source, rest, None, None, False, clock), "a video") if scheme == "file" else None
+
+
+def _setter(look: Look | None) -> SetLook | None:
+    if not isinstance(look, Mapping):
+        return look
+
+    def set_look(translator: Translator) -> None:
+        translator.condition(**look)
+
+    return set_look
+
+
+def _listed(value: Any) -> list[Any]:
+    return [value] if isinstance(value, str | PathLike) else [*value]
+
+
+def _both(first: OnEvent, second: OnEvent | None) -> OnEvent:
+    if second is None:
+        return first
+    told: tuple[Callable[[Event], None], ...] = (first, second)
+
+    def tell(event: Event) -> None:
+        for listener in told:
+            listener(event)
+
+    return tell

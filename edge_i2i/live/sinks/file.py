@@ -1,0 +1,198 @@
+"""A recording: H.264 with the frames' real times, under its name only when it is complete."""
+
+from __future__ import annotations
+
+import logging
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import ClassVar
+
+from edge_i2i.errors import EdgeI2IError, UsageError
+from edge_i2i.live.frame import Frame, Origin, Picture, Result
+from edge_i2i.live.sink import Sink
+from edge_i2i.media.video import FINE_TICK, VideoReader
+from edge_i2i.media.video_writer import WRITABLE_VIDEO_SUFFIXES, VideoWriter
+from edge_i2i.models.contract import Size
+from edge_i2i.requirements import require
+
+_log = logging.getLogger(__name__)
+
+NOMINAL_FPS = Fraction(30)
+"""What the file declares, and how long its last frame is shown; every frame has its own time stamp."""
+
+
+class FileSink(Sink):
+    """Records every result into a video file; not what is passed through while the network loads.
+
+    A picture of another size starts another part: ``out-2.mp4`` beside ``out.mp4``, or the next number that is free.
+    ``finished``: the files that are complete.
+
+    Args:
+        path: ``.mp4``, ``.m4v``, ``.mov`` or ``.mkv``; a file that is there already is replaced at the end.
+        source_times: frames get the times of their source (a file that is played in full) instead of those at which
+            they were captured. Where a source has none, their capture times serve.
+        sound_of: the video file that is the session's source; its sound is copied, and ``source_times`` is implied.
+            The sound belongs to the first part.
+
+    Raises:
+        UsageError: the suffix is not one of these.
+        MissingRequirementError: PyAV is not installed.
+        PictureError: ``sound_of`` cannot be read.
+    """
+
+    name: ClassVar[str] = "file"
+    wants_every: ClassVar[bool] = True
+
+    def __init__(self, path: Path | str, *, source_times: bool = False, sound_of: Path | None = None) -> None:
+        self.path = Path(path)
+        if self.path.suffix.lower() not in WRITABLE_VIDEO_SUFFIXES:
+            raise UsageError(
+                f"'{path}' does not name a video that can be written.",
+                remedy=f"Use one of {', '.join(sorted(WRITABLE_VIDEO_SUFFIXES))}.",
+            )
+        require("av", extra="video", purpose="Recording into a video file")
+        self.finished: list[Path] = []
+        self._film = _look_at(sound_of) if sound_of is not None else None
+        self._source_times = source_times or sound_of is not None
+        self._timeline = _Timeline(self._source_times, from_zero=self._film is None)
+        self._part: _Part | None = None
+        self._ended = False
+
+    def open(self, size: Size) -> None:
+        """Begin the file, under a temporary name.
+
+        Raises:
+            EdgeI2IError: the folder is missing or cannot be written to.
+        """
+        _check_writable(self.path)
+        self._part = self._begin(self.path, size, self._film)
+
+    def write(self, picture: Picture, result: Result) -> None:
+        """Add a frame.
+
+        Raises:
+            EdgeI2IError: the file cannot be written; what was recorded of this part is discarded.
+        """
+        if self._ended or result.origin is Origin.PASSED_THROUGH:
+            return
+        size = Size(*picture.shape[:2])
+        try:
+            if self._part is None or self._part.writer.size != size:
+                self._next_part(size)
+            if self._part is not None:
+                self._part.write(picture, self._timeline.at(result.frame))
+        except EdgeI2IError as error:
+            self._give_up(error)
+            raise
+
+    def close(self) -> None:
+        """Complete the file. One without a frame is not written.
+
+        Raises:
+            EdgeI2IError: it cannot be completed.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        self._finish_part()
+
+    def _next_part(self, size: Size) -> None:
+        first = self._part is None or not self._part.frames
+        self._finish_part()
+        if not first:
+            if self._film is not None:
+                _log.warning("The pictures change size to %s: '%s' goes on in a part without sound.", size, self.path)
+            self._timeline = _Timeline(self._source_times, from_zero=True)
+        self._part = self._begin(self.path if first else self._free_name(), size, self._film if first else None)
+
+    def _begin(self, path: Path, size: Size, film: VideoReader | None) -> _Part:
+        if film is None:
+            return _Part(VideoWriter(path, NOMINAL_FPS, size, time_base=FINE_TICK))
+        ratio = film.sample_aspect_ratio if size == film.size else Fraction(1)
+        return _Part(
+            VideoWriter(path, film.fps, size, time_base=film.time_base, audio_from=film, sample_aspect_ratio=ratio)
+        )
+
+    def _free_name(self) -> Path:
+        names = (self.path.with_stem(f"{self.path.stem}-{number}") for number in count(2))
+        return next(name for name in names if not name.exists())
+
+    def _finish_part(self) -> None:
+        part, self._part = self._part, None
+        if part is None:
+            return
+        if not part.frames:
+            part.discard(_NothingWrittenError())
+            return
+        part.finish()
+        self.finished.append(part.writer.path)
+
+    def _give_up(self, error: EdgeI2IError) -> None:
+        self._ended = True
+        part, self._part = self._part, None
+        if part is not None:
+            part.discard(error)
+
+
+def _look_at(film: Path) -> VideoReader:
+    """What a film says about itself; its sound is read from another opening of the file."""
+    with VideoReader(film) as reader:
+        return reader
+
+
+def _check_writable(path: Path) -> None:
+    # FFmpeg makes the file with its first packet, which comes seconds later.
+    try:
+        with TemporaryFile(dir=path.parent):
+            return
+    except OSError as error:
+        raise EdgeI2IError(
+            f"The video '{path}' cannot be written: {error.strerror or error}.",
+            remedy="Check that the folder exists, and that you may write to it.",
+        ) from error
+
+
+class _NothingWrittenError(Exception):
+    """Discards a file that got no frame."""
+
+
+class _Part:
+    """One file that is being written."""
+
+    def __init__(self, writer: VideoWriter) -> None:
+        self.writer = writer.__enter__()
+        self.frames = 0
+
+    def write(self, picture: Picture, seconds: Fraction | None) -> None:
+        self.writer.write(picture, seconds)
+        self.frames += 1
+
+    def finish(self) -> None:
+        self.writer.__exit__(None, None, None)
+
+    def discard(self, why: Exception) -> None:
+        self.writer.__exit__(type(why), why, None)
+
+
+class _Timeline:
+    """The time of each frame in the file, in seconds.
+
+    ``from_zero``: the first frame is at 0; otherwise at its own time in the source, where the sound has its own, too.
+    """
+
+    def __init__(self, source_times: bool, *, from_zero: bool) -> None:
+        self._source_times, self._from_zero = source_times, from_zero
+        self._first: float | None = None
+
+    def at(self, frame: Frame) -> Fraction | None:
+        """None: the source gave no time, so the frame follows the last one."""
+        if self._first is None:
+            self._source_times &= frame.t_source is not None
+        seconds = frame.t_source if self._source_times else frame.t_capture
+        if seconds is None:
+            return None
+        if self._first is None:
+            self._first = 0.0 if self._source_times and not self._from_zero else seconds
+        return Fraction(seconds - self._first)

@@ -1,0 +1,193 @@
+"""Cameras, through OpenCV."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from edge_i2i.errors import UsageError
+from edge_i2i.live.frame import Captured, Picture
+from edge_i2i.live.source import Source, SourceInfo, SourceLostError, SourceSpec
+from edge_i2i.live.sources.pixels import to_rgb
+from edge_i2i.live.sources.uri import SourceRequest
+from edge_i2i.live.sources.v4l import LinuxCamera
+from edge_i2i.models.contract import Size
+
+if TYPE_CHECKING:
+    import cv2
+
+_log = logging.getLogger(__name__)
+
+# One a platform, chosen here: what OpenCV picks by itself may be FFmpeg or a file of pictures called "0".
+_BACKENDS = {"linux": "CAP_V4L2", "darwin": "CAP_AVFOUNDATION", "win32": "CAP_MSMF"}
+
+_HINTS = {
+    "darwin": "Allow your terminal (or program) under System Settings, Privacy & Security, Camera; then it is found "
+    "at the next try.",
+    "win32": "Allow it under Settings, Privacy & security, Camera, and end other programs that use it.",
+}
+
+
+class Device(Protocol):
+    """A camera that can be looked for again and again. ``label``: for people."""
+
+    label: str
+
+    def locate(self) -> str | int:
+        """What OpenCV opens.
+
+        Raises:
+            SourceLostError: the camera is not there, or may not be used.
+        """
+        ...
+
+    def opened(self, where: str | int) -> None:
+        """Remember which camera it was that gave pictures at ``where``."""
+        ...
+
+    def absent(self, what: str) -> SourceLostError:
+        """The error for a camera that does not open, with a remedy."""
+        ...
+
+
+class NumberedCamera:
+    """A camera of a system that gives nothing but numbers to OpenCV (macOS, Windows)."""
+
+    def __init__(self, number: int, platform: str = sys.platform) -> None:
+        self._number = number
+        self._hint = _HINTS.get(platform, "End other programs that use it.")
+        self.label = f"camera {number}"
+
+    def locate(self) -> int:
+        """Its number."""
+        return self._number
+
+    def opened(self, where: str | int) -> None:
+        """There is nothing to remember it by."""
+
+    def absent(self, what: str) -> SourceLostError:
+        """The error, with what the system may have against it."""
+        return SourceLostError(f"{what}.", remedy=f"Check that it is plugged in. {self._hint}")
+
+
+class CameraSource(Source):
+    """The pictures of a camera, as they come.
+
+    ``size``, ``fps``: what the camera is asked for. It may give something else, which the log says; asked for nothing,
+    it gives what it likes. With a size or a rate it is asked for MJPG first, because raw pictures of a USB camera leave
+    no room for more than a few frames a second at larger sizes, and for its usual format where MJPG does not come in
+    that size. ``t_source`` is the driver's, where it gives one.
+    """
+
+    live = True
+    repeats_mean_stall = True
+
+    def __init__(
+        self, device: Device, *, size: Size | None = None, fps: float | None = None, platform: str = sys.platform
+    ) -> None:
+        self._device, self._size, self._fps = device, size, fps
+        self._platform = platform
+        self._capture: cv2.VideoCapture | None = None
+        self._first: Captured | None = None
+
+    def open(self) -> SourceInfo:
+        """As the base class says; waits for the first picture."""
+        import cv2
+
+        where = self._device.locate()
+        self._capture = capture = cv2.VideoCapture(where, getattr(cv2, _BACKENDS.get(self._platform, "CAP_ANY")))
+        try:
+            if not capture.isOpened():
+                raise self._device.absent(f"The {self._device.label} cannot be opened")
+            _ask(capture, self._size, self._fps)
+            self._first = self._grab()
+        except BaseException:
+            self.close()
+            raise
+        self._device.opened(where)
+        return self._info(capture, self._first.image)
+
+    def read(self) -> Captured:
+        """The next picture."""
+        first, self._first = self._first, None
+        return first or self._grab()
+
+    def close(self) -> None:
+        """Let go of the camera."""
+        if self._capture is not None:
+            self._capture.release()
+
+    def _grab(self) -> Captured:
+        import cv2
+
+        capture = self._capture
+        done, samples = capture.read() if capture is not None else (False, None)
+        if capture is None or not done or samples is None:
+            raise self._device.absent(f"The {self._device.label} gives no picture")
+        milliseconds = capture.get(cv2.CAP_PROP_POS_MSEC)
+        return Captured(to_rgb(samples), milliseconds / 1e3 if milliseconds > 0 else None)
+
+    def _info(self, capture: cv2.VideoCapture, picture: Picture) -> SourceInfo:
+        import cv2
+
+        size = Size(*picture.shape[:2])
+        if self._size not in (None, size):
+            _log.warning("The %s gives pictures of %s, not of %s.", self._device.label, size, self._size)
+        return SourceInfo(self._device.label, size, capture.get(cv2.CAP_PROP_FPS) or None)
+
+
+def _ask(capture: cv2.VideoCapture, size: Size | None, fps: float | None) -> None:
+    """Set what was asked for, as far as the camera can do it."""
+    import cv2
+
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the driver keeps the newest; what waits in a queue is old
+    if size is None and fps is None:
+        return
+    usual, mjpg = capture.get(cv2.CAP_PROP_FOURCC), float(cv2.VideoWriter.fourcc(*"MJPG"))
+    capture.set(cv2.CAP_PROP_FOURCC, mjpg)
+    _ask_size(capture, size)
+    if capture.get(cv2.CAP_PROP_FOURCC) != mjpg or size not in (None, _size_of(capture)):
+        capture.set(cv2.CAP_PROP_FOURCC, usual)
+        _ask_size(capture, size)
+    if fps is not None:
+        capture.set(cv2.CAP_PROP_FPS, fps)
+
+
+def _ask_size(capture: cv2.VideoCapture, size: Size | None) -> None:
+    import cv2
+
+    if size is not None:
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, size.width)
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size.height)
+
+
+def _size_of(capture: cv2.VideoCapture) -> Size:
+    import cv2
+
+    return Size(int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)), int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)))
+
+
+def camera_spec(request: SourceRequest) -> SourceSpec:
+    """``camera:N``, ``camera:/dev/videoN``, or a number.
+
+    Raises:
+        UsageError: it is neither a number nor, on Linux, a path.
+    """
+    device = _device(request)
+    return request.spec(lambda: CameraSource(device, size=request.size, fps=request.fps), live=True)
+
+
+def _device(request: SourceRequest) -> Device:
+    given = request.rest or "0"
+    number = int(given) if re.fullmatch(r"[0-9]{1,4}", given) else None
+    if sys.platform == "linux" and (number is not None or given.startswith("/")):
+        return LinuxCamera(Path(given) if number is None else number)
+    if number is None:
+        raise UsageError(
+            f"'{request.text}' names no camera.",
+            remedy="Give its number (camera:0) or, on Linux, the path of its device (camera:/dev/video0).",
+        )
+    return NumberedCamera(number)

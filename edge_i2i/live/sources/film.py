@@ -1,0 +1,54 @@
+"""A video file: every frame with its exact time, as fast as it is asked for or as a camera would give it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge_i2i.live.clock import Clock
+from edge_i2i.live.frame import Captured
+from edge_i2i.live.source import Source, SourceInfo, SourceSpec
+from edge_i2i.live.sources.pace import Pace
+from edge_i2i.live.sources.uri import SourceRequest, path_of
+from edge_i2i.media.video import VideoFrame, VideoReader
+
+
+class FilmSource(Source):
+    """Every frame of a video file, in display order; needs the extra ``video``.
+
+    ``as_live``: each at the moment that its time stamp says, on the clock. Either way no frame is left out here. A file
+    that is damaged or cut off is an error where it is noticed (PictureError), never a shorter film.
+    """
+
+    def __init__(self, path: Path, *, clock: Clock, as_live: bool = False) -> None:
+        self._path = path
+        self._pace = Pace(clock) if as_live else None
+        self._reader: VideoReader | None = None
+        self._frames: Iterator[VideoFrame] = iter(())
+
+    def open(self) -> SourceInfo:
+        """As the base class says; the errors are those of ``VideoReader``."""
+        self._reader = reader = VideoReader(self._path)
+        self._frames = iter(reader)
+        return SourceInfo(self._path.name, reader.size, float(reader.fps), reader.frame_count)
+
+    def read(self) -> Captured | None:
+        """The next frame. ``t_source``: seconds from the earliest moment of the file."""
+        frame = next(self._frames, None)
+        if frame is None:
+            return None
+        moment = float(frame.pts_seconds)
+        if self._pace is not None:
+            self._pace.wait_until(moment)
+        return Captured(frame.image, moment)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._reader is not None:
+            self._reader.close()
+
+
+def film_spec(request: SourceRequest) -> SourceSpec:
+    """``file:PATH``, or a path."""
+    path = path_of(request, "a video")
+    return request.spec(lambda: FilmSource(path, clock=request.clock, as_live=request.as_live), live=False)

@@ -1,0 +1,102 @@
+"""A folder of pictures, in the order in which people count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge_i2i.errors import PictureError
+from edge_i2i.live.clock import Clock
+from edge_i2i.live.frame import Captured, Picture
+from edge_i2i.live.source import Source, SourceInfo, SourceSpec
+from edge_i2i.live.sources.pace import Pace
+from edge_i2i.live.sources.uri import SourceRequest, path_of
+from edge_i2i.media.pictures import READABLE_SUFFIXES, read_picture
+from edge_i2i.models.contract import Size
+
+DEFAULT_FPS = 25.0
+
+
+class FolderSource(Source):
+    """The pictures of a folder (not of its sub-folders), each in its own size.
+
+    ``fps``: gives them times; without it they have none. ``as_live``: paced by ``fps``, or 25 a second. A picture that
+    cannot be read is an error that names it: a result with one missing would look whole.
+    """
+
+    def __init__(self, folder: Path, *, clock: Clock, fps: float | None = None, as_live: bool = False) -> None:
+        self._folder = folder
+        self._fps = fps or (DEFAULT_FPS if as_live else None)
+        self._pace = Pace(clock) if as_live else None
+        self._pictures: Iterator[tuple[int, Picture]] = iter(())
+        self._first: Picture | None = None
+
+    def open(self) -> SourceInfo:
+        """As the base class says.
+
+        Raises:
+            PictureError: there is no such folder, no picture in it, or the first one cannot be read.
+        """
+        paths = pictures_of(self._folder)
+        first = read_picture(paths[0])
+        self._pictures = _read_all(paths, first)
+        return SourceInfo(self._folder.name, Size(*first.shape[:2]), self._fps, len(paths))
+
+    def read(self) -> Captured | None:
+        """The next picture. ``t_source``: its number divided by ``fps``."""
+        index, picture = next(self._pictures, (0, None))
+        if picture is None:
+            return None
+        moment = index / self._fps if self._fps else None
+        if self._pace is not None and moment is not None:
+            self._pace.wait_until(moment)
+        return Captured(picture, moment)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def pictures_of(folder: Path) -> list[Path]:
+    """The visible picture files in a folder: ``2.png`` before ``10.png``.
+
+    Raises:
+        PictureError: there is no such folder, or no picture in it.
+    """
+    try:
+        inside = [*folder.iterdir()]
+    except OSError as error:
+        raise PictureError(
+            f"The folder '{folder}' cannot be read: {error.strerror or error}.", remedy="Check the path."
+        ) from error
+    found = [
+        path
+        for path in inside
+        if path.suffix.lower() in READABLE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
+    if not found:
+        raise PictureError(
+            f"The folder '{folder}' holds no picture.",
+            remedy=f"Files with these suffixes are taken: {', '.join(sorted(READABLE_SUFFIXES))}.",
+        )
+    return sorted(found, key=lambda path: (natural_key(path.name), path.name))
+
+
+def natural_key(name: str) -> list[tuple[bool, int, str]]:
+    """Sorts digits by the number that they are and before letters, and letters without regard to case."""
+    parts = re.split(r"([0-9]+)", name.casefold())
+    return [(False, int(part), "") if part.isdecimal() else (True, 0, part) for part in parts if part]
+
+
+def _read_all(paths: list[Path], first: Picture) -> Iterator[tuple[int, Picture]]:
+    yield 0, first
+    for index, path in enumerate(paths[1:], start=1):
+        yield index, read_picture(path)
+
+
+def folder_spec(request: SourceRequest) -> SourceSpec:
+    """``folder:PATH``, or the path of a folder."""
+    path = path_of(request, "a folder")
+    return request.spec(
+        lambda: FolderSource(path, clock=request.clock, fps=request.fps, as_live=request.as_live), live=False
+    )

@@ -1,0 +1,236 @@
+"""``edge-i2i live`` and ``serve``: what they print, how they end, and what keys do."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_i2i.cli.live_keys import LiveKeys
+from edge_i2i.cli.main import run_command
+from edge_i2i.export import export_bundle
+from edge_i2i.graphs.export import ExportOptions
+from edge_i2i.live.compare import Comparison
+from edge_i2i.live.flip import Flip
+from edge_i2i.live.opening import network_loader
+from edge_i2i.live.session import LiveSession
+from edge_i2i.live.sinks.null import NullSink
+from edge_i2i.live.sinks.switched import SnapshotSink, SwitchedRecording
+from edge_i2i.live.sources.registry import source_spec
+from edge_i2i.live.view import View
+from edge_i2i.media.pictures import read_picture
+from edge_i2i.media.video import VideoReader
+from edge_i2i.models.contract import Size
+from edge_i2i.models.loading import LoadedModel, WeightsOrigin
+from edge_i2i.models.registry import get_family
+
+PATTERN = "pattern:64x64@30?frames=12"
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny MUNIT with random weights: it takes styles."""
+    family = get_family("munit")
+    config = family.tiny(next(iter(family.architectures().values())))
+    loaded = LoadedModel(family, family.random(config, 3), WeightsOrigin.RANDOM, None, None)
+    output = tmp_path_factory.mktemp("live") / "styles.i2i"
+    export_bundle(loaded, Size(64, 64), output, ExportOptions(precisions=("fp32",), threads=1))
+    return output
+
+
+def _live(bundle: Path, *arguments: str) -> int:
+    fixed = ["--engine", "onnxruntime", "--threads", "1", "--style-seed", "1"]
+    return run_command(["live", str(bundle), *fixed, *arguments])
+
+
+def _started(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "edge_i2i", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+# Ends and figures ------------------------------------------------------------------------------------------------
+
+
+def test_a_clip_is_translated_frame_by_frame_and_json_tells(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _live(bundle, "--source", PATTERN, "--sink", "null", "--json") == 0
+    output = capsys.readouterr()
+    found = json.loads(output.out)
+    promised = {"frames", "fps", "age_ms", "dropped", "duplicates", "engine", "effective_precision", "recoveries"}
+    assert promised <= found.keys() and {"p50", "p99"} <= found["age_ms"].keys() and output.err == ""
+    assert (found["frames"], found["dropped"], found["duplicates"]) == (12, {}, 0)
+    assert (found["engine"], found["effective_precision"], found["recoveries"]) == ("onnxruntime", "fp32", 0)
+
+
+def test_a_person_is_told_what_happens(bundle: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    trace, events, film = tmp_path / "trace.json", tmp_path / "events.jsonl", tmp_path / "out.mp4"
+    options = ("--sink", str(film), "--sink", "mjpeg:0", "--trace", str(trace), "--events", str(events))
+    assert _live(bundle, "--source", PATTERN, *options, "--compare", "side", "--smooth") == 0
+    output = capsys.readouterr()
+    assert "12 frames" in output.out and "onnxruntime (fp32)" in output.out
+    assert "source-ended" in output.err and "keys:" in output.err
+    assert json.loads(trace.read_text())["traceEvents"]
+    kinds = [json.loads(line)["kind"] for line in events.read_text().splitlines()]
+    assert kinds[0] == "started" and kinds[-1] == "stopped" and "loaded" in kinds
+    with VideoReader(film) as reader:
+        assert reader.size.width >= 128 and len(list(reader)) == 12  # both, side by side
+
+
+def test_it_ends_after_the_duration(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _live(bundle, "--source", "pattern:64x64@30", "--sink", "null", "--duration", "1", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["captured"] > 0
+
+
+def test_ctrl_c_ends_it_with_a_summary(bundle: Path) -> None:
+    options = ("--source", "pattern:64x64@30", "--sink", "mjpeg:0", "--style-seed", "1", "--threads", "1")
+    with _started("live", str(bundle), *options) as process:
+        assert process.stderr is not None and process.stdout is not None
+        assert any("loaded:" in line for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        assert "frames in" in process.stdout.read()
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--source", "nosuch.mp4", "--sink", "null"), 4, "There is no video"),
+        (("--source", "webcam:0", "--sink", "null"), 2, "camera"),
+        (("--source", PATTERN, "--sink", "screen"), 2, "There is no sink"),
+        (("--source", PATTERN, "--sink", "null", "--compare", "both"), 2, "comparisons"),
+        (("--source", PATTERN, "--sink", "null", "--fit", "letter"), 2, "letterbox"),
+        (("--source", PATTERN, "--sink", "null", "--fps", "0"), 2, "fps"),
+        (("--source", PATTERN, "--sink", "null", "--region", "1,2"), 2, "region"),
+        (("--source", PATTERN, "--sink", "null", "--ladder", "30"), 2, "ladder"),
+        (("--source", PATTERN, "--sink", "null", "--attributes", "Smiling=1"), 2, "loading"),
+        (("--source", "camera:63", "--sink", "null"), 3, "camera"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    bundle: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    assert _live(bundle, *arguments) == code
+    assert words in capsys.readouterr().err
+
+
+# Keys ------------------------------------------------------------------------------------------------------------
+
+
+class Keyboard:
+    """A session that runs, its keys, and what they said."""
+
+    def __init__(self, bundle: Path, folder: Path) -> None:
+        options = {"engine": "onnxruntime", "threads": 1, "look": {"style_seed": 1}}
+        self.models = [(f"model {number}", network_loader(bundle, **options)) for number in (1, 2)]  # type: ignore[arg-type]
+        self.view, self.stop, self.said = View(), threading.Event(), list[str]()
+        self.snapshots, self.recording = SnapshotSink(folder), SwitchedRecording(folder)
+        self.null = NullSink()
+        self.keys = LiveKeys(self.view, self.snapshots, self.recording, self.models, self.stop, self.said.append)
+        sinks = [self.null, self.snapshots, self.recording]
+        self.session = LiveSession(source_spec("pattern:64x64@60"), self.models[0][1], sinks, view=self.view)
+        self.keys.attach(self.session)
+
+    def until(self, holds: Callable[[], object], seconds: float = 30) -> None:
+        end = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < end, self.said
+            self.keys.report()
+            self.session.wait(0.02)
+
+    def frames(self, more: int) -> None:
+        before = self.session.stats().frames
+        self.until(lambda: self.session.stats().frames >= before + more)
+
+
+@pytest.fixture
+def keyboard(bundle: Path, tmp_path: Path) -> Iterator[Keyboard]:
+    keyboard = Keyboard(bundle, tmp_path)
+    with keyboard.session:
+        keyboard.frames(3)
+        yield keyboard
+
+
+def test_s_saves_what_is_shown(keyboard: Keyboard, tmp_path: Path) -> None:
+    keyboard.until(lambda: keyboard.keys("s") or list(tmp_path.glob("snapshot-*.png")))
+    assert read_picture(next(tmp_path.glob("snapshot-*.png"))).shape == (64, 64, 3)
+    assert "snapshot: " in keyboard.said[-1]
+
+
+def test_r_records_from_one_press_to_the_next(keyboard: Keyboard, tmp_path: Path) -> None:
+    keyboard.keys("r")
+    keyboard.frames(8)
+    keyboard.keys("r")
+    (film,) = tmp_path.glob("*.mp4")
+    with VideoReader(film) as reader:
+        assert len(list(reader)) >= 4
+    assert [line.partition(" ")[0] for line in keyboard.said] == ["recording", "recorded"]
+
+
+def test_n_changes_the_style_and_m_the_model(keyboard: Keyboard) -> None:
+    def picture() -> np.ndarray:
+        result = keyboard.session.latest(10)
+        assert result is not None
+        return result.image
+
+    before = picture()
+    keyboard.keys("n")
+    keyboard.frames(3)
+    assert np.abs(before.astype(int) - picture()).mean() > 1 and "style 1" in keyboard.said
+    keyboard.keys("m")
+    assert keyboard.said[-1] == "loading model 2"
+    keyboard.frames(3)
+
+
+def test_c_h_and_f_change_the_view_and_q_ends_it(keyboard: Keyboard) -> None:
+    for key in "chf":
+        keyboard.keys(key)
+    settings = keyboard.view.settings
+    assert (settings.compare, settings.hud, settings.flip) == (Comparison.SIDE, True, Flip.HORIZONTAL)
+    assert not keyboard.stop.is_set()
+    keyboard.keys("x")
+    keyboard.keys("Q")
+    assert keyboard.stop.is_set()
+
+
+def test_a_key_that_cannot_be_followed_says_why(keyboard: Keyboard, tmp_path: Path) -> None:
+    keys = LiveKeys(
+        keyboard.view,
+        SnapshotSink(tmp_path),
+        keyboard.recording,
+        keyboard.models[:1],
+        keyboard.stop,
+        keyboard.said.append,
+    )
+    keys("s")
+    assert "no translated picture" in keyboard.said[-1]
+    keys.attach(keyboard.session)
+    keys("m")
+    assert "one model only" in keyboard.said[-1]
+
+
+# The page --------------------------------------------------------------------------------------------------------
+
+
+def test_serve_prints_its_url_answers_and_ends_on_ctrl_c(bundle: Path) -> None:
+    options = ("--port", "0", "--engine", "onnxruntime", "--threads", "1")
+    with _started("serve", str(bundle), *options) as process:
+        assert process.stdout is not None and process.stderr is not None
+        url = process.stdout.readline().strip()
+        assert any("ready" in line for line in process.stderr)
+        with urllib.request.urlopen(f"{url}healthz") as answer:
+            assert json.load(answer)["state"] == "ready"
+        process.send_signal(signal.SIGINT)
+    assert process.returncode == 0
+
+
+def test_serve_refuses_two_styles_of_one_name(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["serve", str(bundle), "--style", "a/x.png", "--style", "b/x.png"]) == 2
+    assert "same name" in capsys.readouterr().err
