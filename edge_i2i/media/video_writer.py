@@ -20,7 +20,8 @@ import numpy as np
 from edge_i2i.errors import EdgeI2IError, MissingRequirementError, PictureError, UsageError
 from edge_i2i.media.atomic import replacing
 from edge_i2i.media.audio import AudioCopy
-from edge_i2i.media.video import FINE_TICK, Picture, VideoReader, is_high_definition
+from edge_i2i.media.rgb import is_high_definition
+from edge_i2i.media.video import FINE_TICK, Picture, VideoReader
 from edge_i2i.models.contract import Size
 from edge_i2i.requirements import require
 
