@@ -6,7 +6,9 @@ whose inputs are known by then, in order, and only those whose inputs changed.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -34,6 +36,21 @@ PER_FRAME = frozenset({Role.FRAME, Role.LABEL_MAP, Role.INSTANCE_MAP, Role.MASK,
 """Roles that belong to a frame when the frame graph takes them."""
 _LOOKS = frozenset({Role.EXEMPLAR, Role.STYLE, Role.MIX, Role.LABEL_MAP, Role.INSTANCE_MAP})
 """Roles that make up a look: a new one replaces the old one whole. Attributes stay."""
+_REMEMBERED = 8
+"""Results of condition graphs: both ends of a mix, of networks with two graphs in a row, and some to go back to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """All that is set once, as it was at one moment: what was given, and what was computed from it."""
+
+    given: Mapping[str, Array]
+    computed: Mapping[str, Array]
+
+    @property
+    def nbytes(self) -> int:
+        """What keeping it costs."""
+        return sum(array.nbytes for array in (*self.given.values(), *self.computed.values()))
 
 
 class Conditions:
@@ -45,7 +62,7 @@ class Conditions:
         self._specs = _once_only(graphs)
         self._given: dict[str, Array] = {}
         self._computed: dict[str, Array] = {}
-        self._last: dict[str, tuple[tuple[int, ...], Mapping[str, Array]]] = {}
+        self._results: OrderedDict[tuple[str | int, ...], Mapping[str, Array]] = OrderedDict()
 
     @property
     def specs(self) -> Mapping[str, TensorSpec]:
@@ -70,6 +87,22 @@ class Conditions:
         if any(self._specs[name].role in _LOOKS for name in prepared):
             kept = {name: array for name, array in kept.items() if self._specs[name].role not in _LOOKS}
         self._replace({**kept, **prepared})
+
+    @property
+    def look(self) -> Look:
+        """What is set now. Tensors are replaced and never written to, so it stays as it is."""
+        return Look(MappingProxyType(self._given), MappingProxyType(self._computed))
+
+    def use(self, look: Look) -> None:
+        """Set everything as it was when ``look`` was taken; nothing is computed.
+
+        Raises:
+            UsageError: the look is another network's.
+        """
+        for name, array in (*look.given.items(), *look.computed.items()):
+            if name not in self._specs or array.shape != self._specs[name].shape:
+                raise UsageError(f"This look is another network's: it holds '{name}'.", remedy=self._takes())
+        self._given, self._computed = dict(look.given), dict(look.computed)
 
     def _check_looks_are_whole(self, prepared: Mapping[str, Array]) -> None:
         """An exemplar that needs its map is told at once; attributes may still come."""
@@ -184,11 +217,14 @@ class Conditions:
         self._computed |= results
 
     def _result(self, graph: GraphDeclaration, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """Run a graph, unless it ran on these very arrays the last time."""
-        identity = tuple(hash(array.tobytes()) for array in inputs.values())
-        if self._last.get(graph.name, ((), {}))[0] != identity:
-            self._last[graph.name] = (identity, dict(self._run(graph, inputs)))
-        return self._last[graph.name][1]
+        """Run a graph, unless it ran on these very arrays lately."""
+        identity: tuple[str | int, ...] = (graph.name, *(hash(array.tobytes()) for array in inputs.values()))
+        if identity not in self._results:
+            self._results[identity] = dict(self._run(graph, inputs))
+        self._results.move_to_end(identity)
+        if len(self._results) > _REMEMBERED:
+            self._results.popitem(last=False)
+        return self._results[identity]
 
     def _with_seed(self, given: Given) -> dict[str, Any]:
         tensors: dict[str, Any] = {

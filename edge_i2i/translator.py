@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from edge_i2i.bundle.reader import Bundle, open_bundle
-from edge_i2i.conditions import PER_FRAME, Conditions, Given
+from edge_i2i.conditions import PER_FRAME, Conditions, Given, Look
 from edge_i2i.engines.choice import AUTO, Choice, choose
 from edge_i2i.engines.protocol import Array, EngineOptions, SessionInfo
 from edge_i2i.errors import BadInputError, PictureError
@@ -37,6 +37,17 @@ class TranslatorInfo:
     variant: str
     picked: str
     session: SessionInfo
+
+
+@dataclass(frozen=True, eq=False)
+class Staged:
+    """A frame that was laid into the network's size, where it lies, and what the session is fed.
+
+    The arrays are the translator's own: they hold until the next frame is staged, and are not to be written to.
+    """
+
+    placement: Placement
+    inputs: Mapping[str, Array]
 
 
 def load(
@@ -148,14 +159,26 @@ class Translator:
         Raises:
             BadInputError: an input is missing, unknown, of the wrong type, size or range, or a style was not set.
         """
+        staged = self.stage(frame, **inputs)
+        return take_back(self.run_staged(staged), staged.placement, keep_size=self._keep_size)
+
+    def stage(self, frame: Array | None = None, /, **inputs: Array) -> Staged:
+        """The first of a call's three steps: lay a frame of any size into the network's size.
+
+        Takes and raises what a call does. ``run_staged`` is the second step, and ``geometry.take_back`` the third;
+        they are for those who time the steps, or take results back in another way.
+        """
         given = self._gather(frame, inputs)
         placement = self._place(given)
         for name, array in given.items():
-            self._stage(name, array, placement)
+            self._lay(name, array, placement)
+        return Staged(placement, self._prepared({name: self._staged[name] for name in given}))
+
+    def run_staged(self, staged: Staged) -> Array:
+        """The network's whole picture of what was staged last: uint8 ``[H, W, 3]``, freshly allocated."""
         result = np.empty(self._output.shape, np.uint8)
-        staged = {name: self._staged[name] for name in given}
-        self._session.run_into(self._prepared(staged), {self._output.name: result})
-        return take_back(result, placement, keep_size=self._keep_size)
+        self._session.run_into(staged.inputs, {self._output.name: result})
+        return result
 
     def run_into(self, source: Array | Mapping[str, Array], target: Array) -> None:
         """Translate one frame of the network's own size without allocating.
@@ -210,6 +233,19 @@ class Translator:
             BadInputError: there are more looks than boxes fit, or an input does not fit.
         """
         self._conditions.set_stack(looks)
+
+    @property
+    def look(self) -> Look:
+        """What ``condition``, ``mix`` and ``condition_stack`` have set, to be used again; masks and boxes aside."""
+        return self._conditions.look
+
+    def use(self, look: Look) -> None:
+        """Go back to a look that this bundle's translator had; nothing is computed, so it can be done for every frame.
+
+        Raises:
+            UsageError: the look is another network's.
+        """
+        self._conditions.use(look)
 
     @property
     def takes(self) -> tuple[TensorSpec, ...]:
@@ -275,7 +311,7 @@ class Translator:
             raise PictureError(f"The inputs differ in size: {listed}.", remedy="Give maps of one and the same picture.")
         return place(next(iter(sizes.values())), self.size, self._fit)
 
-    def _stage(self, name: str, array: Array, placement: Placement) -> None:
+    def _lay(self, name: str, array: Array, placement: Placement) -> None:
         """Lay one of a frame's tensors into the network's size."""
         spec = self._frame_specs[name]
         if spec.is_spatial:

@@ -62,9 +62,17 @@ def read_picture(path: Path | str) -> Picture:
             refused; the message names the file.
     """
     data, header = _read_file(Path(path))
-    # Unchanged gives alpha and 16 bits as stored, and leaves orientation to us; a BMP's fourth channel is not alpha.
-    samples = _decode(data, Path(path), as_stored=header.format is not PictureFormat.BMP)
-    return np.ascontiguousarray(_orient(_to_rgb(samples, Path(path)), header.orientation))
+    return _to_picture(data, header, Path(path))
+
+
+def decode_picture(data: bytes, name: str) -> Picture:
+    """As ``read_picture``, of a file that is in memory already; ``name`` is what messages call it.
+
+    Raises:
+        PictureError: as ``read_picture``.
+    """
+    header = _checked_header(data, _known_format(data, Path(name)), Path(name))
+    return _to_picture(data, header, Path(name))
 
 
 def write_picture(path: Path | str, rgb: Picture) -> None:
@@ -119,6 +127,10 @@ def read_instance_map(path: Path | str) -> NDArray[np.int32]:
 def _read_file(path: Path) -> tuple[bytes, PictureHeader]:
     """A whole, supported picture file's bytes and header."""
     data, kind = _read_bytes(path)
+    return data, _checked_header(data, kind, path)
+
+
+def _checked_header(data: bytes, kind: PictureFormat, path: Path) -> PictureHeader:
     try:
         header = read_header(data, kind)
     except DamagedHeaderError as error:
@@ -133,7 +145,7 @@ def _read_file(path: Path) -> tuple[bytes, PictureHeader]:
         raise _damaged(path, header.damage)
     if header.unsupported:
         raise PictureError(f"The picture '{path}' cannot be read: {header.unsupported}.", remedy="Save it as a PNG.")
-    return data, header
+    return header
 
 
 def _read_bytes(path: Path) -> tuple[bytes, PictureFormat]:
@@ -141,8 +153,7 @@ def _read_bytes(path: Path) -> tuple[bytes, PictureFormat]:
     try:
         with path.open("rb") as file:
             head = file.read(SIGNATURE_BYTES)
-            kind = sniff(head)
-            data = head + file.read() if kind else head
+            data = head + file.read() if sniff(head) else head
     except FileNotFoundError as error:
         raise PictureError(f"There is no picture '{path}'.", remedy="Check the path.") from error
     except OSError as error:
@@ -150,11 +161,16 @@ def _read_bytes(path: Path) -> tuple[bytes, PictureFormat]:
             f"The picture '{path}' cannot be opened: {error.strerror or error}.",
             remedy="Name a file that you may read.",
         ) from error
+    return data, _known_format(data, path)
+
+
+def _known_format(data: bytes, path: Path) -> PictureFormat:
     if not data:
         raise PictureError(f"The picture '{path}' is empty: 0 bytes.", remedy="Fetch or save it again.")
-    if kind is None:
+    head = data[:SIGNATURE_BYTES]
+    if (kind := sniff(head)) is None:
         raise PictureError(f"The file '{path}' cannot be read: it is {describe_unreadable(head)}.", remedy=_READS)
-    return data, kind
+    return kind
 
 
 def _damaged(path: Path, why: str) -> PictureError:
@@ -162,6 +178,12 @@ def _damaged(path: Path, why: str) -> PictureError:
         f"The picture '{path}' is damaged: {why}.",
         remedy="Fetch it again; a copy or a download was probably cut short.",
     )
+
+
+def _to_picture(data: bytes, header: PictureHeader, path: Path) -> Picture:
+    # Unchanged gives alpha and 16 bits as stored, and leaves orientation to us; a BMP's fourth channel is not alpha.
+    samples = _decode(data, path, as_stored=header.format is not PictureFormat.BMP)
+    return np.ascontiguousarray(_orient(_to_rgb(samples, path), header.orientation))
 
 
 # Samples --------------------------------------------------------------------------------------------------------

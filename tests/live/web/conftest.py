@@ -1,0 +1,74 @@
+"""Bundles to serve, and servers of them: real ones, on loopback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_i2i.export import export_bundle
+from edge_i2i.graphs.export import ExportOptions
+from edge_i2i.live.web.server import Server, serve
+from edge_i2i.models.contract import Size
+from edge_i2i.models.loading import LoadedModel, WeightsOrigin, load_demo
+from edge_i2i.models.registry import get_family
+
+HERE = Path(__file__).parent
+if str(HERE) not in sys.path:  # pytest's importlib mode puts no test folder on the path; the samples are shared
+    sys.path.append(str(HERE))
+
+LOADING_SECONDS = 60.0
+
+
+@pytest.fixture(scope="session")
+def demo_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped demo network at 64x64, FP32: it takes no look."""
+    output = tmp_path_factory.mktemp("demo") / "demo.i2i"
+    export_bundle(load_demo("pix2pixhd"), Size(64, 64), output, ExportOptions(precisions=("fp32",), threads=1))
+    return output
+
+
+@pytest.fixture(scope="session")
+def style_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny MUNIT with random weights at 64x64: styles are drawn, taken from exemplars, and mixed."""
+    family = get_family("munit")
+    config = family.tiny(next(iter(family.architectures().values())))
+    loaded = LoadedModel(family, family.random(config, 3), WeightsOrigin.RANDOM, None, None)
+    output = tmp_path_factory.mktemp("style") / "styles.i2i"
+    export_bundle(loaded, Size(64, 64), output, ExportOptions(precisions=("fp32",), threads=1))
+    return output
+
+
+@pytest.fixture
+def run_server() -> Iterator[Callable[..., Server]]:
+    """Serve a bundle until the test ends; waits for the model unless ``ready=False``."""
+    servers: list[Server] = []
+
+    def run(bundle: Path, *, ready: bool = True, **options: Any) -> Server:
+        server = serve(bundle, **{"engine": "onnxruntime", "threads": 1, **options})
+        servers.append(server)
+        assert not ready or server.wait_ready(LOADING_SECONDS)
+        return server
+
+    yield run
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def demo_server(demo_bundle: Path) -> Iterator[Server]:
+    """The demo network, served for all tests together."""
+    with serve(demo_bundle, engine="onnxruntime", threads=1) as server:
+        assert server.wait_ready(LOADING_SECONDS)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def style_server(style_bundle: Path) -> Iterator[Server]:
+    """The network with styles, served for all tests together."""
+    with serve(style_bundle, engine="onnxruntime", threads=1) as server:
+        assert server.wait_ready(LOADING_SECONDS)
+        yield server
