@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY = 0.1  # seconds between two looks at whether it is over
 _SAY_EVERY = 5.0  # seconds between two lines of figures
+_STOPPING = 10.0  # seconds for recordings to be completed
 
 
 @with_groups
@@ -110,6 +111,7 @@ def live(
             if not json:
                 say(KEYS)
             _run(session, keys, _Notes(sinks), stop, duration, quiet=json)
+            session.stop(_STOPPING)
         snapshot = session.stats()
     _tell(snapshot, json)
 

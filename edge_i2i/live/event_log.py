@@ -22,7 +22,9 @@ _log = logging.getLogger(__name__)
 DEFAULT_LIMIT = 10 * 1024 * 1024
 """Bytes of a log file, at which it becomes ``NAME.1`` and a new one begins."""
 
-_TROUBLE = frozenset({EventKind.SOURCE_LOST, EventKind.RETRYING, EventKind.MODEL_FAILED, EventKind.SINK_FAILED})
+_TROUBLE = frozenset(
+    {EventKind.SOURCE_LOST, EventKind.RETRYING, EventKind.MODEL_FAILED, EventKind.STALLED, EventKind.SINK_FAILED}
+)
 _STEPS = frozenset({EventKind.LOADING})  # many of them
 
 

@@ -22,6 +22,7 @@ class EventKind(StrEnum):
     SOURCE_ENDED = "source-ended"  # the last frame of a source that has one
     SWAPPED = "swapped"  # another network runs; memory before and after
     MODEL_FAILED = "model-failed"
+    STALLED = "stalled"  # the model has not returned from a frame for some seconds
     SINK_FAILED = "sink-failed"
     STOPPED = "stopped"
 

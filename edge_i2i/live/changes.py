@@ -1,0 +1,68 @@
+"""What is changed between two frames, by the thread that translates: the look, or the whole network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge_i2i.live.clock import Clock, Signal
+from edge_i2i.live.process import Process
+
+
+class Change:
+    """A change that was asked for; it may be waited for."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._settled = Signal(clock)
+        self._error: Exception | None = None
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it holds, at most ``timeout`` seconds; returns whether it does, or will not any more.
+
+        False also where the session ended before, or another change overtook it.
+
+        Raises:
+            EdgeI2IError: it was refused, and what was before goes on; the error of the network or its loader.
+        """
+        settled = self._settled.wait(timeout)
+        if self._error is not None:
+            raise self._error
+        return settled and self._holds
+
+    _holds = False
+
+    def succeed(self) -> None:
+        """It holds."""
+        self._holds = True
+        self._settled.set()
+
+    def lapse(self) -> None:
+        """It will never hold."""
+        self._settled.set()
+
+    def fail(self, error: Exception) -> None:
+        """It was refused."""
+        self._error = error
+        self._settled.set()
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What ``Process.condition`` is to be called with."""
+
+    inputs: Mapping[str, Any]
+    change: Change
+
+
+@dataclass(frozen=True, eq=False)
+class Replacement:
+    """Another process. ``number``: of the request; an older one than what runs is not used any more.
+
+    ``memory_before``: resident bytes when it was asked for, if known.
+    """
+
+    process: Process
+    number: int
+    memory_before: int | None
+    change: Change

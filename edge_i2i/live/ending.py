@@ -1,0 +1,69 @@
+"""How a session ends: once, and with one error at most, which surfaces once."""
+
+from __future__ import annotations
+
+from edge_i2i.errors import EdgeI2IError
+from edge_i2i.live.clock import Clock, Signal
+
+
+def text_of(error: Exception) -> str:
+    """What happened, in a line, for an event."""
+    return error.what if isinstance(error, EdgeI2IError) else f"{type(error).__name__}: {error}"
+
+
+class LiveError(EdgeI2IError):
+    """A stage of a session failed, and the session with it.
+
+    ``stage``: ``source``, ``loading``, ``model``, ``on_event`` or ``sink NAME``. ``cause``: what it raised. Exit code
+    and remedy are those of the cause.
+    """
+
+    def __init__(self, stage: str, cause: Exception) -> None:
+        super().__init__(f"{stage}: {text_of(cause)}", remedy=cause.remedy if isinstance(cause, EdgeI2IError) else "")
+        if isinstance(cause, EdgeI2IError):
+            vars(self)["exit_code"] = cause.exit_code  # elsewhere it belongs to the class
+        self.stage, self.cause = stage, cause
+        self.__cause__ = cause
+
+
+class Ending:
+    """Whether a session is over, and its error until somebody was told."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._condition = clock.condition()
+        self._over = Signal(clock)
+        self._error: LiveError | None = None
+        self._has_failed = False
+
+    def fail(self, error: LiveError) -> bool:
+        """The session is over because of an error; only the first counts, and only while it is not over."""
+        with self._condition:
+            if self._has_failed or self._over.is_set():
+                return False
+            self._has_failed, self._error = True, error
+        self._over.set()
+        return True
+
+    def finish(self) -> None:
+        """The session is over."""
+        self._over.set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is."""
+        return self._over.is_set()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait for it; returns whether it is over."""
+        return self._over.wait(timeout)
+
+    def raise_once(self) -> None:
+        """Raise the error, unless that was done.
+
+        Raises:
+            LiveError: a stage had failed.
+        """
+        with self._condition:
+            error, self._error = self._error, None
+        if error is not None:
+            raise error

@@ -1,0 +1,66 @@
+"""Tells events to whoever embeds a session: in order, and from a thread of its own, so that it may take its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edge_i2i.live.clock import Clock
+from edge_i2i.live.events import Event, EventKind, OnEvent
+from edge_i2i.live.handover import HandoverClosedError, Lane
+from edge_i2i.live.worker import Worker
+
+_ROOM = 1000  # events that wait for a slow listener; more are lost rather than kept for ever
+_TICK_S = 1.0
+
+
+class EventThread(Worker):
+    """Calls ``on_event``; and ``tick`` about once a second, for what has to be looked after whatever happens.
+
+    ``failed``: told what ``on_event`` raised; it is called no more then.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        on_event: OnEvent | None,
+        tick: Callable[[float], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        super().__init__(clock, self._tell_all, "events")
+        self._on_event, self._tick, self._failed = on_event, tick, failed
+        self._events: Lane[Event] = Lane(clock, _ROOM, patience=0.0)
+
+    def emit(self, kind: EventKind, message: str, **details: Any) -> None:
+        """As ``capture.Emit``: never waits; after the end nothing is told any more."""
+        try:
+            self._events.put(Event(self._clock.now(), kind, message, details))
+        except HandoverClosedError:
+            return
+
+    def close(self) -> None:
+        """Tell what is waiting, and end."""
+        self._events.close()
+
+    def _tell_all(self) -> None:
+        next_tick = self._clock.now() + _TICK_S
+        while True:
+            try:
+                event = self._events.take(max(0.0, next_tick - self._clock.now()))
+            except HandoverClosedError:
+                return
+            if event is not None:
+                self._tell(event)
+            now = self._clock.now()
+            if now >= next_tick:
+                self._tick(now)
+                next_tick = now + _TICK_S
+
+    def _tell(self, event: Event) -> None:
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception as error:  # noqa: BLE001 (it is the user's code)
+            self._on_event = None
+            self._failed(error)

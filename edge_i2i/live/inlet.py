@@ -1,0 +1,63 @@
+"""Where frames come in: what is not wanted is dropped here, before anything was paid for it."""
+
+from __future__ import annotations
+
+from edge_i2i.live.clock import Clock
+from edge_i2i.live.drops import DropCause
+from edge_i2i.live.entrance import Entrance
+from edge_i2i.live.frame import Captured, Frame
+from edge_i2i.live.gate import Gate
+from edge_i2i.live.handover import Handover, HandoverClosedError
+from edge_i2i.live.pacing import Pacer
+from edge_i2i.live.policy import Mode, Policy
+from edge_i2i.live.stats import LiveStats
+from edge_i2i.live.trace import Trace
+
+
+class Inlet:
+    """Hands frames over to the model, newest wins or all in order; counts those that it drops."""
+
+    def __init__(
+        self, clock: Clock, policy: Policy, frames: Handover[Frame], gate: Gate, stats: LiveStats, trace: Trace
+    ) -> None:
+        self._clock, self._frames, self._gate, self._stats, self._trace = clock, frames, gate, stats, trace
+        self._is_live = policy.mode is Mode.LIVE
+        self._pacer = Pacer(policy.fps) if self._is_live and policy.fps is not None else None
+        self._entrance = Entrance(live=True)
+        self._pushing = clock.condition()  # hosts may push from several threads
+
+    def deliver(self, frame: Frame) -> bool:
+        """Take a frame that was captured, one at a time; False: it, or another for it, was dropped."""
+        self._trace.instant("capture", "frame", seq=frame.seq)
+        cause = self._unwanted(frame)
+        if cause is None:
+            try:
+                cause = None if self._frames.put(frame) is None else DropCause.NEWER_FRAME
+            except HandoverClosedError:
+                cause = DropCause.STOPPED
+        if cause is not None:
+            self._stats.add_drop(cause)
+            self._trace.instant("drops", cause.value)
+        return cause is None
+
+    def push(self, captured: Captured) -> bool:
+        """Take a picture of a host that owns the camera; as ``deliver``."""
+        with self._pushing:
+            frame, _ = self._entrance.frame(captured, self._clock.now())
+            self._stats.add_captured()
+            return self.deliver(frame)
+
+    def close(self, *, discard: bool) -> None:
+        """Take nothing more in; what waits is dropped, or still translated."""
+        left = self._frames.close(discard=discard)
+        if left:
+            self._stats.add_drop(DropCause.STOPPED, len(left))
+
+    def _unwanted(self, frame: Frame) -> DropCause | None:
+        if not self._is_live:
+            return None
+        if self._gate.is_shut:
+            return DropCause.PAUSED
+        if self._pacer is not None and not self._pacer.admits(frame.t_capture):
+            return DropCause.PACED
+        return None

@@ -1,0 +1,111 @@
+"""All who take a session's results."""
+
+from __future__ import annotations
+
+import threading
+from typing import Protocol
+
+from edge_i2i.live.clock import Clock
+from edge_i2i.live.frame import Result
+from edge_i2i.live.receivers import Receiver
+from edge_i2i.live.sink_stage import SinkStage
+
+
+class Outlet(Protocol):
+    """Somebody who takes results."""
+
+    def offer(self, result: Result) -> None:
+        """Hand a result over."""
+        ...
+
+    def finish(self) -> None:
+        """Nothing more comes."""
+        ...
+
+
+class Outlets:
+    """Sinks and receivers; they may come and go while results flow."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()  # held for assignments; nobody waits under it
+        self._sinks: tuple[SinkStage, ...] = ()
+        self._receivers: tuple[Receiver, ...] = ()
+        self._has_started = self._has_finished = False
+
+    @property
+    def sinks(self) -> tuple[SinkStage, ...]:
+        """Sinks and callbacks."""
+        return self._sinks
+
+    def add_sink(self, sink: SinkStage) -> None:
+        """One more, from the next result on."""
+        with self._lock:
+            self._sinks = (*self._sinks, sink)
+            starts, finishes = self._has_started, self._has_finished
+        if starts:
+            sink.start()
+        if finishes:
+            sink.finish()
+
+    def add_receiver(self, receiver: Receiver) -> None:
+        """One more, from the next result on."""
+        with self._lock:
+            self._receivers = (*self._receivers, receiver)
+            finishes = self._has_finished
+        if finishes:
+            receiver.finish()
+
+    def remove_receiver(self, receiver: Receiver) -> None:
+        """It takes nothing any more."""
+        with self._lock:
+            self._receivers = tuple(other for other in self._receivers if other is not receiver)
+        receiver.leave()
+
+    def start(self) -> None:
+        """Start the sinks."""
+        with self._lock:
+            self._has_started = True
+            sinks = self._sinks
+        for sink in sinks:
+            sink.start()
+
+    def offer(self, result: Result) -> None:
+        """Give everybody a result; waits only for those who have to get every one."""
+        for outlet in self._everybody():
+            outlet.offer(result)
+
+    def finish(self) -> None:
+        """Nothing more comes; what waits is still taken. Twice is harmless."""
+        with self._lock:
+            self._has_finished = True
+            outlets = self._everybody()
+        for outlet in outlets:
+            outlet.finish()
+
+    def release(self) -> None:
+        """Have nobody wait for those who may never take anything again: programs that iterate, and the caller's own."""
+        with self._lock:
+            outlets: list[Outlet] = [*self._receivers, *(sink for sink in self._sinks if sink.is_me)]
+        for outlet in outlets:
+            outlet.finish()
+
+    def join(self, until: float) -> list[str]:
+        """Wait for the sinks; those that have not ended at ``until`` are given up, and named."""
+        late = [sink for sink in self._sinks if not sink.join(until - self._clock.now())]
+        for sink in late:
+            sink.give_up()
+        return [f"sink {sink.name}" for sink in late]
+
+    @property
+    def have_ended(self) -> bool:
+        """Whether nothing more comes and every sink is closed."""
+        return self._has_finished and all(sink.has_ended for sink in self._sinks)
+
+    @property
+    def have_failed(self) -> bool:
+        """Whether there were sinks, and all of them failed."""
+        return bool(self._sinks) and all(sink.error is not None for sink in self._sinks)
+
+    def _everybody(self) -> list[Outlet]:
+        return [*self._receivers, *self._sinks]

@@ -1,0 +1,76 @@
+"""Results for programs that embed a session: by callback, by iteration, and on request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edge_i2i.live.drops import DropCause
+from edge_i2i.live.frame import Picture, Result
+from edge_i2i.live.handover import Handover, HandoverClosedError
+from edge_i2i.live.sink import Sink
+from edge_i2i.live.stats import LiveStats
+
+ITERATION = "iteration"
+"""What iterating programs are called in the statistics."""
+
+
+class Callback(Sink):
+    """A sink that calls a function."""
+
+    name = "callback"
+
+    def __init__(self, function: Callable[[Result], None]) -> None:
+        self._function = function
+
+    def write(self, picture: Picture, result: Result) -> None:
+        """Call it; it may take its time."""
+        self._function(result)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class Receiver:
+    """Results that somebody takes one by one.
+
+    ``stats``: counts what was taken and what was missed; None where missing some is how it is meant. ``on_result``:
+    called when there is something to take, or nothing will come any more; by any thread, and must not wait.
+    """
+
+    def __init__(self, results: Handover[Result], stats: LiveStats | None = None) -> None:
+        self._results, self._stats = results, stats
+        self.on_result: Callable[[], None] | None = None
+
+    def offer(self, result: Result) -> None:
+        """Hand a result over."""
+        try:
+            missed = self._results.put(result)
+        except HandoverClosedError:
+            return
+        if missed is not None and self._stats is not None:
+            self._stats.add_sink_drop(ITERATION, DropCause.SLOW_SINK)
+        self._call()
+
+    def finish(self) -> None:
+        """Nothing more comes; what waits can still be taken."""
+        self._results.close()
+        self._call()
+
+    def leave(self) -> None:
+        """Nobody takes anything any more."""
+        self._results.close(discard=True)
+
+    def take(self, timeout: float | None = None) -> Result | None:
+        """The next result; None: none came in time.
+
+        Raises:
+            HandoverClosedError: there is nothing more.
+        """
+        result = self._results.take(timeout)
+        if result is not None and self._stats is not None:
+            self._stats.add_written(ITERATION, result)
+        return result
+
+    def _call(self) -> None:
+        if self.on_result is not None:
+            self.on_result()
