@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import ClassVar
 
 
 class EdgeI2IError(Exception):
     """Base of every error raised on purpose. ``what`` happened, and ``remedy``: what to do next."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
     def __init__(self, what: str, *, remedy: str = "") -> None:
         super().__init__(what)

@@ -21,7 +21,7 @@ class LiveError(EdgeI2IError):
     def __init__(self, stage: str, cause: Exception) -> None:
         super().__init__(f"{stage}: {text_of(cause)}", remedy=cause.remedy if isinstance(cause, EdgeI2IError) else "")
         if isinstance(cause, EdgeI2IError):
-            vars(self)["exit_code"] = cause.exit_code  # elsewhere it belongs to the class
+            self.exit_code = cause.exit_code
         self.stage, self.cause = stage, cause
         self.__cause__ = cause
 
