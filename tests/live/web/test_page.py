@@ -1,0 +1,352 @@
+"""The page, end to end: the system's Chromium, its fake camera, and a real server."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import page_samples as samples
+import pytest
+
+import edge_i2i
+from edge_i2i.live.web.server import Server, serve
+from edge_i2i.live.web.webrtc import webrtc_available
+from edge_i2i.measure.picture import psnr
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Playwright
+
+RUNTIME = Path(edge_i2i.__file__).parent / "live" / "web" / "page" / "ort"
+JPEG_LOSS = 26.0  # dB; two JPEGs, one on each way, and a network between them
+
+needs_runtime = pytest.mark.skipif(not any(RUNTIME.glob("*.wasm")), reason="no onnxruntime-web: make web")
+needs_webrtc = pytest.mark.skipif(not webrtc_available(), reason="no aiortc: pip install 'edge-i2i[webrtc]'")
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with samples.running_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    film = samples.write_film(tmp_path_factory.mktemp("camera") / "film.y4m")
+    with samples.browser_with_camera(playwright, film) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def same_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The identity network."""
+    with serve(samples.write_same(tmp_path_factory.mktemp("same") / "same.i2i"), threads=1) as server:
+        assert server.wait_ready(60)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def tint_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return samples.write_tint(tmp_path_factory.mktemp("tint") / "tint.i2i")
+
+
+@pytest.fixture(scope="module")
+def tint_server(tint_bundle: Path) -> Iterator[Server]:
+    """A network with styles, exemplars, a mix and attributes."""
+    with serve(tint_bundle, threads=1) as server:
+        assert server.wait_ready(60)
+        yield server
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Open a server's page, start the camera, choose a way; faults of its scripts fail the test."""
+    faults: list[str] = []
+    with browser.new_context(viewport={"width": 1200, "height": 800}, accept_downloads=True) as context:
+
+        def open_page(server: Server, way: str = "websocket", *, start: bool = True) -> Page:
+            page = context.new_page()
+            page.on("pageerror", lambda error: faults.append(str(error)))
+            page.on("request", lambda request: faults.extend(_elsewhere(request.url, server)))
+            page.goto(server.url)
+            if start:
+                page.click("#start")
+                choose(page, way)
+            return page
+
+        yield open_page
+    assert faults == []
+
+
+def _elsewhere(url: str, server: Server) -> list[str]:
+    own = (f"http://127.0.0.1:{server.port}/", f"ws://127.0.0.1:{server.port}/", "blob:", "data:")
+    return [] if url.startswith(own) else [url]
+
+
+def choose(page: Page, way: str) -> None:
+    page.check(f"input[value={way}]", force=True)
+    page.wait_for_selector("#state[data-state=live]")
+
+
+def wait_for_translated(page: Page, more: int = 1) -> None:
+    """Until so many further pictures were shown."""
+    first = _shown(page)
+    samples.wait_until(page, lambda: _shown(page) >= first + more, f"{more} more pictures")
+
+
+def _shown(page: Page) -> int:
+    return int(page.get_attribute("#fps", "data-shown") or 0)
+
+
+def wait_for_colour(page: Page, wanted: Callable[[np.ndarray[Any, Any]], Any], what: str) -> None:
+    """Until the translated picture is what a function makes of the camera's, within JPEG's loss."""
+
+    def holds() -> bool:
+        before, after = samples.pictures(page)
+        return psnr(np.asarray(wanted(before)), after) > JPEG_LOSS
+
+    samples.wait_until(page, holds, what)
+
+
+# Pictures -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "websocket",
+        pytest.param("browser", marks=needs_runtime),
+        pytest.param("webrtc", marks=needs_webrtc),
+    ],
+)
+def test_coded_frames_come_through_and_advance(visit: Callable[..., Page], same_server: Server, way: str) -> None:
+    page = visit(same_server, way)
+    seen: list[int] = []
+
+    def three_numbers() -> bool:
+        code = samples.code_of(page)
+        if code is not None and code.number not in seen:
+            seen.append(code.number)
+        return len(seen) >= 3
+
+    samples.wait_until(page, three_numbers, "three different codes")
+    assert all(0 <= number < samples.FILM_FRAMES for number in seen)
+    samples.wait_until(page, lambda: page.inner_text("#fps") != "–", "frames a second")
+    assert float(page.inner_text("#fps")) > 0
+    engine = page.inner_text("#engine")
+    assert engine.startswith("WebAssembly") if way == "browser" else engine
+
+
+@pytest.mark.parametrize("way", ["websocket", pytest.param("browser", marks=needs_runtime)])
+def test_the_frame_and_its_translation_belong_together(
+    visit: Callable[..., Page], same_server: Server, way: str
+) -> None:
+    page = visit(same_server, way)
+    wait_for_translated(page)
+    before, after = samples.pictures(page)
+    assert psnr(before, after) > (99 if way == "browser" else JPEG_LOSS)
+    middle = before[120:136, 120:136].mean((0, 1))
+    assert middle == pytest.approx(samples.film(0)[240:241, 320].mean(0), abs=12)
+
+
+@pytest.mark.parametrize("way", ["websocket", pytest.param("browser", marks=needs_runtime)])
+def test_the_demo_network_gives_what_the_translator_gives(
+    visit: Callable[..., Page], demo_server: Server, demo_bundle: Path, way: str
+) -> None:
+    page = visit(demo_server, way)
+    with edge_i2i.load(demo_bundle, engine="onnxruntime", threads=1) as translator:
+        wait_for_colour(page, translator, "the translator's own output")
+
+
+def test_ways_change_without_loading_anew(visit: Callable[..., Page], same_server: Server) -> None:
+    page = visit(same_server)
+    page.evaluate("window.kept = 1")
+    for way in ("browser", "websocket") if any(RUNTIME.glob("*.wasm")) else ("websocket",):
+        choose(page, way)
+        wait_for_translated(page, 2)
+        assert samples.code_of(page) is not None
+    assert page.evaluate("window.kept") == 1
+    samples.wait_until(page, lambda: page.workers == [], "the browser's threads have ended")
+
+
+def test_the_whole_picture_is_shown_where_it_is_asked_for(visit: Callable[..., Page], same_server: Server) -> None:
+    page = visit(same_server)
+    page.select_option("#fit", "letterbox")
+    samples.wait_until(page, lambda: samples.pictures(page)[1].shape[:2] == (192, 256), "a picture of 256x192")
+
+
+# Looks --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["websocket", pytest.param("browser", marks=needs_runtime)])
+def test_styles_exemplars_mixes_and_attributes(
+    visit: Callable[..., Page], tint_server: Server, tint_bundle: Path, tmp_path: Path, way: str
+) -> None:
+    page = visit(tint_server, way)
+    red = np.full((40, 60, 3), (230, 20, 30), np.uint8)
+    cv2.imwrite(str(tmp_path / "red.png"), red[..., ::-1])
+    with edge_i2i.load(tint_bundle, threads=1) as translator:
+
+        def expect(what: str) -> None:
+            wait_for_colour(page, translator, what)
+
+        translator.condition(style_seed=0)
+        expect("the first style, from the start")
+        page.get_by_role("button", name="Style 5").click()
+        translator.condition(style_seed=4)
+        expect("another style")
+        page.set_input_files("#exemplar", tmp_path / "red.png")
+        translator.condition(exemplar=red)
+        expect("the exemplar's colour")
+        page.fill("#mix", "0.5")
+        translator.mix({"style_seed": 4}, {"exemplar": red}, 0.5)
+        expect("half way between the two")
+        page.click("#dice")
+        seed = int(page.inner_text("#seed").removeprefix("seed "))
+        translator.condition(style_seed=seed)
+        expect("the seed's style, as numpy draws it")
+        page.get_by_role("checkbox", name="Negative").check()
+        translator.condition(attributes={"Negative": 1})
+        expect("the negative")
+    assert page.is_hidden("#look-problem")
+
+
+def test_a_file_that_is_no_picture_is_refused_in_words(
+    visit: Callable[..., Page], tint_server: Server, tmp_path: Path
+) -> None:
+    page = visit(tint_server)
+    (tmp_path / "notes.txt").write_text("no picture")
+    page.set_input_files("#exemplar", tmp_path / "notes.txt")
+    assert "notes.txt" in page.inner_text("#look-problem")
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    page.set_input_files("#exemplar", tmp_path / "broken.png")
+    samples.wait_until(page, lambda: "notes.txt" not in page.inner_text("#look-problem"), "the server's refusal")
+    assert page.is_visible("#look-problem")
+    wait_for_translated(page)  # the look before is still there
+
+
+# The picture's tools ------------------------------------------------------------------------------------------------
+
+
+def test_the_line_moves_by_mouse_and_by_keys(visit: Callable[..., Page], same_server: Server) -> None:
+    page = visit(same_server)
+    wait_for_translated(page)
+    page.keyboard.press("c")
+    line = page.get_by_role("slider", name="Line between")
+    assert line.get_attribute("aria-valuenow") == "50"
+    box = page.locator("#view").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 80)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 90, steps=3)
+    page.mouse.up()
+    assert line.get_attribute("aria-valuenow") == "25"
+    line.press("ArrowRight")
+    line.press("Shift+ArrowRight")
+    assert line.get_attribute("aria-valuenow") == "37"
+    line.press("End")
+    assert line.get_attribute("aria-valuetext") == "100 percent camera"
+    assert "inset(0px 0px 0px 0" in page.evaluate("getComputedStyle(document.getElementById('before')).clipPath")
+
+
+def test_a_snapshot_is_what_is_seen(visit: Callable[..., Page], tint_server: Server) -> None:
+    page = visit(tint_server)
+    wait_for_translated(page)
+    page.click("#stop")
+    page.click("#start")
+    page.get_by_role("button", name="Mirror", exact=True).click()
+    page.get_by_role("button", name="Compare").click()
+    wait_for_translated(page)
+    with page.expect_download() as download:
+        page.click("#snapshot")
+    assert download.value.suggested_filename.startswith("tint-")
+    saved = cv2.imread(str(download.value.path()))[..., ::-1]
+    assert saved.shape == (256, 256, 3)
+    left, right = saved[60:200, :120].mean(), saved[60:200, 136:].mean()
+    before, after = samples.pictures(page)
+    assert left == pytest.approx(before[60:200, :120].mean(), abs=3)
+    assert right == pytest.approx(after[60:200, 136:].mean(), abs=3)
+    assert page.locator("#view").get_attribute("data-mirror") == "false"
+
+
+# What can go wrong --------------------------------------------------------------------------------------------------
+
+
+def test_a_closed_tab_leaves_nothing_running(visit: Callable[..., Page], same_server: Server) -> None:
+    page, other = visit(same_server), visit(same_server)
+    wait_for_translated(page)
+    assert _tabs(same_server) >= 2
+    page.close()
+    other.goto("about:blank")
+    samples.wait_until(other, lambda: _tabs(same_server) == 0, "no tab is open")
+
+
+def _tabs(server: Server) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    return int(float(next(line.split()[1] for line in lines if line.startswith("edge_i2i_serve_tabs "))))
+
+
+def test_a_server_that_stops_is_told_and_one_that_comes_back_is_found(
+    visit: Callable[..., Page], tmp_path: Path
+) -> None:
+    bundle = samples.write_same(tmp_path / "same.i2i")
+    with serve(bundle, threads=1) as server:
+        assert server.wait_ready(60)
+        page = visit(server)
+        wait_for_translated(page, 2)
+    page.wait_for_selector("#state[data-state=lost]")
+    assert "the server is gone" in page.inner_text("#state")
+    assert page.is_visible("#stale")
+    with serve(bundle, threads=1, port=server.port) as again:
+        assert again.wait_ready(60)
+        page.wait_for_selector("#state[data-state=live]")
+        wait_for_translated(page, 2)
+        assert page.is_hidden("#stale")
+        page.close()
+
+
+def test_a_camera_that_is_refused_is_explained(playwright: Playwright, same_server: Server) -> None:
+    with samples.browser_with_camera(playwright, None, allowed=False) as browser:
+        page = browser.new_page()
+        page.goto(same_server.url)
+        page.click("#start")
+        page.wait_for_selector("text=The camera is blocked")
+        assert page.get_by_role("button", name="Try again").is_visible()
+
+
+def test_a_missing_runtime_says_what_to_run(visit: Callable[..., Page], same_server: Server) -> None:
+    page = visit(same_server, start=False)
+    page.route("**/bundle.json", lambda route: route.fulfill(json={**route.fetch().json(), "wasm": False}))
+    page.reload()
+    page.click("#start")
+    page.check("input[value=browser]", force=True)
+    page.wait_for_selector("text=make web")
+    choose(page, "websocket")
+    wait_for_translated(page)
+    assert page.is_hidden("#cover")
+
+
+def test_every_control_has_a_name(visit: Callable[..., Page], tint_server: Server) -> None:
+    page = visit(tint_server)
+    wait_for_translated(page)
+    page.click("#compare")
+    tree = page.locator("body").aria_snapshot().splitlines()
+    unnamed = [
+        line
+        for line in tree
+        if line.strip().partition(":")[0]
+        in {f"- {role}" for role in ("button", "slider", "checkbox", "combobox", "radio")}
+    ]
+    assert unnamed == []
+
+
+def test_it_fits_a_narrow_phone(browser: Browser, tint_server: Server) -> None:
+    with browser.new_context(viewport={"width": 320, "height": 640}) as context:
+        page = context.new_page()
+        page.goto(tint_server.url)
+        page.wait_for_selector(".thumb")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320

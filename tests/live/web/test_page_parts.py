@@ -1,0 +1,171 @@
+"""Parts of the page that compute, each called in Chromium by itself; and the files that come from npm."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import page_samples as samples
+import pytest
+
+from edge_i2i.errors import BadInputError, MissingRequirementError
+from edge_i2i.live.web import vendor
+from edge_i2i.live.web.server import serve
+from edge_i2i.live.web.site import PAGE_FOLDER
+from edge_i2i.media.geometry import Fit, Rectangle, place
+from edge_i2i.models.contract import Size
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call]:
+    """Run a function body in a page, with ``part`` the imported module and ``given`` the argument."""
+    bundle = samples.write_same(tmp_path_factory.mktemp("same") / "same.i2i")
+    with (
+        samples.running_playwright() as playwright,
+        samples.browser_with_camera(playwright, None) as browser,
+        serve(bundle, threads=1) as server,
+    ):
+        page: Page = browser.new_page()
+        page.goto(server.url)
+
+        def run(module: str, body: str, given: Any = None) -> Any:
+            code = f"async (given) => {{ const part = await import('/page/{module}'); {body} }}"
+            return page.evaluate(code, given)
+
+        yield run
+
+
+@pytest.mark.parametrize("fit", [Fit.CROP, Fit.LETTERBOX])
+def test_pictures_are_laid_as_the_library_lays_them(call: Call, fit: Fit) -> None:
+    rng = np.random.default_rng(5)
+    sizes = [[Size(*map(int, rng.integers(1, 900, 2))) for _ in "ab"] for _ in range(200)]
+    given = [[{"height": size.height, "width": size.width} for size in pair] for pair in sizes]
+    found = call("geometry.js", f"return given.map(([source, model]) => part.place(source, model, '{fit}'))", given)
+    for (source, model), placed in zip(sizes, found, strict=True):
+        wanted = place(source, model, fit)
+        assert _rectangle(placed["taken"]) == wanted.taken
+        assert _rectangle(placed["held"]) == wanted.held
+
+
+def _rectangle(found: dict[str, int]) -> Rectangle:
+    return Rectangle(found["y"], found["x"], Size(found["height"], found["width"]))
+
+
+def test_borders_are_mirror_images(call: Call) -> None:
+    drawn = call(
+        "geometry.js",
+        """const source = new OffscreenCanvas(4, 12);
+        const paint = source.getContext("2d");
+        for (let x = 0; x < 4; x++) { paint.fillStyle = `rgb(${60 * x}, 0, 0)`; paint.fillRect(x, 0, 1, 12); }
+        const target = new OffscreenCanvas(24, 12).getContext("2d");
+        part.lay(target, source, part.place({width: 4, height: 12}, {width: 24, height: 12}, "letterbox"));
+        return Array.from(target.getImageData(0, 6, 24, 1).data).filter((_, index) => index % 4 === 0);""",
+    )
+    there_and_back = [0, 60, 120, 180, 180, 120, 60, 0]
+    assert drawn == [there_and_back[(x - 10) % 8] for x in range(24)]
+
+
+@pytest.mark.parametrize("name", ["style", "noise"])
+@pytest.mark.parametrize("seed", [0, 7, 2**31 - 1, 2**53 - 1])
+def test_seeds_draw_what_numpy_draws(call: Call, seed: int, name: str) -> None:
+    entropy = [seed, *name.encode()]
+    wanted = np.random.default_rng(entropy).standard_normal(4000, np.float32)
+    found = np.asarray(call("normal.js", "return [...part.standardNormal(given, 4000)]", entropy), np.float32)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
+
+
+def test_only_the_newest_frame_waits(call: Call) -> None:
+    sent, dropped = call(
+        "pump.js",
+        """const sent = [];
+        let dropped = 0;
+        const pump = new part.Pump(document.createElement("video"), [8, 8], { drop: () => dropped++ });
+        pump.way = { free: true, send(canvas, frame) { sent.push(frame.time); this.free = false; } };
+        for (const time of [1, 2, 3, 4]) pump.arrived(time);
+        pump.way.free = true;
+        pump.go();
+        pump.way.free = true;
+        pump.go();
+        return [sent, dropped];""",
+    )
+    assert sent == [1, 4]
+    assert dropped == 2
+
+
+def test_figures_are_those_of_the_last_seconds(call: Call) -> None:
+    found = call(
+        "figures.js",
+        """let time = 0;
+        const figures = new part.Figures(() => time);
+        for (; time < 10000; time += 100) figures.shown(time < 5000 ? 900 : 50);
+        figures.drop(3);
+        return figures.snapshot();""",
+    )
+    assert found["fps"] == pytest.approx(10, abs=0.2)
+    assert (found["p50"], found["p99"], found["dropped"], found["total"]) == (50, 50, 3, 100)
+
+
+INSECURE = "return part.insecure({isSecureContext: given[0], navigator: given[1], location: given[2]})"
+PLACE = {"hostname": "192.168.1.7", "port": "8000"}
+
+
+def test_an_insecure_page_says_how_to_get_a_camera(call: Call) -> None:
+    said = call("messages.js", INSECURE, [False, {}, PLACE])
+    assert "secure" in said["title"]
+    assert "192.168.1.7" in said["text"]
+    assert "ssh -L 8000:localhost:8000" in said["text"]
+    assert call("messages.js", INSECURE, [True, {"mediaDevices": {"getUserMedia": True}}, PLACE]) is None
+    assert "no camera access" in call("messages.js", INSECURE, [True, {}, PLACE])["title"]
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [("NotAllowedError", "blocked"), ("NotFoundError", "No camera"), ("NotReadableError", "in use"), ("Odd", "start")],
+)
+def test_a_camera_that_does_not_start_is_explained(call: Call, name: str, wanted: str) -> None:
+    assert wanted in call("messages.js", "return part.cameraRefused({name: given, message: ''})", name)["title"]
+
+
+def test_the_page_names_no_other_host() -> None:
+    for path in PAGE_FOLDER.glob("*.*"):
+        hosts = set(re.findall(r"https?://([\w.-]+)", path.read_text(encoding="utf-8")))
+        assert hosts <= {"localhost", "www.w3.org"}, path.name
+
+
+# The files from npm -------------------------------------------------------------------------------------------------
+
+
+def test_the_lock_file_pins_by_checksum_and_names_no_registry() -> None:
+    text = (vendor.NPM / "package-lock.json").read_text(encoding="utf-8")
+    packages = {name: entry for name, entry in json.loads(text)["packages"].items() if name}
+    assert all(entry["integrity"].startswith("sha512-") for entry in packages.values())
+    assert "http" not in text
+    wanted = json.loads((vendor.NPM / "package.json").read_text(encoding="utf-8"))["dependencies"]["onnxruntime-web"]
+    assert packages["node_modules/onnxruntime-web"]["version"] == wanted
+
+
+def test_missing_and_changed_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MissingRequirementError, match=r"ort\.wasm\.min\.mjs") as missing:
+        vendor.check_runtime(tmp_path)
+    assert missing.value.remedy == "make web"
+    for name in vendor.FILES:
+        (tmp_path / name).write_bytes(b"something else")
+    with pytest.raises(BadInputError, match="not the one that was pinned"):
+        vendor.check_runtime(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingRequirementError, match="npm"):
+        vendor.fetch_runtime(tmp_path / "ort")
+
+
+@pytest.mark.skipif(not vendor.RUNTIME.is_dir(), reason="no onnxruntime-web: make web")
+def test_the_files_that_are_here_are_the_pinned_ones() -> None:
+    vendor.check_runtime()
