@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--engine", default="auto")
+    parser.add_argument("--picture", type=Path, help="a screenshot of the page, too, as docs/images/page.jpg is one")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         film = write_film(Path(folder) / "film.y4m")
@@ -59,13 +60,15 @@ def main() -> None:
         export_bundle(load_demo("pix2pixhd"), SIZE, bundle, ExportOptions(threads=arguments.threads))
         with serve(bundle, engine=arguments.engine, threads=arguments.threads) as server:
             server.wait_ready(LOADING_SECONDS)
-            rows, browser = measure(server, film, arguments.seconds)
+            rows, browser = measure(server, film, arguments.seconds, arguments.picture)
     command = f"python benchmarks/live_page.py --seconds {arguments.seconds:g} --threads {arguments.threads}"
     about = {"camera_fps": CAMERA_FPS, "seconds": arguments.seconds, "size": str(SIZE), "browser": browser}
     write_figures(arguments.output, rows, command, arguments.threads, **about)
 
 
-def measure(server: Server, film: Path, seconds: float) -> tuple[list[dict[str, Any]], str]:
+def measure(
+    server: Server, film: Path, seconds: float, picture: Path | None = None
+) -> tuple[list[dict[str, Any]], str]:
     """A row for each way, and which browser it was."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -73,6 +76,9 @@ def measure(server: Server, film: Path, seconds: float) -> tuple[list[dict[str, 
         )
         try:
             page = open_page(browser, server)
+            if picture is not None:
+                page.wait_for_timeout(WARM_UP_SECONDS * 1e3)
+                page.screenshot(path=picture, type="jpeg", quality=85)
             offered = [way for way in WAYS if page.locator(f"input[value={way}]").locator("..").is_visible()]
             return [measure_way(page, way, seconds) for way in offered], f"Chromium {browser.version}, headless"
         finally:

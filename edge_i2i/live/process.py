@@ -20,13 +20,17 @@ class Processed:
 
 
 class Process(Protocol):
-    """Turns frames into pictures; used by one thread, never by two at once.
+    """Turns frames into pictures; used by one thread, never by two at once."""
 
-    ``engine``, ``effective_precision``: for HUD and statistics; empty where there is no network.
-    """
+    @property
+    def engine(self) -> str:
+        """For HUD and statistics; empty where there is no network. May change from frame to frame (a ladder)."""
+        ...
 
-    engine: str
-    effective_precision: str
+    @property
+    def effective_precision(self) -> str:
+        """As ``engine``."""
+        ...
 
     def __call__(self, frame: Frame) -> Processed:
         """Translate a frame of any size; the picture is freshly allocated.

@@ -9,8 +9,9 @@ Three fits:
   they are (and it continues what the reflection padding inside such networks does).
 - ``crop``: the largest centred part of the picture that has the network's proportions; the rest is not translated.
 
-Scaling down averages areas (no aliasing), scaling up is bilinear, and maps of ids (two-dimensional arrays) take the
-nearest id in both directions. Pixel centres stay where they are in all of them, so nothing shifts.
+Scaling down averages areas (no aliasing), scaling up is bilinear (or cubic, where asked for), and maps of ids
+(two-dimensional arrays) take the nearest id in both directions. Pixel centres stay where they are in all of them, so
+nothing shifts.
 """
 
 from __future__ import annotations
@@ -33,6 +34,13 @@ class Fit(StrEnum):
     STRETCH = "stretch"
     LETTERBOX = "letterbox"
     CROP = "crop"
+
+
+class Enlarging(StrEnum):
+    """How pictures are scaled up. ``cubic`` is sharper, and may overshoot at edges."""
+
+    LINEAR = "linear"
+    CUBIC = "cubic"
 
 
 @dataclass(frozen=True)
@@ -134,7 +142,9 @@ def place_boxes(boxes: Array, placement: Placement) -> Array:
     return result
 
 
-def take_back(image: Array, placement: Placement, *, keep_size: bool = True) -> Array:
+def take_back(
+    image: Array, placement: Placement, *, keep_size: bool = True, enlarging: Enlarging = Enlarging.LINEAR
+) -> Array:
     """Cut the translated part out of a network's picture and, with ``keep_size``, scale it back.
 
     With ``keep_size`` the result has the scale of the source: its whole size for ``stretch`` and ``letterbox``, the
@@ -146,11 +156,15 @@ def take_back(image: Array, placement: Placement, *, keep_size: bool = True) -> 
     """
     _check(image, placement.model)
     part = placement.held.of(image)
-    wanted = placement.result_size(keep_size=keep_size)
-    if part.shape[:2] == (wanted.height, wanted.width):
-        return part
-    result = np.empty((wanted.height, wanted.width, *image.shape[2:]), image.dtype)
-    _resize(part, result)
+    return resized(part, placement.result_size(keep_size=keep_size), enlarging)
+
+
+def resized(picture: Array, size: Size, enlarging: Enlarging = Enlarging.LINEAR) -> Array:
+    """The picture or map scaled to ``size``, each side on its own; ``picture`` itself where it has that size."""
+    if picture.shape[:2] == (size.height, size.width):
+        return picture
+    result = np.empty((size.height, size.width, *picture.shape[2:]), picture.dtype)
+    _resize(picture, result, enlarging)
     return result
 
 
@@ -159,7 +173,7 @@ def _check(picture: Array, size: Size) -> None:
         raise ValueError(f"expected a picture of {size}, not {list(picture.shape)}")
 
 
-def _resize(source: Array, target: Array) -> None:
+def _resize(source: Array, target: Array, enlarging: Enlarging = Enlarging.LINEAR) -> None:
     """Scale ``source`` into ``target``, which may be a part of a larger array."""
     import cv2
 
@@ -179,7 +193,8 @@ def _resize(source: Array, target: Array) -> None:
     else:
         if smaller != (width, height):
             source = cv2.resize(source, smaller, interpolation=cv2.INTER_AREA)
-        written = cv2.resize(source, (target_width, target_height), dst=target, interpolation=cv2.INTER_LINEAR)
+        filter_up = cv2.INTER_CUBIC if enlarging is Enlarging.CUBIC else cv2.INTER_LINEAR
+        written = cv2.resize(source, (target_width, target_height), dst=target, interpolation=filter_up)
     _ensure_written(written, target)
 
 
