@@ -45,6 +45,10 @@ CHROMIUM = (
 )
 
 
+SHOWN: Any = {"x": 0, "y": 0, "width": 1280, "height": 520}
+"""What a screenshot shows of the page: not the name of its camera, which is a file here."""
+
+
 def main() -> None:
     """Time every way that this server offers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -78,7 +82,7 @@ def measure(
             page = open_page(browser, server)
             if picture is not None:
                 page.wait_for_timeout(WARM_UP_SECONDS * 1e3)
-                page.screenshot(path=picture, type="jpeg", quality=85)
+                page.screenshot(path=picture, type="jpeg", quality=85, clip=SHOWN)
             offered = [way for way in WAYS if page.locator(f"input[value={way}]").locator("..").is_visible()]
             return [measure_way(page, way, seconds) for way in offered], f"Chromium {browser.version}, headless"
         finally:

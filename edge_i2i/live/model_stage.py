@@ -158,6 +158,7 @@ class ModelStage(Worker):
         finally:
             self._busy_since = None
         self._failures = 0
+        self._tell_engine()  # a ladder changes it from frame to frame
         now = self._clock.now()
         laps = processed.seconds or {"model": now - began}
         self._trace_frame(frame, began, laps)

@@ -21,7 +21,7 @@ class Pacer:
     def take(self, now: float) -> None:
         """A frame is taken ``now``."""
         due = now if self._due is None else self._due
-        self._due = max(due + self._period, now - self._period)
+        self._due = max(due + self._period, now)
 
     def admits(self, now: float) -> bool:
         """Whether a frame that came ``now`` is due; if so, it is taken."""

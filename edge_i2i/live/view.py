@@ -133,7 +133,7 @@ class View:
 def _after(state: _State, event: Event) -> _State:
     if event.kind is EventKind.LOADING:
         return replace(state, loading=event.message)
-    if event.kind in (EventKind.LOADED, EventKind.SWAPPED):
+    if event.kind in (EventKind.LOADED, EventKind.SWAPPED, EventKind.MODEL_FAILED):
         return replace(state, loading="")
     if event.kind is EventKind.SOURCE_LOST:
         return replace(state, lost=event.time if state.lost is None else state.lost)

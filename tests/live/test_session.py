@@ -11,7 +11,7 @@ from coded_frames import CodedSink, coded_picture, coded_spec
 from fake_models import FakeModel, loader
 from fake_sinks import KeepingSink
 from faulty_source import FaultyCamera, Trouble
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from virtual_clock import VirtualClock
 
@@ -110,6 +110,7 @@ def test_a_frame_rate_is_held_without_drift() -> None:
 
 
 @settings(deadline=None)
+@example(3.5, [0.5, 0.5, 0.5, 0.5, 0.0625, 0.03125, 0.5, 0.25, 0.125])
 @given(st.floats(1, 60), st.lists(st.floats(0.001, 0.5), max_size=200))
 def test_a_pacer_never_exceeds_its_rate(fps: float, steps: list[float]) -> None:
     pacer, now, taken = Pacer(fps), 0.0, []
@@ -457,3 +458,14 @@ def test_every_captured_frame_is_a_result_a_drop_or_on_its_way(
         written = snapshot.sinks["keep"]
         assert written.written == len(sink.results) == snapshot.frames - sum(written.dropped.values())
         assert sum(r.dropped_before for r in sink.results) <= snapshot.captured - len(sink.results)
+
+
+def test_the_engine_is_that_of_the_last_frame() -> None:
+    """A ladder goes from one network to another between two frames."""
+    with VirtualClock() as clock:
+        model = FakeModel(clock, lambda call: 0.01)
+        with LiveSession(coded_spec(clock, fps=30), model, clock=clock) as session:
+            clock.sleep(1)
+            model.engine = "another engine"
+            clock.sleep(1)
+            assert session.stats().engine == "another engine"

@@ -88,7 +88,12 @@ def test_a_picture_that_was_passed_through_says_what_it_waits_for() -> None:
 def test_the_state_comes_and_goes_with_events() -> None:
     view, given = View(ViewSettings(hud=True)), result(np.full((240, 320, 3), 90, np.uint8))
     plain = compose(view, given, for_display=True)
-    for begin, end in ((EventKind.LOADING, EventKind.LOADED), (EventKind.SOURCE_LOST, EventKind.RECOVERED)):
+    pairs = (
+        (EventKind.LOADING, EventKind.LOADED),
+        (EventKind.LOADING, EventKind.MODEL_FAILED),
+        (EventKind.SOURCE_LOST, EventKind.RECOVERED),
+    )
+    for begin, end in pairs:
         view.notice(Event(0.0, begin, "x"))
         assert not np.array_equal(compose(view, given, for_display=True), plain)
         view.notice(Event(1.0, end, "x"))
