@@ -107,9 +107,10 @@ class OpenVinoSession(Session):
             raise GraphError(f"The session of '{self.declaration.name}' is closed.")
         for name, array in outputs.items():
             self._request.set_tensor(name, self._ov.Tensor(array, shared_memory=True))
-        for name, array in inputs.items():
-            shared = array if array.flags.writeable else array.copy()  # OpenVINO shares no read-only memory
-            self._request.set_tensor(name, self._ov.Tensor(shared, shared_memory=True))
+        # OpenVINO shares no read-only memory, and keeps nothing alive: a copy has to outlast the call.
+        shared = {name: array if array.flags.writeable else array.copy() for name, array in inputs.items()}
+        for name, array in shared.items():
+            self._request.set_tensor(name, self._ov.Tensor(array, shared_memory=True))
         self._request.infer()
 
     def close(self) -> None:

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from edge_i2i.bundle.reader import Bundle, open_bundle
+from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import Engine, EngineOptions, Session
 from edge_i2i.engines.registry import engine_names, get_engine
 from edge_i2i.errors import BadInputError, EdgeI2IError, MissingRequirementError
 from edge_i2i.graphs.parity import psnr
 from edge_i2i.graphs.samples import sample_inputs
+from edge_i2i.models.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec, picture_spec
 
 FLOAT_ERROR = 1e-4
 
@@ -116,6 +119,42 @@ def test_a_read_only_input_is_read(session: Session, bundle: Bundle) -> None:
     frozen = frame.copy()
     frozen.flags.writeable = False
     assert np.array_equal(session.run({"frame": frozen})["image"], session.run({"frame": frame})["image"])
+
+
+def test_many_read_only_inputs_are_read_as_they_are(runnable: Engine, options: EngineOptions) -> None:
+    """Cached looks are read-only; what an engine copies of them has to live until the call has ended."""
+    graph, inputs = adding_maps(9)
+    with runnable.load(graph, options) as session:
+        expected = session.run(inputs)["image"].copy()
+        for array in inputs.values():
+            array.flags.writeable = False
+        for _ in range(20):
+            np.testing.assert_array_equal(session.run(inputs)["image"], expected)
+
+
+def adding_maps(count: int) -> tuple[GraphInMemory, dict[str, np.ndarray]]:
+    """A graph that adds up maps of falling size, as biases that belong to a look are added, and such maps."""
+    size, rng = Size(256, 256), np.random.default_rng(4)
+    sides = [2 ** (9 - number) for number in range(1, count)]
+    shapes = {f"bias_{number}": (64, side, side) for number, side in enumerate(sides)}
+    inputs = {name: rng.normal(0, 20, shape).astype(np.float32) for name, shape in shapes.items()}
+    sums = "".join(f"s{n} = ReduceMean<keepdims=1>(bias_{n}) t{n + 1} = Add(t{n}, s{n}) " for n in range(count - 1))
+    declared = ", ".join(f"float[{','.join(map(str, shape))}] {name}" for name, shape in shapes.items())
+    text = f"""<ir_version: 10, opset_import: ["" : 18]>
+    maps (uint8[{size},3] frame, {declared}) => (uint8[{size},3] image) {{
+        floats = Cast<to=1>(frame) t0 = Unsqueeze(floats, first) {sums}
+        flat = Squeeze(t{count - 1}, first) whole = Round(flat) kept = Clip(whole, black, white)
+        image = Cast<to=2>(kept)
+    }}""".replace(str(size), f"{size.height},{size.width}")
+    model = onnx.parser.parse_model(text)
+    constants = {"first": np.array([0], np.int64), "black": np.float32(0), "white": np.float32(255)}
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items())
+    specs = [TensorSpec(n, Role.STYLE, shape, DType.FLOAT32, -100, 100, "a bias") for n, shape in shapes.items()]
+    frame = picture_spec("frame", Role.FRAME, size, "the camera's picture")
+    image = picture_spec("image", Role.IMAGE, size, "the picture")
+    declaration = GraphDeclaration("frame", GraphKind.FRAME, (frame, *specs), (image,))
+    inputs["frame"] = rng.integers(0, 256, (size.height, size.width, 3), np.uint8)
+    return GraphInMemory(declaration, model.SerializeToString()), inputs
 
 
 def test_a_non_contiguous_input_is_read_correctly(session: Session, bundle: Bundle) -> None:
