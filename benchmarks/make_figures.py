@@ -6,12 +6,14 @@ Example: python benchmarks/make_figures.py
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parent))
+from pages import ROOT, plain_table, read
+
 PAGE = ROOT / "docs" / "figures.md"
 
 
@@ -156,25 +158,14 @@ def lomit_approximation() -> str:
     return section(title, head, rows, data)
 
 
-def read(path: str) -> dict[str, Any]:
-    """One JSON file of the repository."""
-    content: dict[str, Any] = json.loads((ROOT / path).read_text(encoding="utf-8"))
-    return content
-
-
 def section(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]], about: dict[str, Any]) -> str:
     """A headed table with its circumstances below."""
     machine = about.get("machine", about)
-    lines = [f"## {title}", "", line(head), line(["---"] * len(head)), *map(line, rows), ""]
+    lines = [f"## {title}", "", plain_table(head, rows), ""]
     where = f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}"
     command = f"`{about['command']}`, " if "command" in about else ""
     lines.append(f"{command}{where}, {about['date']}")
     return "\n".join(lines)
-
-
-def line(cells: Iterable[str]) -> str:
-    """One row of a Markdown table."""
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

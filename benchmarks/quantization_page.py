@@ -1,23 +1,19 @@
 #!/usr/bin/env python
 """Fill the tables of docs/quantization.md from the JSON files that the measuring commands left.
 
-The text around them is written by hand; what stands between `<!-- table: NAME -->` and `<!-- end -->` is not.
-
 Example: python benchmarks/quantization_page.py
 """
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from make_figures import line, read
+from pages import ROOT, Tables, filled, read, table
 
-PAGE = Path(__file__).parents[1] / "docs" / "quantization.md"
+PAGE = ROOT / "docs" / "quantization.md"
 
 NNCF, ORT = "NNCF default, OpenVINO", "ONNX Runtime default"
 NNCF_TRT, ORT_TRT, MISREAD = (
@@ -29,15 +25,7 @@ NNCF_TRT, ORT_TRT, MISREAD = (
 
 def page() -> str:
     """The whole page, with its tables made anew."""
-    text = PAGE.read_text(encoding="utf-8")
-    for name, table in TABLES.items():
-        text = re.sub(
-            rf"(<!-- table: {name} -->\n).*?(<!-- end -->)",
-            lambda found, made=table: f"{found[1]}{made()}\n{found[2]}",
-            text,
-            flags=re.DOTALL,
-        )
-    return text
+    return filled(PAGE, TABLES)
 
 
 def openvino_quality() -> str:
@@ -211,22 +199,7 @@ def spread(figures: dict[str, float]) -> str:
     return f"{figures['median']:.2f}× ({figures['low']:.2f}–{figures['high']:.2f})"
 
 
-def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], about: dict[str, Any]) -> str:
-    """A table with its circumstances below."""
-    machine = about["machine"]
-    instructions = ", ".join(machine.get("instructions", ()))
-    where = f"{machine['processor']} ({instructions}), {machine['cores']} cores, {machine['memory_gib']} GiB"
-    lines = [
-        line(head),
-        line(["---"] * len(head)),
-        *map(line, rows),
-        "",
-        f"`{about['command']}`, {where}, {about['date']}",
-    ]
-    return "\n".join(lines)
-
-
-TABLES: dict[str, Callable[[], str]] = {
+TABLES: Tables = {
     "openvino quality": openvino_quality,
     "tensorrt quality": tensorrt_quality,
     "openvino speed": openvino_speed,

@@ -1,4 +1,4 @@
-"""What several measuring programs need: photographs, and figures with their circumstances."""
+"""What several measuring programs need: photographs, a network that costs nothing, figures with their circumstances."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from edge_i2i.bundle.manifest import ModelRecord
+from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.machine import describe_machine, installed_versions
+from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 
 
 def photographs(folder: Path) -> None:
@@ -25,6 +28,30 @@ def photographs(folder: Path) -> None:
         parts = [picture, *(picture[y : y + height, x : x + width] for y in (0, height) for x in (0, width))]
         for part, view in enumerate(parts):
             cv2.imwrite(str(folder / f"{number:02d}-{part}.png"), np.ascontiguousarray(view[..., ::-1]))
+
+
+def identity_bundle(target: Path, size: Size) -> Path:
+    """A bundle whose network gives the frame itself: what is measured around it is ours."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    shape = [size.height, size.width, 3]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["frame"], ["image"])],
+        "frame",
+        [helper.make_tensor_value_info("frame", TensorProto.UINT8, shape)],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    frame, image = picture_spec("frame", Role.FRAME, size, "in"), picture_spec("image", Role.IMAGE, size, "out")
+    with BundleWriter(target) as writer:
+        declaration = GraphDeclaration("frame", GraphKind.FRAME, (frame,), (image,))
+        writer.add_graph(
+            declaration, variant="fp32", precision="fp32", opset=18, onnx=onnx.ModelProto.SerializeToString(model)
+        )
+        record = ModelRecord(family="none", title="identity", config={}, source="", licence="", weights="random")
+        writer.finish(name="identity", model=record, size=size, recipe={})
+    return target
 
 
 def write_figures(path: Path, rows: list[dict[str, Any]], command: str, threads: int, **about: Any) -> None:

@@ -6,59 +6,42 @@ A real network's call varies by more than the overhead, so the graph is an ident
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
 import edge_i2i
-from edge_i2i.bundle.manifest import ModelRecord
 from edge_i2i.bundle.reader import open_bundle
-from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import get_engine
-from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
+from edge_i2i.models.contract import Size
+
+sys.path.insert(0, str(Path(__file__).parent))
+from shared import identity_bundle
 
 SIZE = Size(512, 512)
 ROUNDS = 400
 
 
 @pytest.fixture(scope="module")
-def identity_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shape = [SIZE.height, SIZE.width, 3]
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["frame"], ["image"])],
-        "frame",
-        [helper.make_tensor_value_info("frame", TensorProto.UINT8, shape)],
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, shape)],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    frame, image = picture_spec("frame", Role.FRAME, SIZE, "in"), picture_spec("image", Role.IMAGE, SIZE, "out")
-    target = tmp_path_factory.mktemp("identity") / "identity.i2i"
-    with BundleWriter(target) as writer:
-        declaration = GraphDeclaration("frame", GraphKind.FRAME, (frame,), (image,))
-        writer.add_graph(
-            declaration, variant="fp32", precision="fp32", opset=18, onnx=onnx.ModelProto.SerializeToString(model)
-        )
-        record = ModelRecord(family="none", title="identity", config={}, source="", licence="", weights="random")
-        writer.finish(name="identity", model=record, size=SIZE, recipe={})
-    return target
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return identity_bundle(tmp_path_factory.mktemp("identity") / "identity.i2i", SIZE)
 
 
 @pytest.mark.parametrize("form", ["call", "run_into"])
-def test_translator_overhead(benchmark: Any, identity_bundle: Path, form: str) -> None:
+def test_translator_overhead(benchmark: Any, bundle: Path, form: str) -> None:
     frame = np.random.default_rng(0).integers(0, 256, (SIZE.height, SIZE.width, 3), dtype=np.uint8)
     target = np.empty_like(frame)
     options = EngineOptions(threads=2)
     engine = get_engine("onnxruntime")
     raw_seconds: list[float] = []
     with (
-        engine.load(open_bundle(identity_bundle).graph("frame", "fp32"), options) as session,
-        edge_i2i.load(identity_bundle, engine="onnxruntime", threads=2) as translator,
+        engine.load(open_bundle(bundle).graph("frame", "fp32"), options) as session,
+        edge_i2i.load(bundle, engine="onnxruntime", threads=2) as translator,
     ):
 
         def raw_first() -> None:
