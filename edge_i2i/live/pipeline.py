@@ -103,10 +103,12 @@ class Pipeline:
     def add_sink(self, sink: Sink, wants_every: bool, view: Composes | None) -> None:
         """One more sink."""
         same = sum(other.name.partition(" ")[0] == sink.name for other in self.outlets.sinks)
+        name = f"{sink.name} {same + 1}" if same else sink.name
+        self.stats.add_sink(name)
         stage = SinkStage(
             self.clock,
             sink,
-            f"{sink.name} {same + 1}" if same else sink.name,
+            name,
             handover_of_results(self.clock, self._policy.mode, wants_every),
             view=view,
             stats=self.stats,

@@ -184,6 +184,11 @@ class LiveStats:
         with self._lock:
             self._source = without_credentials(source)
 
+    def add_sink(self, sink: str) -> None:
+        """A sink, which has its figures from now on, also before it is given anything."""
+        with self._lock:
+            self._sinks.setdefault(sink, _SinkCounts())
+
     def set_engine(self, engine: str, effective_precision: str) -> None:
         """What translates from now on."""
         with self._lock:

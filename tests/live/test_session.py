@@ -469,3 +469,10 @@ def test_the_engine_is_that_of_the_last_frame() -> None:
             model.engine = "another engine"
             clock.sleep(1)
             assert session.stats().engine == "another engine"
+
+
+def test_a_sink_that_was_given_nothing_has_figures_as_well() -> None:
+    with VirtualClock() as clock:
+        session = LiveSession(None, FakeModel(clock), [KeepingSink(clock)], clock=clock)
+        with session:
+            assert session.stats().sinks["keep"].written == 0
