@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from edge_i2i.export import export_bundle
@@ -17,6 +18,9 @@ from edge_i2i.models.loading import LoadedModel, load_random
 HERE = Path(__file__).parent
 if str(HERE) not in sys.path:  # pytest's importlib mode puts no test folder on the path; the samples are shared
     sys.path.append(str(HERE))
+
+hypothesis.settings.register_profile("edge-i2i", deadline=None)  # no test judges time: machines are shared
+hypothesis.settings.load_profile("edge-i2i")
 
 TINY_RGB = {"ngf": "8", "n_blocks_global": "2", "n_downsample_global": "2"}
 TINY_LABEL = {**TINY_RGB, "label_nc": "8", "instance_edges": "true", "feat_num": "3", "nef": "4", "n_downsample_E": "2"}
