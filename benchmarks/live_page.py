@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Frames a second of the page's three ways, browser and server on this machine: the demo network at 256x256.
 
+The server's ways are measured twice: as the network is exported, and after ``edge-i2i quantize`` (a browser runs FP32).
 Headless Chromium's fake camera plays a pan over a photograph at 30 frames a second, which no way can exceed. Counted
 are pictures that were shown; ages are the page's own, from the camera's frame until its translation is drawn. Needs
 Playwright, Chromium (``apt-get install chromium``) and the page's runtime (``make web``).
@@ -14,6 +15,7 @@ import argparse
 import shutil
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +30,17 @@ from edge_i2i.learn.data import load_photograph
 from edge_i2i.live.web.server import Server, serve
 from edge_i2i.models.contract import Size
 from edge_i2i.models.loading import load_demo
+from edge_i2i.quantize.job import QuantizeJob
+from edge_i2i.quantize.road import quantize_bundle
 
 sys.path.insert(0, str(Path(__file__).parent))
-from shared import write_figures
+from shared import photographs, write_figures
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures" / "live-page.json"
 SIZE, CAMERA = Size(256, 256), Size(480, 640)
 CAMERA_FPS, FILM_SECONDS = 30, 4
 WAYS = {"websocket": "server, WebSocket", "webrtc": "server, WebRTC", "browser": "browser"}
+SERVER_WAYS = ("websocket", "webrtc")
 WARM_UP_SECONDS = 5.0
 LOADING_SECONDS = 120.0
 CHROMIUM = (
@@ -60,20 +65,31 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         film = write_film(Path(folder) / "film.y4m")
-        bundle = Path(folder) / "pix2pixhd-demo.i2i"
-        export_bundle(load_demo("pix2pixhd"), SIZE, bundle, ExportOptions(threads=arguments.threads))
-        with serve(bundle, engine=arguments.engine, threads=arguments.threads) as server:
-            server.wait_ready(LOADING_SECONDS)
-            rows, browser = measure(server, film, arguments.seconds, arguments.picture)
+        exported = Path(folder) / "exported.i2i"
+        export_bundle(load_demo("pix2pixhd"), SIZE, exported, ExportOptions(threads=arguments.threads))
+        quantized = quantize(exported, Path(folder), arguments.threads)
+        rows: list[dict[str, Any]] = []
+        for bundle, ways in ((quantized, SERVER_WAYS), (exported, tuple(WAYS))):
+            with serve(bundle, engine=arguments.engine, threads=arguments.threads) as server:
+                server.wait_ready(LOADING_SECONDS)
+                more, browser = measure(server, film, arguments.seconds, ways, arguments.picture)
+            rows += more
     command = f"python benchmarks/live_page.py --seconds {arguments.seconds:g} --threads {arguments.threads}"
     about = {"camera_fps": CAMERA_FPS, "seconds": arguments.seconds, "size": str(SIZE), "browser": browser}
     write_figures(arguments.output, rows, command, arguments.threads, **about)
 
 
+def quantize(bundle: Path, folder: Path, threads: int) -> Path:
+    """The bundle with an INT8 variant for OpenVINO."""
+    photographs(folder / "photos")
+    job = QuantizeJob(("openvino",), threads=threads, cache=folder / "cache")
+    return quantize_bundle(bundle, folder / "quantized.i2i", folder / "photos", job).bundle
+
+
 def measure(
-    server: Server, film: Path, seconds: float, picture: Path | None = None
+    server: Server, film: Path, seconds: float, ways: Collection[str], picture: Path | None = None
 ) -> tuple[list[dict[str, Any]], str]:
-    """A row for each way, and which browser it was."""
+    """A row for each of ``ways`` that the page offers, and which browser it was."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium(), args=[*CHROMIUM, f"--use-file-for-fake-video-capture={film}"], headless=True
@@ -83,7 +99,7 @@ def measure(
             if picture is not None:
                 page.wait_for_timeout(WARM_UP_SECONDS * 1e3)
                 page.screenshot(path=picture, type="jpeg", quality=85, clip=SHOWN)
-            offered = [way for way in WAYS if page.locator(f"input[value={way}]").locator("..").is_visible()]
+            offered = [way for way in ways if page.locator(f"input[value={way}]").locator("..").is_visible()]
             return [measure_way(page, way, seconds) for way in offered], f"Chromium {browser.version}, headless"
         finally:
             browser.close()

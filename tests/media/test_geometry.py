@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_i2i.learn.data import load_photograph
+from edge_i2i.measure.picture import psnr
 from edge_i2i.media.geometry import Fit, place, place_into, take_back
 from edge_i2i.models.contract import Size
 
@@ -125,6 +127,29 @@ def test_shrinking_averages_areas() -> None:
     target = np.empty((16, 16, 3), np.uint8)
     place_into(picture, place(Size(64, 64), Size(16, 16), Fit.STRETCH), target)
     assert set(np.unique(target)) <= {127, 128}
+
+
+@pytest.mark.parametrize("factors", [(5, 5), (9, 9), (5, 8), (3, 3), (15, 15), (7, 2)])
+def test_shrinking_stays_near_the_mean_of_each_area(factors: tuple[int, int]) -> None:
+    """Whichever way it takes: neither shifted, nor darker, nor with pixels left out."""
+    down, right = factors
+    size = Size(400 // down, 640 // right)
+    photograph = np.ascontiguousarray(load_photograph("china.jpg")[: size.height * down, : size.width * right])
+    target = np.empty((size.height, size.width, 3), np.uint8)
+    place_into(photograph, place(Size(*photograph.shape[:2]), size, Fit.STRETCH), target)
+    means = photograph.reshape(size.height, down, size.width, right, 3).mean(axis=(1, 3))
+    assert np.abs(target.mean(axis=(0, 1)) - means.mean(axis=(0, 1))).max() < 0.5
+    distances = [psnr(np.roll(target, by, axis=(0, 1)), means) for by in ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0))]
+    assert distances[0] > 34 and distances[0] > max(distances[1:]) + 10
+
+
+@pytest.mark.parametrize("period", [2, 3, 4, 5])
+def test_stripes_that_are_too_fine_become_grey(period: int) -> None:
+    stripes = np.zeros((720, 1280, 3), np.uint8)
+    stripes[:, np.arange(1280) % period < period / 2] = 255
+    target = np.empty((144, 256, 3), np.uint8)
+    place_into(stripes, place(Size(720, 1280), Size(144, 256), Fit.STRETCH), target)
+    assert target[:, 2:-2].std() < 36  # exact means: 26; every fifth pixel: 127
 
 
 def test_a_side_that_shrinks_is_averaged_even_when_the_other_grows() -> None:

@@ -167,6 +167,7 @@ def test_what_it_was_given_is_not_written_to(case: Case) -> None:
     small.flags.writeable = False
     case.sink.write(small, result(small, 1, t_capture=0.1))
     case.sink.close()
+    assert (picture == primaries()).all() and (small == 3).all()
 
 
 def test_what_is_passed_through_is_shown_and_neither_recorded_nor_sent(case: Case, tmp_path: Path) -> None:
@@ -206,7 +207,11 @@ def test_views_of_larger_pictures_are_taken(case: Case) -> None:
     crop = cv2.copyMakeBorder(primaries(), 8, 8, 16, 16, cv2.BORDER_CONSTANT)[8:-8, 16:-16]
     for seq, view in enumerate([crop, primaries()[:, ::-1]]):
         case.sink.write(view, result(view, seq, t_capture=seq / 30))
+    mirrored = case.before() if case.before else None
     case.sink.close()
+    if case.after is not None:
+        mirrored = case.after()
+    assert mirrored is not None and colour_error(mirrored[:, ::-1]) <= BOUNDS[case.sink.name]
 
 
 def test_started_and_ended_again_and_again(tmp_path: Path) -> None:
