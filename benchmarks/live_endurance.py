@@ -232,7 +232,7 @@ HANGING: dict[str, Callable[[SystemClock], LiveSession]] = {
 def cycles(setup: Setup) -> Iterator[Row]:
     """Sessions that are started and stopped, and networks that are swapped: what stays of the fiftieth.
 
-    The allocator keeps what it was given for the first ones in several arenas, so that memory settles late.
+    Memory is what is held; what the allocator keeps for later comes on top of it.
     """
     load = network_loader(setup.demo, engine="onnxruntime", threads=setup.threads)
     for what, readings in (
@@ -256,6 +256,7 @@ def started_and_stopped(load: Any, times: int) -> list[Reading]:
             while not sink.taken:
                 session.wait(0.02)
         live_samples.wait_until_threads_ended(clock)
+        live_samples.return_free_memory()
         readings.append(Reading.now(number))
     return readings
 
@@ -270,5 +271,6 @@ def swapped(load: Any, times: int) -> list[Reading]:
             before = len(sink.taken)
             while len(sink.taken) < before + 3:
                 session.wait(0.02)
+            live_samples.return_free_memory()
             readings.append(Reading.now(number))
     return readings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import threading
 import time
@@ -164,6 +165,17 @@ def extent(readings: Sequence[Reading]) -> dict[str, Any]:
         "threads": [min(r.threads for r in settled), max(r.threads for r in settled)],
         "descriptors": [min(r.descriptors for r in settled), max(r.descriptors for r in settled)],
     }
+
+
+def return_free_memory() -> None:
+    """Have glibc return what is free to the system, so that resident memory is what is held.
+
+    Each thread that loads a network gets one of the allocator's arenas, which keep what was freed in them: over 50
+    networks that are several MB each time that nothing holds, and that later ones use again.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def wait_until_threads_ended(clock: SystemClock, seconds: float = 2.0) -> None:

@@ -323,7 +323,7 @@ TABLES: Tables = {
     "stop": of_live("stop", "Seconds that `stop()` takes, the longest of all runs:", ("what hangs", "s", "runs"), stop),
     "cycles": of_live(
         "cycles",
-        "The demo network again and again; memory by least squares over the second half:",
+        "The demo network again and again; memory that is held, by least squares over the second half:",
         ("", "MB each", "memory at the end, MB", "threads", "descriptors"),
         cycles,
     ),

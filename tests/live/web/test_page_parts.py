@@ -83,13 +83,20 @@ def test_seeds_draw_what_numpy_draws(call: Call, seed: int, name: str) -> None:
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
 
 
+PUMP = """
+        const sizes = { width: 8, height: 8, videoWidth: 8, videoHeight: 8 };
+        const camera = Object.assign(document.createElement("canvas"), sizes);
+        let dropped = 0;
+        const pump = new part.Pump(camera, [8, 8], { drop: () => dropped++ });
+"""
+
+
 def test_only_the_newest_frame_waits(call: Call) -> None:
     sent, dropped = call(
         "pump.js",
-        """const sent = [];
-        let dropped = 0;
-        const pump = new part.Pump(document.createElement("video"), [8, 8], { drop: () => dropped++ });
-        pump.way = { free: true, send(canvas, frame) { sent.push(frame.time); this.free = false; } };
+        PUMP
+        + """const sent = [];
+        pump.way = { free: true, send(frame) { sent.push(frame.time); this.free = false; } };
         for (const time of [1, 2, 3, 4]) pump.arrived(time);
         pump.way.free = true;
         pump.go();
@@ -99,6 +106,47 @@ def test_only_the_newest_frame_waits(call: Call) -> None:
     )
     assert sent == [1, 4]
     assert dropped == 2
+
+
+def test_a_way_that_encodes_gets_the_newest_frame_encoded_while_another_is_under_way(call: Call) -> None:
+    sent, encoded, dropped, same = call(
+        "pump.js",
+        PUMP
+        + """const sent = [], canvases = [];
+        let encoded = 0;
+        pump.way = {
+          free: true,
+          encode() { return ++encoded; },
+          send({ canvas, time, picture }) {
+            canvases.push(canvas);
+            sent.push([time, picture ?? null]);
+            this.free = false;
+          },
+        };
+        for (const time of [1, 2, 3]) pump.arrived(time);
+        const waiting = pump.waiting.canvas;
+        pump.way.free = true;
+        pump.go();
+        pump.go();
+        pump.way.free = true;
+        pump.arrived(4);
+        return [sent, encoded, dropped, waiting === canvases[0] || canvases[2] === canvases[1]];""",
+    )
+    assert sent == [[1, None], [3, 2], [4, None]]  # the way encodes what finds it free
+    assert (encoded, dropped) == (2, 1)
+    assert not same  # what is under way is not drawn over: it is shown beside its translation
+
+
+def test_nothing_is_sent_before_the_camera_gives_a_picture(call: Call) -> None:
+    sent = call(
+        "pump.js",
+        """const pump = new part.Pump(document.createElement("video"), [8, 8], { drop: () => {} });
+        let sent = 0;
+        pump.way = { free: true, send() { sent++; } };
+        pump.arrived(1);
+        return sent;""",
+    )
+    assert sent == 0
 
 
 def test_figures_are_those_of_the_last_seconds(call: Call) -> None:

@@ -27,7 +27,8 @@ export class BrowserWay {
     return this.ready && this.flight === null;
   }
 
-  send(canvas, frame) {
+  send(frame) {
+    const { canvas } = frame;
     const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
     this.flight = frame;
     this.worker.postMessage({ type: "frame", id: frame.id, pixels: data.buffer, width, height }, [data.buffer]);

@@ -119,10 +119,10 @@ class Page {
   /** While the network loads, the camera's own picture is shown, and said to be it. */
   #passThrough() {
     if (!this.view.empty && !this.untranslated) return;
-    this.pump.draw();
-    if (!this.pump.placement) return;
+    const drawn = this.pump.draw();
+    if (!drawn) return;
     this.untranslated = true;
-    this.view.show(this.pump.canvas, this.pump.canvas, this.pump.placement.held);
+    this.view.show(drawn.canvas, drawn.canvas, drawn.placement.held);
   }
 
   // The way -----------------------------------------------------------------------------------------------------------
@@ -155,6 +155,7 @@ class Page {
     const handlers = {
       loading: (note) => this.#setState("waiting", note),
       ready: (info) => this.#ready(info),
+      free: () => this.pump.go(),
       picture: (picture, frame) => this.#picture(picture, frame),
       failed: ({ what, remedy }) => this.#failed(`${what} ${remedy ?? ""}`),
       stats: ({ tabs }) => ($("way-hint").textContent = this.#hint() + (tabs > 1 ? ` ${tabs} tabs share the model.` : "")),
@@ -183,10 +184,9 @@ class Page {
 
   #picture(picture, frame) {
     if (!this.running) return this.pump.clear();
-    const placement = this.pump.placement;
-    if (!placement) return;
+    if (!frame.placement) return;
     this.untranslated = false;
-    this.view.show(picture, this.pump.canvas, placement.held);
+    this.view.show(picture, frame.canvas, frame.placement.held);
     this.figures.shown(frame.time === null ? null : performance.now() - frame.time);
     $("snapshot").disabled = false;
     if (this.state !== "live") this.#setState("live", "live");

@@ -26,8 +26,10 @@ export class WebRtcWay {
     return this.peer !== null;
   }
 
-  /** The canvas is being recorded: nothing is left to do. */
-  send() {}
+  /** The canvas is being recorded: it is only kept in mind what is on it. */
+  send(frame) {
+    this.sent = frame;
+  }
 
   setLook(look) {
     this.connection.setLook(() => this.looks.message(look));
@@ -73,7 +75,7 @@ export class WebRtcWay {
   #play(track) {
     this.remote.srcObject = new MediaStream([track]);
     this.remote.play().catch(() => {}); // refused only when it was replaced meanwhile
-    this.watch = watchVideo(this.remote, () => this.events.picture(this.remote, { time: null }, {}));
+    this.watch = watchVideo(this.remote, () => this.events.picture(this.remote, { ...this.sent, time: null }, {}));
   }
 
   #state(state) {

@@ -1,4 +1,4 @@
-// Server-side translation over a WebSocket: one frame in flight, as JPEG.
+// Server-side translation over a WebSocket: one frame in flight, as JPEG, and the next one encoded meanwhile.
 
 import { Connection } from "./connection.js";
 import { LookMessages } from "./look.js";
@@ -7,12 +7,13 @@ const QUALITY = 0.87; // of frames that are sent; what comes back is the server'
 const HEADER = { sent: 13, received: 20 };
 const JPEG = 0;
 
-/** A way to translate: `free`, `send`, `setLook`, `close`, and what `events` says (see main.js). */
+/** A way to translate: `free`, `encode`, `send`, `setLook`, `close`, and what `events` says (see main.js). */
 export class WebSocketWay {
   constructor(events) {
     this.events = events;
     this.looks = new LookMessages();
     this.flight = null;
+    this.shown = 0;
     this.connection = new Connection({
       loading: events.loading,
       ready: (message) => this.#ready(message),
@@ -29,10 +30,16 @@ export class WebSocketWay {
     return this.connection.ready !== null && this.flight === null;
   }
 
-  /** Send what is on a canvas; `frame`: {id, time}. */
-  send(canvas, frame) {
+  /** What is on a canvas now, as it is sent. */
+  encode(canvas) {
+    return new Promise((done) => canvas.toBlob(done, "image/jpeg", QUALITY));
+  }
+
+  /** Send a frame of the pump. */
+  send(frame) {
     this.flight = frame;
-    canvas.toBlob((blob) => this.#sendBlob(blob, frame), "image/jpeg", QUALITY);
+    frame.picture ??= this.encode(frame.canvas);
+    frame.picture.then((blob) => this.#sendBlob(blob, frame));
   }
 
   setLook(look) {
@@ -71,11 +78,14 @@ export class WebSocketWay {
     const view = new DataView(buffer);
     const frame = this.flight;
     if (frame?.id !== view.getUint32(0, true)) return;
+    this.flight = null;
+    this.events.free();
     const seconds = { queue: view.getUint32(12, true) / 1e6, model: view.getUint32(16, true) / 1e6 };
     const picture = await createImageBitmap(new Blob([buffer.slice(HEADER.received)]));
-    if (this.closed || this.flight !== frame) return picture.close();
-    this.flight = null;
-    this.events.picture(picture, frame, seconds);
+    if (!this.closed && this.connection.ready && frame.id > this.shown) {
+      this.shown = frame.id;
+      this.events.picture(picture, frame, seconds);
+    }
     picture.close();
   }
 
