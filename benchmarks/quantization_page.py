@@ -7,6 +7,7 @@ Example: python benchmarks/quantization_page.py
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from pages import ROOT, Tables, filled, read, table
 
 PAGE = ROOT / "docs" / "quantization.md"
 
-NNCF, ORT = "NNCF default, OpenVINO", "ONNX Runtime default"
-NNCF_TRT, ORT_TRT, MISREAD = (
-    "NNCF default, legalised for TensorRT",
-    "ONNX Runtime default, legalised for TensorRT",
-    "NNCF default, as TensorRT reads it",
-)
+OPENVINO_TOOLS = {"NNCF default": "NNCF default, OpenVINO", "ONNX Runtime default": "ONNX Runtime default"}
+TENSORRT_TOOLS = {
+    "NNCF default, legalised": "NNCF default, legalised for TensorRT",
+    "ONNX Runtime default, legalised": "ONNX Runtime default, legalised for TensorRT",
+    "NNCF default, unlegalised": "NNCF default, as TensorRT reads it",
+}
 
 
 def page() -> str:
@@ -28,49 +29,18 @@ def page() -> str:
     return filled(PAGE, TABLES)
 
 
-def openvino_quality() -> str:
-    """Ours for OpenVINO beside the tools' defaults."""
+def quality(ours: str, tools: dict[str, str]) -> str:
+    """Ours beside the tools' defaults: their variants, by what stands above their columns."""
     data = read("docs/figures/quantization.json")
     rows = [
         (
             row["network"],
-            cell(row["variants"]["ours, openvino"]),
-            picture(row["variants"]["ours, openvino"]),
-            layers(row["variants"]["ours, openvino"]),
-            cell(row["variants"][NNCF]),
-            cell(row["variants"][ORT]),
+            *(made(row["variants"][ours]) for made in (cell, picture, layers)),
+            *(cell(row["variants"][variant]) for variant in tools.values()),
         )
         for row in data["rows"]
     ]
-    head = (
-        "network",
-        "ours: dB / SSIM",
-        "grey levels, flicker",
-        "INT8 + float layers",
-        "NNCF default",
-        "ONNX Runtime default",
-    )
-    return table(head, rows, data)
-
-
-def tensorrt_quality() -> str:
-    """Ours for TensorRT beside the tools' defaults, all emulated."""
-    data = read("docs/figures/quantization.json")
-    rows = [
-        (
-            row["network"],
-            cell(row["variants"]["ours, tensorrt"]),
-            picture(row["variants"]["ours, tensorrt"]),
-            layers(row["variants"]["ours, tensorrt"]),
-            *(cell(row["variants"][name]) for name in (NNCF_TRT, ORT_TRT, MISREAD)),
-        )
-        for row in data["rows"]
-    ]
-    head = (
-        *("network", "ours: dB / SSIM", "grey levels, flicker", "INT8 + float layers"),
-        *("NNCF default, legalised", "ONNX Runtime default, legalised", "NNCF default, unlegalised"),
-    )
-    return table(head, rows, data)
+    return table(("network", "ours: dB / SSIM", "grey levels, flicker", "INT8 + float layers", *tools), rows, data)
 
 
 def cell(figures: dict[str, Any]) -> str:
@@ -200,8 +170,8 @@ def spread(figures: dict[str, float]) -> str:
 
 
 TABLES: Tables = {
-    "openvino quality": openvino_quality,
-    "tensorrt quality": tensorrt_quality,
+    "openvino quality": partial(quality, "ours, openvino", OPENVINO_TOOLS),
+    "tensorrt quality": partial(quality, "ours, tensorrt", TENSORRT_TOOLS),
     "openvino speed": openvino_speed,
     "full-size speed": full_size_speed,
     "full-size cost": full_size_cost,

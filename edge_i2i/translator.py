@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 import numpy as np
 
@@ -48,6 +48,16 @@ class Staged:
 
     placement: Placement
     inputs: Mapping[str, Array]
+
+
+class LoadOptions(TypedDict, total=False):
+    """What ``load`` takes besides the bundle, its variant and ``keep_size``, for those who pass it on."""
+
+    engine: str
+    fit: Fit | str
+    threads: int | None
+    engine_folder: Path | None
+    precision: str | None
 
 
 def load(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from edge_i2i.engines.choice import AUTO
 from edge_i2i.live.clock import Clock, SystemClock
@@ -31,7 +31,7 @@ from edge_i2i.live.translation import SetLook, translator_loader
 from edge_i2i.live.view import View, ViewSettings
 from edge_i2i.media.geometry import Fit
 from edge_i2i.models.contract import Size
-from edge_i2i.translator import Translator
+from edge_i2i.translator import LoadOptions, Translator
 
 BundlePath = str | PathLike[str]
 Look = Mapping[str, Any] | SetLook
@@ -43,13 +43,8 @@ def open_session(
     source: str | SourceSpec | None = "0",
     sinks: Sequence[str | Sink] = (),
     *,
-    engine: str = AUTO,
     variant: str | Sequence[str] = AUTO,
-    precision: str | None = None,
-    threads: int | None = None,
-    engine_folder: Path | None = None,
     look: Look | None = None,
-    fit: Fit | str = Fit.LETTERBOX,
     path: PicturePathOptions | None = None,
     policy: Policy | None = None,
     source_size: Size | None = None,
@@ -60,11 +55,12 @@ def open_session(
     trace: Trace | None = None,
     wait_for_source: bool = False,
     clock: Clock | None = None,
+    **options: Unpack[LoadOptions],
 ) -> LiveSession:
     """Put a session together; it starts as a context manager, or with ``start()``.
 
     Args:
-        bundle, variant, engine, precision, threads, engine_folder, look, fit, path: as ``network_loader``.
+        bundle, variant, look, path: as ``network_loader``.
         source: where frames come from (``sources.registry``): a camera's number, a path, ``rtsp://…``, ``photo:…``;
             None: the program hands them over with ``submit``.
         sinks: where results go (``sinks.registry``), besides to whoever iterates: as text, or sinks of your own.
@@ -74,6 +70,7 @@ def open_session(
         view: what sinks are shown of results; a ``View`` can be changed while the session runs, and is told of events.
         on_key: gets the keys that are pressed in a window.
         on_event, trace, wait_for_source, clock: as ``LiveSession``.
+        options: ``engine``, ``precision``, ``threads``, ``fit``, …, as ``edge_i2i.load``.
 
     Raises:
         UsageError: a text names no source or sink, or two options exclude each other.
@@ -84,21 +81,10 @@ def open_session(
     What is wrong with the bundle, the engine or the look is raised by the session while it loads beside the pipeline.
     """
     clock = clock or SystemClock()
-    loader = network_loader(
-        bundle,
-        engine=engine,
-        variant=variant,
-        precision=precision,
-        threads=threads,
-        engine_folder=engine_folder,
-        look=look,
-        fit=fit,
-        path=path,
-        clock=clock,
-    )
+    loader = network_loader(bundle, variant=variant, look=look, path=path, clock=clock, **options)
     spec = _specify(source, policy, source_size, source_fps, clock)
     policy = policy or default_policy(spec)
-    shown = view if isinstance(view, View) else View(view, fit=Fit(fit), clock=clock)
+    shown = view if isinstance(view, View) else View(view, fit=Fit(options.get("fit", Fit.LETTERBOX)), clock=clock)
     settings = sink_settings(source, policy, on_key=on_key, clock=clock)
     return LiveSession(
         spec,
@@ -116,42 +102,27 @@ def open_session(
 def network_loader(
     bundle: BundlePath | Sequence[BundlePath],
     *,
-    engine: str = AUTO,
     variant: str | Sequence[str] = AUTO,
-    precision: str | None = None,
-    threads: int | None = None,
-    engine_folder: Path | None = None,
     look: Look | None = None,
-    fit: Fit | str = Fit.LETTERBOX,
     path: PicturePathOptions | None = None,
     clock: Clock | None = None,
+    **options: Unpack[LoadOptions],
 ) -> Loader:
     """A loader of what a session does to frames, for its start and for ``LiveSession.swap``.
 
     Args:
         bundle, variant: one of each; or several, the best picture first, of which ``path.ladder_fps`` makes a ladder:
             every bundle in every variant.
-        engine, precision, threads, engine_folder, fit: as ``edge_i2i.load``.
         look: what the network needs before its first frame, and whatever else is set once.
         path: what is done besides translating.
+        options: as ``edge_i2i.load``.
 
     Raises:
         UsageError: several networks and no frame rate for a ladder, or the reverse; an unknown upsampling.
     """
     path = path or PicturePathOptions()
     networks = [
-        translator_loader(
-            one,
-            engine=engine,
-            variant=kind,
-            fit=fit,
-            upsample=path.upsample,
-            threads=threads,
-            engine_folder=engine_folder,
-            precision=precision,
-            look=_setter(look),
-            clock=clock,
-        )
+        translator_loader(one, variant=kind, upsample=path.upsample, look=_setter(look), clock=clock, **options)
         for one in _listed(bundle)
         for kind in _listed(variant)
     ]

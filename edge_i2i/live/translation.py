@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -15,10 +15,9 @@ from edge_i2i.live.clock import Clock, Stopwatch, SystemClock
 from edge_i2i.live.frame import Frame, Picture
 from edge_i2i.live.process import Loader, Process, Processed
 from edge_i2i.live.upsampling import Upsampling, lifted
-from edge_i2i.media.geometry import Fit
 from edge_i2i.models.contract import Role, Size
 from edge_i2i.progress import Progress
-from edge_i2i.translator import Translator, load
+from edge_i2i.translator import LoadOptions, Translator, load
 
 WARM_UP_RUNS = 2
 """The first run allocates (CPU: up to 1.3 times a steady one; TensorRT: up to a second), the second is steady."""
@@ -86,17 +85,13 @@ _MAPS = (Role.LABEL_MAP, Role.INSTANCE_MAP)
 def translator_loader(
     bundle: str | PathLike[str],
     *,
-    engine: str = AUTO,
     variant: str = AUTO,
-    fit: Fit | str = Fit.LETTERBOX,
     upsample: Upsampling | str = Upsampling.LINEAR,
-    threads: int | None = None,
-    engine_folder: Path | None = None,
-    precision: str | None = None,
     look: SetLook | None = None,
     clock: Clock | None = None,
+    **options: Unpack[LoadOptions],
 ) -> Loader:
-    """A loader that opens a bundle, sets its look and warms it up; arguments as ``edge_i2i.load``.
+    """A loader that opens a bundle, sets its look and warms it up; ``variant`` and ``options`` as ``edge_i2i.load``.
 
     ``look`` is called with the translator once it is open. The loader raises what ``load``, ``look`` and
     ``TranslatorProcess`` raise, and:
@@ -108,15 +103,7 @@ def translator_loader(
     def run(progress: Progress) -> Process:
         progress.start(3, "steps")
         try:
-            translator = load(
-                bundle,
-                engine=engine,
-                variant=variant,
-                fit=fit,
-                threads=threads,
-                engine_folder=engine_folder,
-                precision=precision,
-            )
+            translator = load(bundle, variant=variant, **options)
             progress.advance(note=f"{Path(bundle).name} is open")
             try:
                 return _made_ready(translator, Upsampling(upsample), look, clock, progress)

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Mapping
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
 from edge_i2i.bundle.reader import Bundle, open_bundle
 from edge_i2i.conditions import Given
@@ -20,9 +20,8 @@ from edge_i2i.live.web.site import Site
 from edge_i2i.live.web.styles import LooksTaken, named_styles, own_styles
 from edge_i2i.live.web.uploads import Exemplars, Limits
 from edge_i2i.live.web.wire import FRAME_HEADER
-from edge_i2i.media.geometry import Fit
 from edge_i2i.requirements import require
-from edge_i2i.translator import Translator, load
+from edge_i2i.translator import LoadOptions, Translator, load
 
 if TYPE_CHECKING:
     import uvicorn
@@ -40,14 +39,11 @@ def serve(
     *,
     host: str = LOOPBACK,
     port: int = 0,
-    engine: str = AUTO,
     variant: str = AUTO,
-    precision: str | None = None,
-    fit: Fit | str = Fit.LETTERBOX,
-    threads: int | None = None,
     styles: Mapping[str, Given] | None = None,
     limits: Limits | None = None,
     clock: Clock | None = None,
+    **options: Unpack[LoadOptions],
 ) -> Server:
     """Serve a bundle to browsers; returns as soon as the address is taken, while the model still loads.
 
@@ -55,7 +51,7 @@ def serve(
         bundle: the ``.i2i`` bundle; its network takes camera pictures.
         host: the address to listen on. Any but loopback needs the token that ``Server.url`` holds.
         port: 0 takes a free one.
-        engine: as ``edge_i2i.load``; so are ``variant``, ``precision``, ``fit`` and ``threads``.
+        variant, options: as ``edge_i2i.load``.
         styles: what the page offers, by title, each as ``Translator.condition`` takes it; by default what the bundle
             can show by itself (see ``styles``).
         limits: what visitors may ask for.
@@ -72,7 +68,7 @@ def serve(
     check_takes_pictures(opened)
 
     def make() -> Translator:
-        return load(bundle, engine=engine, variant=variant, precision=precision, fit=fit, threads=threads)
+        return load(bundle, variant=variant, **options)
 
     site = _site(opened, make, styles, limits or Limits(), clock or SystemClock())
     return Server(site, listen(host, port), host)
