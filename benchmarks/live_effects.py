@@ -14,37 +14,45 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from live_clips import (
+    CAMERA,
+    FPS,
+    NOISE,
+    THREADS,
+    Replayed,
+    clips,
+    frames,
+    photograph,
+    recoloured,
+    still_clip,
+    translated,
+)
+from live_costs import SNAPSHOT, times
 from shared import write_figures
 
 import edge_i2i
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
-from edge_i2i.learn.data import load_photograph
-from edge_i2i.live.compare import Comparison, blend, side_by_side, split
+from edge_i2i.live.compare import Comparison
 from edge_i2i.live.decorator import Decorator
-from edge_i2i.live.drops import DropCause
-from edge_i2i.live.flip import Flip, flipped
 from edge_i2i.live.frame import Frame, Origin, Picture, Result
-from edge_i2i.live.hud import draw_hud, hud_lines
 from edge_i2i.live.ladder import LadderProcess, Rung
 from edge_i2i.live.process import Process, Processed
-from edge_i2i.live.region import Region, pasted
 from edge_i2i.live.similarity import SimilarityOptions, SimilarityProcess, psnr, thumbnail_of
 from edge_i2i.live.smoothing import SmoothedProcess, SmoothingOptions
-from edge_i2i.live.stats import Quantiles, StatsSnapshot
 from edge_i2i.live.translation import TranslatorProcess, translator_loader
 from edge_i2i.live.upsampling import Upsampling, lifted
 from edge_i2i.live.view import View, ViewSettings
-from edge_i2i.measure.flicker import PanningClip, pan_clip, warp_error
+from edge_i2i.measure.flicker import PanningClip, warp_error
 from edge_i2i.measure.latency import time_interleaved
-from edge_i2i.media.geometry import Fit, Placement, place, place_into, take_back
+from edge_i2i.media.geometry import Fit, Placement, place, place_into
 from edge_i2i.media.pictures import write_picture
 from edge_i2i.models.contract import Size
 from edge_i2i.models.loading import load_demo
@@ -52,16 +60,8 @@ from edge_i2i.progress import NullProgress
 from edge_i2i.translator import Translator
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures" / "live-effects.json"
-CAMERA, MODEL = Size(720, 1280), Size(256, 256)
 NETWORK = Size(256, 448)
 """Of the demo network: the camera's proportions, to the multiple of 32 that it takes."""
-FPS, NOISE = 30, 5.0
-"""Frames a second; standard deviation of the sensor's noise in grey levels."""
-STILL, PAN = 45, 45
-"""Frames that stand still, and that pan."""
-STEP = (1, 3)
-"""Pixels down and right from frame to frame."""
-THREADS = 1
 RUNGS = {"large": Size(192, 320), "middle": Size(128, 224), "small": Size(64, 96)}
 """Sizes of the ladder's networks."""
 PHASES = ((8.0, 1), (8.0, 3), (12.0, 1))
@@ -105,75 +105,6 @@ def export_demo(folder: Path) -> dict[str, Path]:
         bundles[name] = folder / f"{name}.i2i"
         export_bundle(loaded, size, bundles[name], ExportOptions(precisions=("fp32",), threads=THREADS))
     return bundles
-
-
-# --- clips
-
-
-def photograph(size: Size = CAMERA) -> Picture:
-    """A city and its sky, cut to the camera's proportions."""
-    picture = load_photograph("china.jpg")
-    placement = place(Size(*picture.shape[:2]), size, Fit.CROP)
-    target = np.empty((size.height, size.width, 3), np.uint8)
-    place_into(picture, placement, target)
-    return target
-
-
-def still_clip(size: Size = CAMERA, count: int = STILL) -> PanningClip:
-    """A camera that does not move."""
-    return with_noise(PanningClip((photograph(size),) * count, (0, 0)))
-
-
-def panning_clip(size: Size = CAMERA, count: int = PAN) -> PanningClip:
-    """A camera that pans."""
-    way = Size(size.height + STEP[0] * count, size.width + STEP[1] * count)
-    return with_noise(pan_clip(photograph(way), size, STEP, count))
-
-
-def clips(size: Size) -> dict[str, PanningClip]:
-    """Both."""
-    return {"still": still_clip(size), "pan": panning_clip(size)}
-
-
-def with_noise(clip: PanningClip) -> PanningClip:
-    """The sensor's, which does not move along."""
-    generator = np.random.default_rng(0)
-    return clip.through(
-        lambda frame: np.clip(frame + generator.normal(0, NOISE, frame.shape), 0, 255).round().astype(np.uint8)
-    )
-
-
-def frames(clip: PanningClip, first: int = 0) -> list[Frame]:
-    """As a steady camera gives them."""
-    return [Frame(seq, 0, seq / FPS, None, image) for seq, image in enumerate(clip.frames, first)]
-
-
-class Replayed:
-    """A process that gives, frame by frame, what the network gave before: every effect sees the same results."""
-
-    engine, effective_precision = "replayed", ""
-
-    def __init__(self, results: dict[int, Picture]) -> None:
-        self.results = results
-
-    def __call__(self, frame: Frame) -> Processed:
-        return Processed(self.results[frame.seq])
-
-    def condition(self, **inputs: Any) -> None:
-        """No look is set."""
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-def translated(bundle: Path, clip: list[Frame]) -> dict[int, Picture]:
-    """What the network makes of each frame, at the camera's size."""
-    with edge_i2i.load(bundle, engine="onnxruntime", threads=THREADS) as translator:
-        process = TranslatorProcess(translator)
-        return {frame.seq: process(frame).image for frame in clip}
-
-
-# --- effects
 
 
 def smoothing(bundles: dict[str, Path]) -> Iterator[dict[str, Any]]:
@@ -258,12 +189,6 @@ def upsampling(bundles: dict[str, Path]) -> Iterator[dict[str, Any]]:
             yield upsampling_row("demo network at the camera's size", how, image, truth, full)
 
 
-def recoloured(picture: Picture) -> Picture:
-    """A look without detail of its own: mixed channels and more contrast."""
-    mixed = picture.astype(np.float32) @ np.array([[0.2, 0.5, 0.3], [0.6, 0.1, 0.2], [0.1, 0.3, 0.9]], np.float32).T
-    return np.asarray(np.clip(1.2 * mixed - 20, 0, 255), np.uint8)
-
-
 def reduced(full: Picture) -> tuple[Picture, Placement, Picture]:
     """What a network that recolours would be given, where it lies, and what it would give."""
     placement = place(CAMERA, NETWORK, Fit.LETTERBOX)
@@ -337,79 +262,6 @@ def run_for(seconds: float, fps: float, process: Process) -> tuple[list[float], 
         taken.append(time.perf_counter() - now)
         time.sleep(max(0.0, 1 / fps - taken[-1]))
     return taken, time.perf_counter() - began, process.rung if isinstance(process, LadderProcess) else 0
-
-
-# --- costs
-
-
-def times(rounds: int) -> Iterator[dict[str, Any]]:
-    """Milliseconds of each step at 720p, with a network of 256x256 behind it."""
-    timings = time_interleaved({**frame_steps(), **display_steps()}, rounds, warm_up=5)
-    for name, timing in timings.items():
-        yield {"effect": "time", "step": name, "p50_ms": timing.p50 * 1e3, "p90_ms": timing.p90 * 1e3}
-
-
-def frame_steps() -> dict[str, Callable[[], object]]:
-    """What is paid for a frame, before and behind the network."""
-    full, placement = photograph(), place(CAMERA, MODEL, Fit.LETTERBOX)
-    staged = np.zeros((MODEL.height, MODEL.width, 3), np.uint8)
-    place_into(full, placement, staged)
-    image = recoloured(staged)
-    clip = frames(still_clip(count=8))
-    smooth = SmoothedProcess(Replayed({frame.seq: recoloured(frame.image) for frame in clip}))
-    alike = SimilarityProcess(Replayed({0: full}), SimilarityOptions(max_age_ms=1e9))
-    region = Region.parse("0.25,0.25,0.5,0.5").within(CAMERA)
-    patch = np.ascontiguousarray(region.of(full))
-    return {
-        "prepare: letterbox to 256x256": lambda: place_into(full, placement, staged),
-        "finish: none": lambda: take_back(image, placement, keep_size=False),
-        **{
-            f"finish: {how.value}": lambda how=how: lifted(image, staged, full, placement, how)
-            for how in (Upsampling.LINEAR, Upsampling.CUBIC, Upsampling.GUIDED)
-        },
-        "region 640x360: paste": lambda: pasted(patch, full, region),
-        "smoothing": in_turn(smooth, clip),
-        "similarity: a reused frame": lambda: alike(clip[0]),
-        "flip": lambda: flipped(full, Flip.HORIZONTAL),
-    }
-
-
-def in_turn(process: Process, clip: list[Frame]) -> Callable[[], object]:
-    """A process over the frames of a clip, again and again."""
-    at = 0
-
-    def step() -> object:
-        nonlocal at
-        at += 1
-        return process(clip[at % len(clip)])
-
-    return step
-
-
-def display_steps() -> dict[str, Callable[[], object]]:
-    """What is paid for a picture that people look at, on the sink's thread."""
-    full = photograph()
-    image, lines = recoloured(full), hud_lines(SNAPSHOT)
-    return {
-        "compare: side by side": lambda: side_by_side(full, image),
-        "compare: split": lambda: split(full, image, 0.5),
-        "compare: blend": lambda: blend(full, image, 0.5),
-        "HUD": lambda: draw_hud(image, lines),
-    }
-
-
-SNAPSHOT = StatsSnapshot(
-    frames=900,
-    fps=29.9,
-    age_ms=Quantiles(900, 31.0, 38.0, 45.0, 52.0),
-    dropped={DropCause.NEWER_FRAME: 3},
-    engine="openvino",
-    effective_precision="int8+bf16",
-)
-"""What the HUD of the pictures shows: an example, not a measurement."""
-
-
-# --- pictures
 
 
 def draw(translator: Translator, folder: Path) -> None:

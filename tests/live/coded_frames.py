@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -90,6 +91,11 @@ def coded_spec(
     numbers = itertools.count() if frames is None else iter(range(frames))
     kind = LiveCodes if live else PlayedCodes
     return SourceSpec(f"codes:{stream}", live, lambda: kind(clock, numbers, fps, size, stream, frames))
+
+
+def coded_clip(clock: Clock, frames: int) -> SourceSpec:
+    """A source that plays at 30 fps and ends, as a file that is played as if live."""
+    return replace(coded_spec(clock, fps=30, frames=frames), live=False)
 
 
 class CodedSink(Sink):

@@ -8,11 +8,9 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import cv2
 import httpx
 import numpy as np
 import pytest
@@ -22,18 +20,11 @@ from websockets.exceptions import ConnectionClosed
 
 import edge_i2i
 from edge_i2i.live.clock import Signal, SystemClock
-from edge_i2i.live.web.encoding import encode
 from edge_i2i.live.web.server import Server
 from edge_i2i.live.web.sharing import Note
 from edge_i2i.live.web.uploads import Limits
-from edge_i2i.live.web.wire import WireFormat
-from edge_i2i.translator import Translator
 
 RED = np.full((64, 64, 3), (255, 0, 0), np.uint8)
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(work)
 
 
 def figure(server: Server, name: str) -> float:
@@ -68,7 +59,7 @@ def test_a_frame_comes_back_as_the_translator_makes_it(demo_server: Server, demo
 
     with edge_i2i.load(demo_bundle, engine="onnxruntime", threads=1) as translator:
         expected = translator(picture)
-    run(use())
+    asyncio.run(use())
 
 
 def test_frames_of_any_size_come_back_in_their_size(demo_server: Server) -> None:
@@ -78,7 +69,7 @@ def test_frames_of_any_size_come_back_in_their_size(demo_server: Server) -> None
                 answer = await client.translate(number, encoded(photo(height, width)))
                 assert answer.picture.shape == (height, width, 3)
 
-    run(use())
+    asyncio.run(use())
 
 
 def test_quality_is_the_tabs_own(demo_server: Server) -> None:
@@ -88,7 +79,7 @@ def test_quality_is_the_tabs_own(demo_server: Server) -> None:
             poor, fine = [await client.translate(1, encoded(photo())) for client in (first, second)]
             assert len(poor.encoded) < 0.7 * len(fine.encoded)
 
-    run(use())
+    asyncio.run(use())
 
 
 def test_figures_come_every_second(demo_server: Server) -> None:
@@ -100,7 +91,7 @@ def test_figures_come_every_second(demo_server: Server) -> None:
             assert stats["fps"] >= 3 and 0 < stats["age_ms"] <= stats["age_p99_ms"]
             assert (stats["queue"], stats["tabs"], stats["dropped"]) == (0, 1, 0)
 
-    run(use())
+    asyncio.run(use())
 
 
 # Credit ---------------------------------------------------------------------------------------------------------
@@ -119,7 +110,7 @@ def test_a_frame_without_credit_is_dropped_and_counted(demo_bundle: Path) -> Non
                 assert (await client.said("stats"))["dropped"] == 4
             assert figure(server, 'unanswered_total{cause="no-credit"}') == 4
 
-        run(use())
+        asyncio.run(use())
 
 
 def test_who_never_waits_is_shown_out(demo_bundle: Path) -> None:
@@ -132,7 +123,7 @@ def test_who_never_waits_is_shown_out(demo_bundle: Path) -> None:
                     await client.send(number, encoded(photo()))
                 assert await close_code(client) == 1008
 
-        run(use())
+        asyncio.run(use())
         hang.set()
 
 
@@ -182,7 +173,7 @@ def test_what_is_no_frame_is_answered_in_words_and_gives_the_credit_back(
             assert words in said["what"] and said["remedy"]
             assert (await client.translate(6, encoded(photo()))).id == 6
 
-    run(use())
+    asyncio.run(use())
 
 
 def test_a_message_that_is_too_large_ends_the_tab(demo_server: Server) -> None:
@@ -193,7 +184,7 @@ def test_a_message_that_is_too_large_ends_the_tab(demo_server: Server) -> None:
                 await client.socket.recv()
             assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
 
-    run(use())
+    asyncio.run(use())
 
 
 @pytest.mark.parametrize("text", ["nothing", "[]", '{"type": "dance"}', '{"type": "look"}', '{"type": "quality"}'])
@@ -205,7 +196,7 @@ def test_what_is_no_request_is_answered_in_words(demo_server: Server, text: str)
             assert said["what"] and said["remedy"] and "id" not in said
             assert (await client.translate(6, encoded(photo()))).id == 6
 
-    run(use())
+    asyncio.run(use())
 
 
 def test_a_model_that_fails_tells_that_tab_and_goes_on(demo_bundle: Path) -> None:
@@ -220,117 +211,7 @@ def test_a_model_that_fails_tells_that_tab_and_goes_on(demo_bundle: Path) -> Non
                     assert (await client.translate(2, encoded(photo()))).id == 2
             assert figure(server, 'unanswered_total{cause="failed"}') == 1
 
-        run(use())
-
-
-# Looks ----------------------------------------------------------------------------------------------------------
-
-
-def served(translator: Translator, picture: np.ndarray) -> bytes:
-    """What a tab gets for a picture that it sends as JPEG, to the byte."""
-    stored = cv2.imdecode(np.frombuffer(encoded(picture), np.uint8), cv2.IMREAD_COLOR)
-    return encode(translator(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB)), WireFormat.JPEG)
-
-
-def difference(first: Answer, second: Answer) -> float:
-    return float(np.abs(first.picture.astype(int) - second.picture).mean())
-
-
-def test_each_tab_has_its_own_look(style_server: Server, style_bundle: Path) -> None:
-    picture = encoded(photo())
-
-    async def use() -> None:
-        async with tab(style_server) as first, tab(style_server) as second:
-            await first.wear(style_seed=1)
-            await second.wear(style="seed-2")
-            for _ in range(2):
-                ones, twos = await first.translate(1, picture), await second.translate(1, picture)
-                assert difference(ones, twos) > 3
-            assert (ones.encoded, twos.encoded) == (expected[1], expected[2])
-            await second.wear(style_seed=1)
-            assert difference(ones, await second.translate(2, picture)) == 0
-
-    expected = {}
-    with edge_i2i.load(style_bundle, engine="onnxruntime", threads=1) as translator:
-        for seed in (1, 2):
-            translator.condition(style_seed=seed)
-            expected[seed] = served(translator, photo())
-    run(use())
-
-
-def test_looks_are_mixed_and_exemplars_are_worn(style_server: Server, style_bundle: Path) -> None:
-    picture, exemplar = encoded(photo()), photo(80, 100, seed=3)
-
-    async def use() -> None:
-        async with tab(style_server) as client, httpx.AsyncClient() as http:
-            answer = await http.post(f"{style_server.url}exemplar", content=encoded(exemplar, ".png"))
-            number = answer.json()["id"]
-            await client.wear(style_seed=1)
-            await client.wear(exemplar=number)
-            worn = await client.translate(1, picture)
-            await client.wear(mix=0.5)
-            halfway = await client.translate(2, picture)
-            await client.wear(mix=0.0)
-            other = await client.translate(3, picture)
-            await client.wear(mix=0.5, **{"from": {"style_seed": 2}})
-            another = await client.translate(4, picture)
-            await client.wear(mix=1)
-            assert difference(worn, await client.translate(5, picture)) == 0
-        assert [item.encoded for item in (worn, halfway, other, another)] == expected
-
-    expected: list[bytes] = []
-    with edge_i2i.load(style_bundle, engine="onnxruntime", threads=1) as translator:
-        looks = {"exemplar": exemplar}, {"style_seed": 1}, {"style_seed": 2}
-        for first, share in ((looks[1], 1.0), (looks[1], 0.5), (looks[1], 0.0), (looks[2], 0.5)):
-            translator.mix(first, looks[0], share)
-            expected.append(served(translator, photo()))
-    assert len(set(expected)) == 4
-    run(use())
-
-
-@pytest.mark.parametrize(
-    ("look", "words"),
-    [
-        ({"style": "none"}, "no style"),
-        ({"exemplar": "none"}, "not kept any more"),
-        ({"attributes": {"Smiling": 1}}, "no attributes"),
-    ],
-)
-def test_a_look_that_cannot_be_is_said_so_and_the_one_before_stays(
-    style_server: Server, look: dict[str, Any], words: str
-) -> None:
-    picture = encoded(photo())
-
-    async def use() -> None:
-        async with tab(style_server) as client:
-            await client.wear(style_seed=4)
-            before = await client.translate(1, picture)
-            await client.ask(type="look", **look)
-            said = await client.said("error")
-            assert words in said["what"] and said["remedy"]
-            assert difference(before, await client.translate(2, picture)) == 0
-            await client.wear(style_seed=5)
-
-    run(use())
-
-
-def test_a_slider_that_is_dragged_ends_where_it_was_let_go(style_server: Server) -> None:
-    picture = encoded(photo())
-
-    async def use() -> None:
-        async with tab(style_server) as dragged, tab(style_server) as set_:
-            for client in (dragged, set_):
-                await client.wear(style_seed=1)
-                await client.wear(style_seed=2)
-            for step in range(40):
-                await dragged.ask(type="look", mix=step / 40)
-            await dragged.ask(type="look", mix=0.25)
-            while (await dragged.said("look"))["mix"] != 0.25:
-                pass
-            await set_.wear(mix=0.25)
-            assert difference(await dragged.translate(1, picture), await set_.translate(1, picture)) == 0
-
-    run(use())
+        asyncio.run(use())
 
 
 # Many tabs ------------------------------------------------------------------------------------------------------
@@ -364,7 +245,7 @@ def test_many_tabs_get_equal_shares(demo_bundle: Path) -> None:
             for client in clients:
                 await client.__aexit__(None, None, None)
 
-        run(use())
+        asyncio.run(use())
 
 
 def test_beyond_the_limit_a_tab_is_turned_away_in_words(demo_bundle: Path) -> None:
@@ -380,7 +261,7 @@ def test_beyond_the_limit_a_tab_is_turned_away_in_words(demo_bundle: Path) -> No
             async with tab(server) as later:
                 assert (await later.translate(1, encoded(photo()))).id == 1
 
-        run(use())
+        asyncio.run(use())
 
 
 def test_a_tab_that_closes_leaves_nothing_running(demo_bundle: Path) -> None:
@@ -399,7 +280,7 @@ def test_a_tab_that_closes_leaves_nothing_running(demo_bundle: Path) -> None:
             async with tab(server) as client:
                 assert (await client.translate(1, encoded(photo()))).id == 1
 
-        run(use())
+        asyncio.run(use())
 
 
 # Loading, and the end -------------------------------------------------------------------------------------------
@@ -429,7 +310,7 @@ def test_a_tab_is_told_how_loading_goes_and_its_frames_wait_for_ready(demo_bundl
                 assert (await client.translate(2, encoded(photo()))).id == 2
             assert figure(server, 'unanswered_total{cause="not-ready"}') == 1
 
-        run(use())
+        asyncio.run(use())
 
 
 def test_a_model_that_cannot_be_loaded_is_said_to_the_tab(demo_bundle: Path) -> None:
@@ -443,7 +324,7 @@ def test_a_model_that_cannot_be_loaded_is_said_to_the_tab(demo_bundle: Path) -> 
                 assert "no such driver" in (await client.said("error"))["what"]
                 assert await close_code(client) == 1011
 
-        run(use())
+        asyncio.run(use())
 
 
 @pytest.mark.parametrize("hangs", [False, True])
@@ -464,7 +345,7 @@ def test_stopping_ends_tabs_and_frees_the_port_in_time(demo_bundle: Path, hangs:
             await stopping
             assert time.perf_counter() - began < 2.5  # the promise is 2 s; the rest is a busy machine's
 
-    run(use())
+    asyncio.run(use())
     server.stop()
     hang.set()
     with socket.socket() as probe:
@@ -481,4 +362,4 @@ def test_json_is_what_the_protocol_says(demo_server: Server) -> None:
             said = json.loads(await client.socket.recv())
             assert said["type"] == "ready" and said["format"] == ["jpeg", "webp"] and len(said["tab"]) >= 16
 
-    run(use())
+    asyncio.run(use())
