@@ -203,11 +203,12 @@ class LiveStats:
         """All of it, now."""
         with self._lock:
             now = self._clock.now() if self._ended is None else self._ended
-            pace = self._settled if self._settled.ages.count else self._warm_up
+            is_warm = self._settled.ages.count > 0
+            pace = self._settled if is_warm else self._warm_up
             return StatsSnapshot(
                 captured=self._captured,
                 frames=self._warm_up.ages.count + self._settled.ages.count,
-                fps=pace.fps(),
+                fps=self._settled.fps_since(self._warm_up.last) if is_warm else self._warm_up.fps(),
                 age_ms=Quantiles.of(pace.ages),
                 stage_ms={name: Quantiles.of(histogram) for name, histogram in pace.stages.items()},
                 current_fps=self._window.fps(now),
@@ -256,7 +257,12 @@ class _Pace:
         return not self.ages.count or (self.ages.count < WARM_UP_RESULTS and now - self.first < WARM_UP_SECONDS)
 
     def fps(self) -> float:
+        """Of the intervals between its results."""
         return (self.ages.count - 1) / (self.last - self.first) if self.last > self.first else 0.0
+
+    def fps_since(self, before: float) -> float:
+        """The same, with the interval that leads to it: from when the last result before it was ready."""
+        return self.ages.count / (self.last - before) if self.last > before else 0.0
 
 
 class _Window:

@@ -66,6 +66,14 @@ def test_a_session_that_is_over_before_it_is_warm_still_has_figures() -> None:
     assert (got.frames, got.age_ms.count) == (5, 5) and got.fps == pytest.approx(10)
 
 
+def test_one_result_after_the_warm_up_has_a_rate() -> None:
+    with VirtualClock() as clock:
+        stats = LiveStats(clock)
+        run(stats, clock, 21, fps=10, age=0.02)
+        got = stats.snapshot()
+    assert got.age_ms.count == 1 and got.fps == pytest.approx(10)
+
+
 def test_current_figures_follow_and_totals_remember() -> None:
     with VirtualClock() as clock:
         stats = LiveStats(clock)
