@@ -94,7 +94,8 @@ class TabPeer:
             task.cancel()
         try:
             async with asyncio.timeout(_CLOSING_SECONDS):
-                await self._connection.close()
+                # aiortc may be closing it already, and both wait for one future: giving up must not cancel that
+                await asyncio.shield(self._connection.close())
         except TimeoutError:
             return  # its sockets are closed with the loop
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from tab_client import TabClient, tab
 from edge_i2i.live.clock import SystemClock
 from edge_i2i.live.web.server import Server
 from edge_i2i.live.web.uploads import Limits
+from edge_i2i.live.web.webrtc import TabPeer
 from edge_i2i.live.webrtc_track import PictureFeed, picture_track
 
 aiortc = pytest.importorskip("aiortc")
@@ -126,3 +128,23 @@ def test_video_that_is_too_large_is_said_so_once(demo_bundle: Path) -> None:
 
     with serve_model(demo_bundle, loads(FakeModel(SystemClock())), Limits(frame_pixels=1000)) as server:
         asyncio.run(use())
+
+
+def test_a_close_that_takes_too_long_is_left_to_end_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiortc closes on its own, too, and whoever else closes waits for its future."""
+
+    async def hang_up() -> None:
+        closed = asyncio.get_running_loop().create_future()
+
+        async def close(connection: object) -> None:
+            await closed
+
+        monkeypatch.setattr(aiortc.RTCPeerConnection, "close", close)
+        peer = TabPeer(SimpleNamespace(figures=SimpleNamespace(peers=0)), SimpleNamespace())  # type: ignore[arg-type]
+        await peer.close()
+        assert not closed.cancelled()
+        closed.set_result(True)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr("edge_i2i.live.web.webrtc._CLOSING_SECONDS", 0.05)
+    asyncio.run(hang_up())
