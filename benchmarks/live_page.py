@@ -65,14 +65,14 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         film = write_film(Path(folder) / "film.y4m")
-        exported = Path(folder) / "exported.i2i"
+        exported = Path(folder) / "pix2pixhd-demo.i2i"  # its name is the page's title
         export_bundle(load_demo("pix2pixhd"), SIZE, exported, ExportOptions(threads=arguments.threads))
         quantized = quantize(exported, Path(folder), arguments.threads)
         rows: list[dict[str, Any]] = []
-        for bundle, ways in ((quantized, SERVER_WAYS), (exported, tuple(WAYS))):
+        for bundle, ways, picture in ((quantized, SERVER_WAYS, arguments.picture), (exported, tuple(WAYS), None)):
             with serve(bundle, engine=arguments.engine, threads=arguments.threads) as server:
                 server.wait_ready(LOADING_SECONDS)
-                more, browser = measure(server, film, arguments.seconds, ways, arguments.picture)
+                more, browser = measure(server, film, arguments.seconds, ways, picture)
             rows += more
     command = f"python benchmarks/live_page.py --seconds {arguments.seconds:g} --threads {arguments.threads}"
     about = {"camera_fps": CAMERA_FPS, "seconds": arguments.seconds, "size": str(SIZE), "browser": browser}

@@ -8,6 +8,7 @@ Example: python benchmarks/live_tables.py
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -223,7 +224,7 @@ def smoothing(row: Row) -> Cells:
     """Flicker."""
     still = f"{row['std_before']:.2f} → {row['std_after']:.2f}" if "std_before" in row else ""
     errors = (row[name] for name in ("camera_warp_error", "warp_error_before", "warp_error_after"))
-    return f"{row['clip']}, {row['camera']}", *(f"{error:.2f}" for error in errors), still
+    return f"{row['clip']}, {row['camera']}", *(f"{255 * math.sqrt(error):.2f}" for error in errors), still
 
 
 def similarity(row: Row) -> Cells:
@@ -329,8 +330,8 @@ TABLES: Tables = {
     ),
     "smoothing": of_effects(
         "smoothing",
-        "`--smooth` on a clip with sensor noise. Warp error (flicker along the motion) in grey levels, and where the "
-        "camera stands still the deviation over time:",
+        "`--smooth` on a clip with sensor noise. Warp error (flicker along the motion), its root in grey levels, and "
+        "where the camera stands still the deviation over time:",
         ("clip, camera", "the camera's own", "without", "with", "deviation"),
         smoothing,
     ),
