@@ -129,9 +129,9 @@ def test_shrinking_averages_areas() -> None:
     assert set(np.unique(target)) <= {127, 128}
 
 
-@pytest.mark.parametrize("factors", [(5, 5), (9, 9), (5, 8), (3, 3), (15, 15), (7, 2)])
+@pytest.mark.parametrize("factors", [(5, 5), (9, 9), (5, 8), (2, 3), (3, 3), (4, 4), (15, 15), (7, 2)])
 def test_shrinking_stays_near_the_mean_of_each_area(factors: tuple[int, int]) -> None:
-    """Whichever way it takes: neither shifted, nor darker, nor with pixels left out."""
+    """In however many steps: neither shifted, nor darker, nor with pixels left out."""
     down, right = factors
     size = Size(400 // down, 640 // right)
     photograph = np.ascontiguousarray(load_photograph("china.jpg")[: size.height * down, : size.width * right])
@@ -140,7 +140,7 @@ def test_shrinking_stays_near_the_mean_of_each_area(factors: tuple[int, int]) ->
     means = photograph.reshape(size.height, down, size.width, right, 3).mean(axis=(1, 3))
     assert np.abs(target.mean(axis=(0, 1)) - means.mean(axis=(0, 1))).max() < 0.5
     distances = [psnr(np.roll(target, by, axis=(0, 1)), means) for by in ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0))]
-    assert distances[0] > 34 and distances[0] > max(distances[1:]) + 10
+    assert distances[0] > 32 and distances[0] > max(distances[1:]) + 8
 
 
 @pytest.mark.parametrize("period", [2, 3, 4, 5])
