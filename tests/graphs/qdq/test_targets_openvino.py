@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 from residual_net import Residual
-from tiny_graphs import parse
+from tiny_graphs import check, parse, proto, random, run
 
 from edge_i2i.errors import GraphError
-from edge_i2i.graphs.qdq.scheme import Scheme
+from edge_i2i.graphs.qdq.insert import insert_qdq
+from edge_i2i.graphs.qdq.scheme import Range, Scheme
 from edge_i2i.graphs.qdq.targets.openvino import OpenVinoTarget
 
 TARGET = OpenVinoTarget()
@@ -50,10 +52,78 @@ def test_all_layers_together_have_the_quality_that_the_emulation_states(residual
     assert residual.psnr_of(results) == pytest.approx(residual.psnr(TARGET.emulate(model)), abs=0.5)
 
 
+# Where OpenVINO takes INT8 for UINT8 -----------------------------------------------------------------------------
+
+X, MORE = (np.clip(random(1, 4, 8, 8, seed=seed), -2, 2) for seed in (3, 4))
+REPEATED = np.array([0, 0, 1, 1] * 2, np.int64)
+FACTORS = np.linspace(0.5, 1, 8, dtype=np.float32).reshape(1, 8, 1, 1)
+ELSEWHERE = "c = Concat <axis=1> (x, more) m = ReduceMean <keepdims=0> (c) y = Add (z, m)"
+
+MISREAD = {
+    "before a reflecting pad": (4, f'f = LeakyRelu (x) p = Pad <mode="reflect"> (f, pads) z = Conv (p, w) {ELSEWHERE}'),
+    "before a repeating pad": (4, f'f = LeakyRelu (x) p = Pad <mode="edge"> (f, pads) z = Conv (p, w) {ELSEWHERE}'),
+    "behind a concat": (8, "c = Concat <axis=1> (x, more) y = Conv <pads=[1,1,1,1]> (c, w)"),
+    "behind a concat and a product": (
+        8,
+        "c = Concat <axis=1> (x, more) f = Mul (c, factors) y = Conv <pads=[1,1,1,1]> (f, w)",
+    ),
+}
+
+
+def _signed(channels: int, body: str) -> ir.Model:
+    model = parse(
+        f"g (float[1,4,8,8] x, float[1,4,8,8] more) => (float[1,4,8,8] y) {{ {body} }}",
+        w=random(4, channels, 3, 3),
+        pads=REPEATED,
+        factors=FACTORS,
+    )
+    insert_qdq(model, {"w": Range(-2.0, 2.0)}, TARGET.scheme, ["w"], before_pads=TARGET.before_pads)
+    return model
+
+
+def _off_by(model: ir.Model) -> float:
+    """How far OpenVINO is from what is written."""
+    import openvino
+
+    core, sample = openvino.Core(), {"x": X, "more": MORE}
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    compiled = core.compile_model(core.read_model(proto(model).SerializeToString()), "CPU", settings)
+    return float(np.abs(compiled(sample)["y"] - run(model, sample, optimise=False)["y"]).max())
+
+
+@pytest.mark.parametrize(("channels", "body"), MISREAD.values(), ids=MISREAD)
+def test_int8_in_a_graph_with_a_concat_is_written_as_uint8(channels: int, body: str) -> None:
+    model = _signed(channels, body)
+    as_int8 = run(model, {"x": X, "more": MORE}, optimise=False)["y"]
+    assert _off_by(model) > 0.5, "OpenVINO reads it as written now: is the pass still needed?"
+    with pytest.raises(GraphError, match="taken for UINT8"):
+        TARGET.check(model)
+    assert TARGET.legalise(model) == {"int8-to-uint8": 1}
+    check(model)
+    TARGET.check(model)
+    np.testing.assert_array_equal(run(model, {"x": X, "more": MORE}, optimise=False)["y"], as_int8)
+    assert _off_by(model) < 1e-3
+
+
+def test_a_signed_transposed_convolution_beside_a_concat_is_computed_as_written() -> None:
+    body = "c = Concat <axis=1> (x, more) t = ConvTranspose <pads=[1,1,1,1]> (c, w) y = LeakyRelu (t)"
+    model = parse(f"g (float[1,4,8,8] x, float[1,4,8,8] more) => (float[1,4,8,8] y) {{ {body} }}", w=random(8, 4, 3, 3))
+    insert_qdq(model, {"w": Range(-2.0, 2.0)}, TARGET.scheme, ["w"])
+    TARGET.legalise(model)
+    assert _off_by(model) < 1e-3
+
+
+def test_without_a_concat_int8_stays() -> None:
+    model = _signed(4, 'f = LeakyRelu (x) p = Pad <mode="reflect"> (f, pads) z = Conv (p, w) y = Add (z, more)')
+    assert TARGET.legalise(model) == {"int8-to-uint8": 0}
+    TARGET.check(model)
+    assert _off_by(model) < 1e-3
+
+
 @pytest.mark.parametrize("preset", ["MIXED", "PERFORMANCE"])
 def test_what_nncf_writes_is_legal(residual: Residual, preset: str) -> None:
     model = residual.by_nncf(preset)
-    assert TARGET.legalise(model) == {}
+    assert TARGET.legalise(model) == {"int8-to-uint8": 0}
     TARGET.check(model)
 
 

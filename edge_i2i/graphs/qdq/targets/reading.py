@@ -84,6 +84,14 @@ def dequantizers(node: ir.Node) -> tuple[ir.Node, ...]:
     return found if plain else ()
 
 
+def undoes(dequantizer: ir.Node, quantizer: ir.Node) -> bool:
+    """Whether a DequantizeLinear undoes a QuantizeLinear; the two may hold copies of one scale."""
+    there, back = quantization(quantizer), quantization(dequantizer)
+    if there.scale is None or back.scale is None or there.zero_point is None or back.zero_point is None:
+        return False
+    return bool(np.array_equal(there.scale, back.scale) and np.array_equal(there.zero_point, back.zero_point))
+
+
 def stored_integers(node: ir.Node) -> Array | None:
     """The integers in the file that a DequantizeLinear reads; None where they are computed."""
     return constant(required(node, 0)) if node.op_type == DEQUANTIZE else None

@@ -27,6 +27,7 @@ from edge_i2i.graphs.qdq.targets.reading import (
     never_negative,
     quantization,
     stored_integers,
+    undoes,
 )
 
 
@@ -48,7 +49,7 @@ def signed_activations(model: ir.Model) -> int:
 def _sign(node: ir.Node) -> bool:
     now, readers = quantization(node), dequantizers(node)
     known = now.per_tensor and now.zero_point is not None and now.dtype in ("uint8", "int8")
-    if not readers or not known or now.symmetric_int8 or any(not _same(node, reader) for reader in readers):
+    if not readers or not known or now.symmetric_int8 or not all(undoes(reader, node) for reader in readers):
         return False
     value, covered = required(node, 0), now.covered
     if covered.low >= 0 and not never_negative(value):
@@ -58,14 +59,6 @@ def _sign(node: ir.Node) -> bool:
     name = str(node.outputs[0].name)
     _replace_quantizer([node, *readers], scale, name)
     return True
-
-
-def _same(node: ir.Node, reader: ir.Node) -> bool:
-    """Whether a DequantizeLinear undoes a QuantizeLinear; the two may hold copies of one scale."""
-    there, back = quantization(node), quantization(reader)
-    if there.scale is None or back.scale is None or there.zero_point is None or back.zero_point is None:
-        return False
-    return bool(np.array_equal(there.scale, back.scale) and np.array_equal(there.zero_point, back.zero_point))
 
 
 def _replace_quantizer(nodes: Sequence[ir.Node], scale: float, name: str) -> None:
