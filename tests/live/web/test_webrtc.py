@@ -140,7 +140,8 @@ def test_a_close_that_takes_too_long_is_left_to_end_by_itself(monkeypatch: pytes
             await closed
 
         monkeypatch.setattr(aiortc.RTCPeerConnection, "close", close)
-        peer = TabPeer(SimpleNamespace(figures=SimpleNamespace(peers=0)), SimpleNamespace())  # type: ignore[arg-type]
+        site: Any = SimpleNamespace(figures=SimpleNamespace(peers=0))
+        peer = TabPeer(site, tab=site)
         await peer.close()
         assert not closed.cancelled()
         closed.set_result(True)
