@@ -178,6 +178,16 @@ def test_the_whole_picture_is_shown_where_it_is_asked_for(visit: Callable[..., P
     samples.wait_until(page, lambda: samples.pictures(page)[1].shape[:2] == (192, 256), "a picture of 256x192")
 
 
+def test_what_a_browser_kept_of_the_page_holds(visit: Callable[..., Page], same_server: Server) -> None:
+    """Firefox shows what was chosen before a page was loaded again, and tells no script of it."""
+    page = visit(same_server, start=False)
+    kept = "document.getElementById('fit').value = 'letterbox'"
+    page.add_init_script(f"document.addEventListener('readystatechange', () => {{ {kept} }}, {{ once: true }})")
+    page.reload()
+    page.click("#start")
+    samples.wait_until(page, lambda: samples.pictures(page)[1].shape[:2] == (192, 256), "a picture of 256x192")
+
+
 # Looks --------------------------------------------------------------------------------------------------------------
 
 

@@ -108,6 +108,19 @@ def test_only_the_newest_frame_waits(call: Call) -> None:
     assert dropped == 2
 
 
+def test_a_frame_that_the_browser_cannot_encode_is_skipped(call: Call) -> None:
+    free = call(
+        "websocket.js",
+        """const way = new part.WebSocketWay({ ready() {}, loading() {}, stats() {} });
+        way.send({ id: 1, canvas: { toBlob: (done) => done(null) } });
+        const taken = way.flight !== null;
+        await new Promise((done) => setTimeout(done, 0));
+        way.close();
+        return [taken, way.flight === null];""",
+    )
+    assert free == [True, True]
+
+
 def test_a_way_that_encodes_gets_the_newest_frame_encoded_while_another_is_under_way(call: Call) -> None:
     sent, encoded, dropped, same = call(
         "pump.js",

@@ -18,6 +18,7 @@ class Page {
     this.bundle = bundle;
     this.figures = new Figures();
     this.pump = new Pump($("camera"), bundle.size, this.figures);
+    this.pump.fit = $("fit").value; // browsers keep what was chosen before a page was loaded again
     this.camera = new Camera($("camera"), () => this.#cameraFailed(CAMERA_ENDED));
     this.view = new View({ view: $("view"), before: $("before"), after: $("after"), split: $("split"), stale: $("stale") });
     new FiguresCard({ fps: $("fps"), p50: $("age-p50"), p99: $("age-p99"), drops: $("drops"), trace: $("trace") }, this.figures);

@@ -52,6 +52,7 @@ export class WebSocketWay {
   }
 
   async #sendBlob(blob, frame) {
+    if (!blob) return this.#skip(frame); // browsers give none where they lack memory
     const data = new Uint8Array(HEADER.sent + blob.size);
     const view = new DataView(data.buffer);
     view.setUint32(0, frame.id, true);
@@ -59,6 +60,10 @@ export class WebSocketWay {
     view.setUint8(12, JPEG);
     data.set(new Uint8Array(await blob.arrayBuffer()), HEADER.sent);
     if (this.flight === frame && this.connection.ready) this.connection.send(data);
+  }
+
+  #skip(frame) {
+    if (this.flight === frame) this.flight = null;
   }
 
   #ready(message) {
