@@ -108,7 +108,7 @@ def live(
         keys.attach(session)
         opened.callback(_write_trace, collected, trace)
         with session:
-            if not json:
+            if not json and any(one.takes_keys for one in sinks):
                 say(KEYS)
             _run(session, keys, _Notes(sinks), stop, duration, quiet=json)
             session.stop(_STOPPING)

@@ -14,12 +14,14 @@ class Sink(ABC):
 
     ``name``: for people and in ``stats()``. ``wants_every``: every result in order (a recording), as far as it keeps up
     with a bounded lane; else the newest only. ``for_display``: people look at it now, so that the HUD belongs into it.
+    ``takes_keys``: what they press in it does something.
     ``notes``: what to tell the user (where to watch), as soon as it is known.
     """
 
     name: ClassVar[str]
     wants_every: ClassVar[bool] = False
     for_display: ClassVar[bool] = False
+    takes_keys: ClassVar[bool] = False
     notes: tuple[str, ...] = ()
 
     def open(self, size: Size) -> None:  # noqa: B027 (most have nothing to open)

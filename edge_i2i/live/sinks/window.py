@@ -228,6 +228,7 @@ class WindowSink(Sink):
 
     name: ClassVar[str] = "window"
     for_display: ClassVar[bool] = True
+    takes_keys: ClassVar[bool] = True
 
     def __init__(
         self,
