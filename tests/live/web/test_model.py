@@ -82,7 +82,8 @@ def test_a_mix_lies_between_its_ends_with_the_attributes_of_both(tint: Translato
         mixed = tint.look(seed(2, other=Base(BaseKind.SEED, "1"), mix=share))
         assert np.abs(tint.translate(photo(), mixed) - wanted).max() <= 1.5
     negative = seed(2, other=Base(BaseKind.SEED, "1"), mix=0.0, attributes=(("Negative", 1.0),))
-    assert np.abs(tint.translate(photo(), tint.look(negative)) - (255 - first)).max() <= 1
+    # rounded once by the network and once on the way back to the picture's size
+    assert np.abs(tint.translate(photo(), tint.look(negative)) - (255 - first)).max() <= 2
 
 
 def test_a_failed_look_leaves_the_next_one_whole(tint: TranslatorModel) -> None:
