@@ -28,6 +28,7 @@ def page() -> str:
         translator_overhead(),
         engine_speed(),
         rewrite_speed(),
+        scaling(),
         lomit_approximation(),
     ]
     return "\n\n".join(sections) + "\n"
@@ -139,6 +140,25 @@ def speed_cell(row: dict[str, Any]) -> str:
     """The median ratio and its quartiles."""
     low, high = row["speed_quartiles"]
     return f"{row['speed']:.2f}× ({low:.2f}–{high:.2f})"
+
+
+def scaling() -> str:
+    """Scaling pictures down, ours and OpenCV's areas."""
+    data = read("docs/figures/scaling.json")
+    rows = [
+        (
+            f"{row['size']}, {row['factor']:g}",
+            *(
+                f"{row[f'ours, {picture}, dB']:.1f} / {row[f'areas, {picture}, dB']:.1f}"
+                for picture in ("photographs", "zone plate")
+            ),
+            f"{row['speed_to_areas']:.1f}×",
+        )
+        for row in data["rows"]
+    ]
+    head = ("to, factor", "photographs, dB: ours / areas", "zone plate, dB: ours / areas", "speed to areas")
+    title = f"Scaling {data['source']} down: distance to the nearest Gaussian, and speed, interleaved, one thread"
+    return section(title, head, rows, data)
 
 
 def lomit_approximation() -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from edge_i2i.models.registry import family_names, get_family
 
 
@@ -19,4 +21,14 @@ def tiny_architectures() -> list[tuple[str, str, Any]]:
         for architecture, config in family.architectures().items():
             seen.setdefault(family.tiny(config), architecture)
         found += [(name, architecture, config) for config, architecture in seen.items()]
+    return found
+
+
+def one_of_each_family() -> list[Any]:
+    """Parameters ``(family, config)`` of every tiny network: the first of each family always, the others are slow."""
+    found, begun = [], set[str]()
+    for name, architecture, config in tiny_architectures():
+        marks = (pytest.mark.slow,) if name in begun else ()
+        found.append(pytest.param(name, config, id=f"{name}: {architecture}", marks=marks))
+        begun.add(name)
     return found

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from residual_net import Residual
 
 
+@pytest.fixture(autouse=True)
+def _slow_only_when_asked_for(request: pytest.FixtureRequest) -> None:
+    """A family's further architectures are much like its first, and each takes seconds."""
+    if request.node.get_closest_marker("slow") and "slow" not in request.config.getoption("markexpr"):
+        pytest.skip("a family's further architectures; run them with: pytest -m slow")
+
+
 @pytest.fixture(scope="session")
 def residual() -> Residual:
     """The network in float, what its layers reach, and reference results."""

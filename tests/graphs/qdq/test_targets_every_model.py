@@ -10,7 +10,7 @@ from typing import Any
 
 import onnx_ir as ir
 import pytest
-from architectures import tiny_architectures
+from architectures import one_of_each_family
 from tiny_graphs import proto
 
 from edge_i2i.engines.tensorrt.adapter import load_adapter
@@ -28,23 +28,7 @@ from edge_i2i.models.registry import get_family
 TARGET = TensorRtTarget()
 
 
-def _tiny_architectures() -> list[Any]:
-    """The first architecture of every family always; each takes seconds to build, so the others are slow."""
-    found, begun = [], set[str]()
-    for name, architecture, config in tiny_architectures():
-        marks = (pytest.mark.slow,) if name in begun else ()
-        found.append(pytest.param(name, config, id=f"{name}: {architecture}", marks=marks))
-        begun.add(name)
-    return found
-
-
-@pytest.fixture(autouse=True)
-def _only_when_asked_for(request: pytest.FixtureRequest) -> None:
-    if request.node.get_closest_marker("slow") and "slow" not in request.config.getoption("markexpr"):
-        pytest.skip("slow: pytest -m slow")
-
-
-@pytest.mark.parametrize(("name", "config"), _tiny_architectures())
+@pytest.mark.parametrize(("name", "config"), one_of_each_family())
 def test_quantized_for_tensorrt_it_builds_without_a_warning(
     name: str, config: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -105,14 +105,6 @@ def test_int8_in_a_graph_with_a_concat_is_written_as_uint8(channels: int, body: 
     assert _off_by(model) < 1e-3
 
 
-def test_a_signed_transposed_convolution_beside_a_concat_is_computed_as_written() -> None:
-    body = "c = Concat <axis=1> (x, more) t = ConvTranspose <pads=[1,1,1,1]> (c, w) y = LeakyRelu (t)"
-    model = parse(f"g (float[1,4,8,8] x, float[1,4,8,8] more) => (float[1,4,8,8] y) {{ {body} }}", w=random(8, 4, 3, 3))
-    insert_qdq(model, {"w": Range(-2.0, 2.0)}, TARGET.scheme, ["w"])
-    TARGET.legalise(model)
-    assert _off_by(model) < 1e-3
-
-
 def test_without_a_concat_int8_stays() -> None:
     model = _signed(4, 'f = LeakyRelu (x) p = Pad <mode="reflect"> (f, pads) z = Conv (p, w) y = Add (z, more)')
     assert TARGET.legalise(model) == {"int8-to-uint8": 0}

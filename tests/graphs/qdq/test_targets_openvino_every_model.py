@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from architectures import tiny_architectures
+from architectures import one_of_each_family
 
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import Array, EngineOptions, GraphSource
@@ -31,28 +31,12 @@ SAME_DB = 36.0
 """Rounding ties that fall the other way make random networks differ by 40 to 62 dB; a misread tensor makes it 18."""
 
 
-@pytest.fixture(autouse=True)
-def _only_when_asked_for(request: pytest.FixtureRequest) -> None:
-    if request.node.get_closest_marker("slow") and "slow" not in request.config.getoption("markexpr"):
-        pytest.skip("slow: pytest -m slow")
-
-
-def _tiny_architectures() -> list[Any]:
-    """The first architecture of every family always, the others when asked for."""
-    found, begun = [], set[str]()
-    for name, architecture, config in tiny_architectures():
-        marks = (pytest.mark.slow,) if name in begun else ()
-        found.append(pytest.param(name, config, id=f"{name}: {architecture}", marks=marks))
-        begun.add(name)
-    return found
-
-
 def _image(engine: Any, graph: GraphSource, sample: dict[str, Array]) -> Array:
     with engine.load(graph, OPTIONS) as session:
         return np.array(session.run(sample)["image"])
 
 
-@pytest.mark.parametrize(("name", "config"), _tiny_architectures())
+@pytest.mark.parametrize(("name", "config"), one_of_each_family())
 def test_it_computes_the_quantized_network_as_it_is_written(name: str, config: Any) -> None:
     pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'edge-i2i[openvino]'")
     family = get_family(name)

@@ -61,7 +61,13 @@ def no_thread_left() -> Iterator[None]:
     """All threads that were started in the block have ended soon after it."""
     before = set(threading.enumerate())
     yield
-    until(lambda: not [t for t in threading.enumerate() if t not in before and t.is_alive()], 3.0)
+    for thread in _begun_since(before):
+        thread.join(3.0)
+    assert _begun_since(before) == []
+
+
+def _begun_since(before: set[threading.Thread]) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread not in before and thread.is_alive()]
 
 
 def get(url: str, timeout: float = 5.0) -> bytes:

@@ -216,7 +216,7 @@ def test_views_of_larger_pictures_are_taken(case: Case) -> None:
     assert mirrored is not None and colour_error(mirrored[:, ::-1]) <= BOUNDS[case.sink.name]
 
 
-def test_started_and_ended_again_and_again(tmp_path: Path) -> None:
+def test_started_and_ended_again_and_again_it_leaves_no_thread(tmp_path: Path) -> None:
     with no_thread_left():
         for round_ in range(10):
             for make in (null, folder, file, mjpeg, window):

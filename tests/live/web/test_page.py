@@ -16,6 +16,7 @@ import edge_i2i
 from edge_i2i.live.web.server import Server, serve
 from edge_i2i.live.web.webrtc import webrtc_available
 from edge_i2i.measure.picture import psnr
+from edge_i2i.models.contract import Size
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright
@@ -102,13 +103,23 @@ def _shown(page: Page) -> int:
 
 
 def wait_for_colour(page: Page, wanted: Callable[[np.ndarray[Any, Any]], Any], what: str) -> None:
-    """Until the translated picture is what a function makes of the camera's, within JPEG's loss."""
+    """Until the translated picture is what a function makes of the camera's, within JPEG's loss; fails where not."""
 
     def holds() -> bool:
         before, after = samples.pictures(page)
         return psnr(np.asarray(wanted(before)), after) > JPEG_LOSS
 
     samples.wait_until(page, holds, what)
+
+
+def wait_for_size(page: Page, size: Size) -> None:
+    """Until translated pictures have that size; fails where they never do."""
+
+    def shown() -> Size:
+        return Size(*samples.pictures(page)[1].shape[:2])
+
+    samples.wait_until(page, lambda: shown() == size, f"a picture of {size}")
+    assert shown() == size
 
 
 # Pictures -----------------------------------------------------------------------------------------------------------
@@ -159,6 +170,8 @@ def test_the_demo_network_gives_what_the_translator_gives(
     page = visit(demo_server, way)
     with edge_i2i.load(demo_bundle, engine="onnxruntime", threads=1) as translator:
         wait_for_colour(page, translator, "the translator's own output")
+        before, after = samples.pictures(page)
+        assert psnr(translator(before), after) > JPEG_LOSS, "and it stays so"
 
 
 def test_ways_change_without_loading_anew(visit: Callable[..., Page], same_server: Server) -> None:
@@ -175,7 +188,7 @@ def test_ways_change_without_loading_anew(visit: Callable[..., Page], same_serve
 def test_the_whole_picture_is_shown_where_it_is_asked_for(visit: Callable[..., Page], same_server: Server) -> None:
     page = visit(same_server)
     page.select_option("#fit", "letterbox")
-    samples.wait_until(page, lambda: samples.pictures(page)[1].shape[:2] == (192, 256), "a picture of 256x192")
+    wait_for_size(page, Size(192, 256))
 
 
 def test_what_a_browser_kept_of_the_page_holds(visit: Callable[..., Page], same_server: Server) -> None:
@@ -185,7 +198,7 @@ def test_what_a_browser_kept_of_the_page_holds(visit: Callable[..., Page], same_
     page.add_init_script(f"document.addEventListener('readystatechange', () => {{ {kept} }}, {{ once: true }})")
     page.reload()
     page.click("#start")
-    samples.wait_until(page, lambda: samples.pictures(page)[1].shape[:2] == (192, 256), "a picture of 256x192")
+    wait_for_size(page, Size(192, 256))
 
 
 # Looks --------------------------------------------------------------------------------------------------------------
