@@ -230,14 +230,15 @@ HANGING: dict[str, Callable[[SystemClock], LiveSession]] = {
 
 
 def cycles(setup: Setup) -> Iterator[Row]:
-    """Sessions that are started and stopped, and networks that are swapped: what stays of the fiftieth.
+    """Sessions that are started and stopped, and networks that are swapped: what stays of them.
 
-    Memory is what is held; what the allocator keeps for later comes on top of it.
+    Memory is what is held; what the allocator keeps for later comes on top of it. It wanders by 10 MB from one reading
+    to another, so fifty of them would tell no slope below a quarter of a megabyte.
     """
     load = network_loader(setup.demo, engine="onnxruntime", threads=setup.threads)
     for what, readings in (
-        ("start and stop", started_and_stopped(load, setup.few(50, 4))),
-        ("swap", swapped(load, setup.few(50, 4))),
+        ("start and stop", started_and_stopped(load, setup.few(200, 4))),
+        ("swap", swapped(load, setup.few(100, 4))),
     ):
         yield {"what": what, "times": len(readings), "mb_per_time": round(growth(readings, 0.5), 3), **extent(readings)}
 
