@@ -24,11 +24,11 @@ def tiny_architectures() -> list[tuple[str, str, Any]]:
     return found
 
 
-def one_of_each_family() -> list[Any]:
-    """Parameters ``(family, config)`` of every tiny network: the first of each family always, the others are slow."""
+def every_architecture() -> list[Any]:
+    """Parameters ``(family, config)`` of every tiny network; all but the first of a family run only when asked for."""
     found, begun = [], set[str]()
     for name, architecture, config in tiny_architectures():
-        marks = (pytest.mark.slow,) if name in begun else ()
+        marks = (pytest.mark.every_architecture,) if name in begun else ()
         found.append(pytest.param(name, config, id=f"{name}: {architecture}", marks=marks))
         begun.add(name)
     return found

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _slow_only_when_asked_for(request: pytest.FixtureRequest) -> None:
-    """A family's further architectures are much like its first, and each takes seconds."""
-    if request.node.get_closest_marker("slow") and "slow" not in request.config.getoption("markexpr"):
-        pytest.skip("a family's further architectures; run them with: pytest -m slow")
+def _further_architectures_only_when_asked_for(request: pytest.FixtureRequest) -> None:
+    """A family's further architectures are much like its first, and each takes seconds: CI has twenty minutes."""
+    name = "every_architecture"
+    if request.node.get_closest_marker(name) and name not in request.config.getoption("markexpr"):
+        pytest.skip(f"its family's first architecture runs; for the others: pytest -m {name}")
 
 
 @pytest.fixture(scope="session")

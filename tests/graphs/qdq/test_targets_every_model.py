@@ -1,6 +1,6 @@
 """The real TensorRT-RTX parser and builder take every architecture, quantized for TensorRT, without a warning.
 
-Ranges are made up: what is built does not depend on them. ``pytest -m slow`` builds those that are left out by default.
+Ranges are made up: what is built does not depend on them. ``pytest -m every_architecture`` builds those that are left out by default.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import onnx_ir as ir
 import pytest
-from architectures import one_of_each_family
+from architectures import every_architecture
 from tiny_graphs import proto
 
 from edge_i2i.engines.tensorrt.adapter import load_adapter
@@ -28,7 +28,7 @@ from edge_i2i.models.registry import get_family
 TARGET = TensorRtTarget()
 
 
-@pytest.mark.parametrize(("name", "config"), one_of_each_family())
+@pytest.mark.parametrize(("name", "config"), every_architecture())
 def test_quantized_for_tensorrt_it_builds_without_a_warning(
     name: str, config: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

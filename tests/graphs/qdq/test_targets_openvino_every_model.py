@@ -1,6 +1,6 @@
 """OpenVINO computes every architecture, quantized for it, as it is written: what it reads differently is misread.
 
-Networks are tiny and random; their ranges are measured. ``pytest -m slow`` runs those that are left out by default.
+Networks are tiny and random; their ranges are measured. ``pytest -m every_architecture`` runs those that are left out by default.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from architectures import one_of_each_family
+from architectures import every_architecture
 
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import Array, EngineOptions, GraphSource
@@ -36,7 +36,7 @@ def _image(engine: Any, graph: GraphSource, sample: dict[str, Array]) -> Array:
         return np.array(session.run(sample)["image"])
 
 
-@pytest.mark.parametrize(("name", "config"), one_of_each_family())
+@pytest.mark.parametrize(("name", "config"), every_architecture())
 def test_it_computes_the_quantized_network_as_it_is_written(name: str, config: Any) -> None:
     pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'edge-i2i[openvino]'")
     family = get_family(name)

@@ -41,10 +41,10 @@ def test_those_that_it_computes_wrongly_stay_in_float(geometry: Geometry) -> Non
     assert placement.quantized == () and "no multiple of its stride" in placement.left_out["w"]
     with pytest.raises(GraphError, match="no multiple of its stride"):
         TARGET.check(transposed.in_int8(geometry))
-    done = subprocess.run(
-        [sys.executable, transposed.__file__, *map(str, geometry)], capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode != 0 or float(done.stdout) > 1, "OpenVINO computes it as written now: is this still needed?"
+    words = [sys.executable, transposed.__file__, *map(str, geometry)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    killed = done.returncode < 0  # by the signal of a broken heap; an exception of the program itself is no proof
+    assert killed or float(done.stdout) > 1, f"computed as written now: is this still needed? {done.stderr}"
 
 
 @pytest.mark.parametrize("geometry", [Geometry(3, 2, 1, 0), *COMPUTED_WRONGLY])

@@ -61,13 +61,15 @@ def no_thread_left() -> Iterator[None]:
     """All threads that were started in the block have ended soon after it."""
     before = set(threading.enumerate())
     yield
-    for thread in _begun_since(before):
+    assert left_since(before) == []
+
+
+def left_since(before: set[threading.Thread]) -> list[threading.Thread]:
+    """The threads that are not among those from before, and have not ended in three seconds."""
+    begun = [thread for thread in threading.enumerate() if thread not in before]
+    for thread in begun:
         thread.join(3.0)
-    assert _begun_since(before) == []
-
-
-def _begun_since(before: set[threading.Thread]) -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread not in before and thread.is_alive()]
+    return [thread for thread in begun if thread.is_alive()]
 
 
 def get(url: str, timeout: float = 5.0) -> bytes:

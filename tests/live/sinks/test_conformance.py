@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from sink_samples import (
     decode_jpeg,
     get,
     grey,
+    left_since,
     no_thread_left,
     passed_through,
     primaries,
@@ -217,12 +219,13 @@ def test_views_of_larger_pictures_are_taken(case: Case) -> None:
 
 
 def test_started_and_ended_again_and_again_it_leaves_no_thread(tmp_path: Path) -> None:
-    with no_thread_left():
-        for round_ in range(10):
-            for make in (null, folder, file, mjpeg, window):
-                place = tmp_path / f"{make.__name__}-{round_}"
-                place.mkdir()
-                sink = make(place).sink
-                sink.open(SIZE)
-                sink.write(grey(1), result(grey(1)))
-                sink.close()
+    before = set(threading.enumerate())
+    for round_ in range(10):
+        for make in (null, folder, file, mjpeg, window):
+            place = tmp_path / f"{make.__name__}-{round_}"
+            place.mkdir()
+            sink = make(place).sink
+            sink.open(SIZE)
+            sink.write(grey(1), result(grey(1)))
+            sink.close()
+    assert left_since(before) == []

@@ -112,14 +112,13 @@ def wait_for_colour(page: Page, wanted: Callable[[np.ndarray[Any, Any]], Any], w
     samples.wait_until(page, holds, what)
 
 
-def wait_for_size(page: Page, size: Size) -> None:
-    """Until translated pictures have that size; fails where they never do."""
+WHOLE = Size(192, 256)
+"""The camera's 4:3 within the network's 256x256."""
 
-    def shown() -> Size:
-        return Size(*samples.pictures(page)[1].shape[:2])
 
-    samples.wait_until(page, lambda: shown() == size, f"a picture of {size}")
-    assert shown() == size
+def shown_size(page: Page) -> Size:
+    """Of the translated picture."""
+    return Size(*samples.pictures(page)[1].shape[:2])
 
 
 # Pictures -----------------------------------------------------------------------------------------------------------
@@ -188,7 +187,8 @@ def test_ways_change_without_loading_anew(visit: Callable[..., Page], same_serve
 def test_the_whole_picture_is_shown_where_it_is_asked_for(visit: Callable[..., Page], same_server: Server) -> None:
     page = visit(same_server)
     page.select_option("#fit", "letterbox")
-    wait_for_size(page, Size(192, 256))
+    samples.wait_until(page, lambda: shown_size(page) == WHOLE, "the whole picture")
+    assert shown_size(page) == WHOLE, "and it stays so"
 
 
 def test_what_a_browser_kept_of_the_page_holds(visit: Callable[..., Page], same_server: Server) -> None:
@@ -198,7 +198,8 @@ def test_what_a_browser_kept_of_the_page_holds(visit: Callable[..., Page], same_
     page.add_init_script(f"document.addEventListener('readystatechange', () => {{ {kept} }}, {{ once: true }})")
     page.reload()
     page.click("#start")
-    wait_for_size(page, Size(192, 256))
+    samples.wait_until(page, lambda: shown_size(page) == WHOLE, "the whole picture")
+    assert shown_size(page) == WHOLE, "and it stays so"
 
 
 # Looks --------------------------------------------------------------------------------------------------------------

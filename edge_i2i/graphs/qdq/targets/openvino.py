@@ -10,9 +10,9 @@ But for graphs with a Concat, anywhere: in them, OpenVINO (2026.4.1) takes INT8 
 that is negative, wherever a Concat, or a Pad that repeats the picture, is next to the quantizer. The smallest such
 graphs are in ``tests/graphs/qdq/test_targets_openvino.py``. UINT8 with a zero point it computes as written.
 
-And but for some signed transposed convolutions whose result is no multiple of their stride (3x3, stride 2, padding 1
-without output padding): 2026.4.1 gives other numbers from run to run, or writes beyond its memory. Generators double
-exactly, so hardly any is met. It stays in float whatever sign its input has, and is a fault where it reads INT8.
+And but for signed transposed convolutions whose result is no multiple of their stride (3x3, stride 2, padding 1 without
+output padding): 2026.4.1 gives other numbers from run to run, or writes beyond its memory. Generators double exactly,
+so hardly any is met. They stay in float whatever sign their input has, and are a fault where they read INT8.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class OpenVinoTarget(Target):
             return "makes the picture: its steps would be seen as bands"
         if layer.operator == "ConvTranspose" and layer.groups > 1:
             return "a transposed convolution in groups: OpenVINO has no integer kernel for it"
-        if layer.operator == "ConvTranspose" and not _is_safe(layer.node, layer.weight_shape[2:]):
+        if layer.operator == "ConvTranspose" and not _runs_as_written(layer.node, layer.weight_shape[2:]):
             return "a transposed convolution whose result is no multiple of its stride: OpenVINO may compute another"
         return ""
 
@@ -66,7 +66,7 @@ class OpenVinoTarget(Target):
         found, misread = [], has_concat(model)
         for node in model.graph:
             if _is_misread(node):
-                found.append(Fault(node, FaultKind.RE_READ, "it makes no multiple of its stride, from INT8"))
+                found.append(Fault(node, FaultKind.RE_READ, "from INT8, a result that is no multiple of its stride"))
             if node.op_type not in (QUANTIZE, DEQUANTIZE):
                 continue
             now = quantization(node)
@@ -89,12 +89,13 @@ def _is_misread(node: ir.Node) -> bool:
     integers = None if weight is None else constant(required(weight, 0))
     if given is None or integers is None or quantization(given).dtype != "int8":
         return False
-    return not _is_safe(node, integers.shape[2:])
+    return not _runs_as_written(node, integers.shape[2:])
 
 
-def _is_safe(node: ir.Node, kernel: tuple[int, ...]) -> bool:
-    """Whether a transposed convolution is none of those: its result is a multiple, or, with stride 2, all it makes.
+def _runs_as_written(node: ir.Node, kernel: tuple[int, ...]) -> bool:
+    """Whether OpenVINO computes a transposed convolution as written even from INT8.
 
+    It does where the result is a multiple of the stride, and, with a stride of 2, where nothing is cut off it or added.
     Found by trying kernels of 2 to 7, strides of 2 and 3, paddings of both kinds, one thread and two.
     """
     if "output_shape" in node.attributes or node.attributes.get_string("auto_pad", "NOTSET") != "NOTSET":
