@@ -1,6 +1,7 @@
 """The real TensorRT-RTX parser and builder take every architecture, quantized for TensorRT, without a warning.
 
-Ranges are made up: what is built does not depend on them. ``pytest -m every_architecture`` builds those that are left out by default.
+Ranges are made up: what is built does not depend on them. ``pytest -m every_architecture`` builds
+those that are left out by default.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """OpenVINO computes every architecture, quantized for it, as it is written: what it reads differently is misread.
 
-Networks are tiny and random; their ranges are measured. ``pytest -m every_architecture`` runs those that are left out by default.
+Networks are tiny and random; their ranges are measured. ``pytest -m every_architecture`` runs those
+that are left out by default.
 """
 
 from __future__ import annotations
