@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _LOOK_EVERY = 0.1  # seconds between two looks at whether it is over
 _SAY_EVERY = 5.0  # seconds between two lines of figures
 _STOPPING = 10.0  # seconds for recordings to be completed
+_NO_DISPLAY = "note: --hud draws figures for a window, mjpeg and webrtc; there is none of them here"
 
 
 @with_groups
@@ -110,6 +111,8 @@ def live(
         with session:
             if not json and any(one.takes_keys for one in sinks):
                 say(KEYS)
+            if show.hud and not any(one.for_display for one in sinks):
+                say(_NO_DISPLAY)
             _run(session, keys, _Notes(sinks), stop, duration, quiet=json)
             session.stop(_STOPPING)
         snapshot = session.stats()

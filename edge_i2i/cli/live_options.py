@@ -107,7 +107,9 @@ class ShowOptions:
         str, typer.Option("--compare", help="Show the frame, too: side, split or blend; key c changes it.")
     ] = "none"
     mirror: Annotated[bool, typer.Option("--mirror", help="Show and record mirrored, as a mirror would.")] = False
-    hud: Annotated[bool, typer.Option("--hud", help="Figures in the picture: fps, age, drops, engine.")] = False
+    hud: Annotated[
+        bool, typer.Option("--hud", help="Figures in the picture: fps, age, drops, engine; never in recordings.")
+    ] = False
     keep: Annotated[
         Path, typer.Option("--keep", metavar="FOLDER", help="Where keys s and r put snapshots and recordings.")
     ] = Path()

@@ -81,6 +81,13 @@ def test_who_has_a_window_is_told_of_its_keys(
     assert "keys: n next style" in capsys.readouterr().err
 
 
+def test_figures_for_nobody_are_told_of(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _live(bundle, "--source", PATTERN, "--sink", "null", "--hud") == 0
+    assert "note: --hud draws figures for a window" in capsys.readouterr().err
+    assert _live(bundle, "--source", PATTERN, "--sink", "null") == 0
+    assert "--hud" not in capsys.readouterr().err
+
+
 def test_a_person_is_told_what_happens(bundle: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     trace, events, film = tmp_path / "trace.json", tmp_path / "events.jsonl", tmp_path / "out.mp4"
     options = ("--sink", str(film), "--sink", "mjpeg:0", "--trace", str(trace), "--events", str(events))
