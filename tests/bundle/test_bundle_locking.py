@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from bundle_samples import CHILD, FRAME_GRAPH, child_environment, finish, write_sample
 
-from edge_i2i.bundle.locking import export_lock
+from edge_i2i.bundle.locking import LockHeldError, export_lock, write_lock
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.errors import BundleError
@@ -112,3 +112,41 @@ def test_a_lock_does_not_pass_to_programs_that_are_started(tmp_path: Path) -> No
         write_sample(tmp_path / "x.i2i")
     finally:
         sleeper.communicate()
+
+
+def test_the_lock_of_a_killed_process_locks_nobody_out(tmp_path: Path) -> None:
+    with start("hold", tmp_path / "x.i2i") as killed:
+        assert killed.stdout is not None and killed.stdout.readline() == "ready\n"
+        with pytest.raises(LockHeldError), write_lock(tmp_path / "x.i2i"):
+            pass
+        killed.kill()
+        killed.wait()
+    with write_lock(tmp_path / "x.i2i"):
+        assert (tmp_path / ".x.i2i.lock").exists()
+    assert not (tmp_path / ".x.i2i.lock").exists()
+
+
+def test_any_path_may_be_locked_and_what_it_holds_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "painted").mkdir()
+    (tmp_path / "painted/a.png").write_bytes(b"a")
+    with (
+        write_lock(tmp_path / "painted"),
+        pytest.raises(LockHeldError, match="painted"),
+        write_lock(tmp_path / "painted"),
+    ):
+        pass
+    assert (tmp_path / "painted/a.png").read_bytes() == b"a"
+
+
+def test_no_folder_is_made_for_a_lock(tmp_path: Path) -> None:
+    with pytest.raises(OSError), write_lock(tmp_path / "none/x"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_bytes(b"a")
+    (tmp_path / ".x.i2i.lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(BundleError, match="No bundle can be written to"), export_lock(tmp_path / "x.i2i"):
+        pass
+    assert (tmp_path / "precious").read_bytes() == b"a"
