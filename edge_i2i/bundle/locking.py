@@ -19,10 +19,11 @@ class LockHeldError(Exception):
 
 @contextmanager
 def write_lock(target: Path) -> Iterator[None]:
-    """Hold the lock of ``target`` (``.NAME.lock`` beside it); it is freed, and its file removed, however the block ends.
+    """Hold the lock of ``target`` (``.NAME.lock`` beside it); its file is removed however the block ends.
 
-    It does not wait for another holder. The kernel frees the lock of a killed process, so a lock file that was left behind locks nobody
-    out; where a file system has no such locks, that is an error, never a lock that outlives its holder.
+    It does not wait for another holder. The kernel frees the lock of a killed process, so a lock file that was left
+    behind locks nobody out; where a file system has no such locks, that is an error, never a lock that outlives its
+    holder.
 
     Raises:
         LockHeldError: another writer holds it.
