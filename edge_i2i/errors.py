@@ -1,7 +1,7 @@
 """The errors that users meet: each says what happened and what to do next, and carries its exit code.
 
-Exit codes are part of the command line's contract: 0 done, 2 wrong usage, 3 something needed is not here,
-4 bad input, 5 done but a stated budget is not met, 1 anything unexpected.
+Exit codes are part of the command line's contract: 0 done, 2 wrong usage (also: a result cannot be written where it was
+asked for), 3 something needed is not here, 4 bad input, 5 done but a stated budget is not met, 1 anything unexpected.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ class UsageError(EdgeI2IError):
     exit_code = 2
 
 
+class OutputError(UsageError):
+    """A result cannot be written where it was asked for, or another run is writing there."""
+
+
 class MissingRequirementError(EdgeI2IError):
     """A package, driver or device that the request needs is not here."""
 
@@ -48,6 +52,10 @@ class CheckpointError(BadInputError):
 
 class BundleError(BadInputError):
     """A bundle is damaged, incomplete, unsafe, or newer than this software."""
+
+
+class BundleOutputError(OutputError, BundleError):
+    """A bundle cannot be written where it was asked for; also a ``BundleError``, for who catches that."""
 
 
 class PlanError(BadInputError):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_i2i.errors import BundleError
+from edge_i2i.errors import BundleOutputError
 
 # A quota and a file-size limit stop a write exactly as a full disk does. Windows has no EDQUOT.
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -26,7 +26,7 @@ def disk_faults(folder: Path, what: str, needed: int = 0) -> Iterator[None]:
     """Say which write failed, and how many bytes it ``needed`` where the disk is full.
 
     Raises:
-        BundleError: in place of any OSError of the block.
+        BundleOutputError: in place of any OSError of the block.
     """
     free = 0
     try:
@@ -34,12 +34,12 @@ def disk_faults(folder: Path, what: str, needed: int = 0) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise BundleError(
+            raise BundleOutputError(
                 f"The disk is full: {what} needs {needed:,} bytes, and {free:,} were free in '{folder}' "
                 f"({error.strerror}).",
                 remedy="Free some space, or give an output path on another disk. Nothing was changed.",
             ) from error
-        raise BundleError(
+        raise BundleOutputError(
             f"{what} cannot be written into '{folder}': {error.strerror or error}.",
             remedy="Check that you may write to that folder and that nothing there is in use, or give another path.",
         ) from error

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_i2i.errors import BundleError
+from edge_i2i.errors import BundleOutputError, OutputError
+from edge_i2i.places import beside
 
 _PATIENCE_S = 0.2
 """Long enough to try again where the last holder removed the file between our opening and our locking it."""
+
+
+_RUN = "edge-i2i-run"  # what locks of whole runs are called
 
 
 class LockHeldError(Exception):
@@ -31,7 +35,7 @@ def write_lock(target: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    path = target.with_name(f".{target.name}.lock")
+    path = beside(target, "lock")
     path.parent.stat()  # the library would make the folder
     lock = FileLock(path, timeout=_PATIENCE_S, poll_interval=_PATIENCE_S / 10, fallback_to_soft=False)
     try:
@@ -51,19 +55,45 @@ def export_lock(target: Path) -> Iterator[None]:
     """Hold the ``write_lock`` of a bundle that is being written.
 
     Raises:
-        BundleError: another export holds it, or the folder takes no locks.
+        BundleOutputError: another export holds it, or the folder takes no locks.
     """
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(write_lock(target))
         except LockHeldError as error:
-            raise BundleError(
+            raise BundleOutputError(
                 f"Another export is writing '{target}' at this moment.",
                 remedy="Wait until it has finished, or give another output path.",
             ) from error
         except OSError as error:
-            raise BundleError(
+            raise BundleOutputError(
                 f"No bundle can be written to '{target}': {error.strerror or error}.",
                 remedy="Give an output path in a folder on a local disk that you may write to.",
+            ) from error
+        yield
+
+
+@contextmanager
+def only_run(target: Path, *, inside: bool = False) -> Iterator[None]:
+    """Keep other runs from writing ``target`` while the block runs, in which it is worked on for long.
+
+    ``inside``: the target is a folder that is there, and holds the lock file itself. Not the lock of ``export_lock``,
+    which writing the bundle takes in the end.
+
+    Raises:
+        OutputError: another run holds it, or the folder takes no locks.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(write_lock(target / _RUN if inside else target.with_name(f"{target.name}.{_RUN}")))
+        except LockHeldError as error:
+            raise OutputError(
+                f"Another run is writing '{target}' at this moment.",
+                remedy="Wait until it has finished, or give another output.",
+            ) from error
+        except OSError as error:
+            raise OutputError(
+                f"'{target}' cannot be written: {error.strerror or error}.",
+                remedy="Give an output in a folder on a local disk that you may write to.",
             ) from error
         yield

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from edge_i2i.bundle.disk import disk_faults, exchange, fsync_folder
 from edge_i2i.bundle.paths import HEADER_NAME
-from edge_i2i.errors import BundleError
+from edge_i2i.errors import BundleOutputError
+from edge_i2i.places import beside
 
 _LOG = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ class Staging:
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        self.folder = target.with_name(f".{target.name}.staging")
+        self.folder = beside(target, "staging")
         self.tree = self.folder / "tree"
         self.archive = self.folder / "archive"
         self._previous = self.folder / "previous"
@@ -32,7 +33,7 @@ class Staging:
         """Make the folder, after clearing away what a killed export left.
 
         Raises:
-            BundleError: the folder cannot be made, or something that is no bundle has the target's name.
+            BundleOutputError: the folder cannot be made, or something that is no bundle has the target's name.
         """
         self.refuse_foreign_target()
         with disk_faults(self.target.parent, f"'{self.target.name}'"):
@@ -53,7 +54,7 @@ class Staging:
         """Give ``built``, a file or folder in here, the target's name in one step; what had it before is dropped.
 
         Raises:
-            BundleError: the target cannot be replaced; it is then as it was.
+            BundleOutputError: the target cannot be replaced; it is then as it was.
         """
         self.refuse_foreign_target()
         with disk_faults(self.target.parent, f"'{self.target.name}'"):
@@ -67,11 +68,11 @@ class Staging:
         """Never replace a folder that is not a bundle.
 
         Raises:
-            BundleError: the target is such a folder.
+            BundleOutputError: the target is such a folder.
         """
         target = self.target
         if target.is_dir() and not (target / HEADER_NAME).is_file() and any(target.iterdir()):
-            raise BundleError(
+            raise BundleOutputError(
                 f"'{target}' is a folder with something other than a bundle in it, and is left as it is.",
                 remedy="Give another output path, or remove that folder yourself.",
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -29,10 +30,10 @@ from edge_i2i.cli import (
     verify,
 )
 from edge_i2i.cli.conditions import TakesBundle
-from edge_i2i.cli.console import say
-from edge_i2i.errors import EdgeI2IError
+from edge_i2i.cli.console import open_doors, say
+from edge_i2i.cli.signals import Interruption, interrupt_on_signal
+from edge_i2i.errors import EdgeI2IError, OutputError
 
-INTERRUPTED = 130
 _DEBUG = "--debug"
 
 app = typer.Typer(
@@ -103,23 +104,48 @@ def _leave(code: int) -> NoReturn:
 def _guarded(program: typer.Typer, arguments: Sequence[str]) -> int:
     """Run, and turn what is raised into a sentence on stderr and an exit code."""
     debug = _DEBUG in arguments
+    try:
+        with open_doors():
+            return _explained(program, [text for text in arguments if text != _DEBUG], debug)
+    except OutputError as error:  # the results did not go out
+        say(f"error: {error}")
+        return error.exit_code
+
+
+def _explained(program: typer.Typer, arguments: list[str], debug: bool) -> int:
     level = logging.DEBUG if debug else logging.WARNING
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True)
     try:
-        program([text for text in arguments if text != _DEBUG], standalone_mode=True)
+        with interrupt_on_signal():
+            program(arguments, standalone_mode=True)
     except EdgeI2IError as error:
         _explain(error, debug)
         return error.exit_code
-    except KeyboardInterrupt:
-        say("Interrupted; nothing half-written was left behind.")
-        return INTERRUPTED
+    except KeyboardInterrupt as error:
+        return _interrupted(error)
     except SystemExit as stop:
+        if (interruption := _behind(stop)) is not None:
+            return _interrupted(interruption)
         return stop.code if isinstance(stop.code, int) else 1
     except Exception as error:  # noqa: BLE001 - the last door: anything unexpected still ends in a sentence
         _explain(error, debug)
         say("This was not expected. Run again with --debug and report what it says.")
         return 1
     return 0
+
+
+def _behind(stop: SystemExit) -> KeyboardInterrupt | None:
+    """What typer made a silent exit of."""
+    given = stop.__context__
+    while given is not None and not isinstance(given, KeyboardInterrupt):
+        given = given.__context__
+    return given
+
+
+def _interrupted(error: KeyboardInterrupt) -> int:
+    interruption = error if isinstance(error, Interruption) else Interruption(signal.SIGINT)
+    say(f"{interruption}; nothing half-written was left behind.")
+    return interruption.exit_code
 
 
 def _explain(error: Exception, debug: bool) -> None:

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from edge_i2i.cli.console import result
+from edge_i2i.cli.console import result, shown_on
+from edge_i2i.texts import one_line
 
 if TYPE_CHECKING:
     from edge_i2i.quantize.sensitivity_report import LayerSensitivity, SensitivityReport
@@ -67,5 +68,7 @@ def _print_rich(rows: Sequence[tuple[str, ...]]) -> None:
         names = heading in _NAMES
         table.add_column(heading, justify="left" if names else "right", overflow="fold", no_wrap=heading == "layer")
     for row in rows:
-        table.add_row(*row, style="" if row[-1] == "INT8" else "bold" if "suggested" in row[-1] else "dim")
-    Console().print(table, markup=False)
+        table.add_row(
+            *map(one_line, row), style="" if row[-1] == "INT8" else "bold" if "suggested" in row[-1] else "dim"
+        )
+    Console(file=shown_on(sys.stdout)).print(table, markup=False)

@@ -49,7 +49,8 @@ def train(
     if as_json:
         result_json(outcome)
     else:
-        result(_summary(outcome))
+        for line in _summary(outcome):
+            result(line)
 
 
 def _train(
@@ -86,15 +87,13 @@ def _command() -> str:
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
-def _summary(outcome: dict[str, Any]) -> str:
+def _summary(outcome: dict[str, Any]) -> list[str]:
     ours, identity, fit = (outcome["held_out"][name] for name in ("ours", "identity", "colour_fit"))
-    return "\n".join(
-        [
-            f"step {outcome['step']} of {outcome['steps']} in {outcome['seconds']:.0f} s",
-            f"held out: PSNR {ours['psnr']:.2f} dB, SSIM {ours['ssim']:.3f} "
-            f"(photograph as it is: {identity['psnr']:.2f}, {identity['ssim']:.3f}; "
-            f"colour fit: {fit['psnr']:.2f}, {fit['ssim']:.3f})",
-            f"weights: {outcome['weights']}",
-            f"figures and pictures: {outcome['results']}",
-        ]
-    )
+    return [
+        f"step {outcome['step']} of {outcome['steps']} in {outcome['seconds']:.0f} s",
+        f"held out: PSNR {ours['psnr']:.2f} dB, SSIM {ours['ssim']:.3f} "
+        f"(photograph as it is: {identity['psnr']:.2f}, {identity['ssim']:.3f}; "
+        f"colour fit: {fit['psnr']:.2f}, {fit['ssim']:.3f})",
+        f"weights: {outcome['weights']}",
+        f"figures and pictures: {outcome['results']}",
+    ]

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge_i2i.places import beside
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -19,7 +21,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: the file cannot be moved to its place.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    temporary = beside(path, f"{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         yield temporary
         # Not fsync: a power cut may leave an empty file behind, which readers of outputs treat as missing.

@@ -28,7 +28,7 @@ def test_a_second_process_fails_at_once_and_the_first_is_not_disturbed(tmp_path:
         assert first.stdout is not None and first.stdout.readline() == "ready\n"
         with pytest.raises(BundleError, match=r"Another export is writing '.*x\.i2i'") as caught:
             write_sample(target)
-        assert caught.value.exit_code == 4 and "Wait until it has finished" in caught.value.remedy
+        assert caught.value.exit_code == 2 and "Wait until it has finished" in caught.value.remedy
         assert not target.exists()
         assert first.communicate()[0] == "done\n"
     assert open_bundle(target).graph("frame", "fp32").read() == b"held"

@@ -45,7 +45,7 @@ def test_a_folder_that_is_no_bundle_is_left_alone(tmp_path: Path, layout: str) -
     (target / "thesis.tex").write_text("years of work")
     with pytest.raises(BundleError, match="something other than a bundle in it, and is left as it is") as caught:
         write_sample(target, layout)
-    assert caught.value.exit_code == 4
+    assert caught.value.exit_code == 2
     assert (target / "thesis.tex").read_text() == "years of work"
     assert list(tmp_path.iterdir()) == [target]
 

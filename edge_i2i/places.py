@@ -1,0 +1,121 @@
+"""Where results go: found out before the work whether they can be written there.
+
+One rule for every verb: a folder that is named for results is made where it is missing, with those above it; the folder
+of a *file* has to be there, unless a function says otherwise.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import sys
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from edge_i2i.errors import OutputError
+
+_BLOCK = 4096  # bytes: what the smallest file takes on most disks
+_HIDDEN_LIMIT = 140  # bytes of a name; encrypting file systems take 143, others 255
+_KEPT = 24  # characters of a longer name that stay readable
+_REMEDY = "Give another output, in a folder on a disk with room that you may write to."
+
+
+def check_file(path: Path, *, makes_folder: bool = False, needed: int = 0) -> None:
+    """Refuse a place where no file can be written; nothing is left behind, and nothing that exists is changed.
+
+    Args:
+        path: the file to be written, or replaced.
+        makes_folder: whoever writes it makes its folder first.
+        needed: bytes that are known to be needed.
+
+    Raises:
+        OutputError: the folder is missing, or takes no file (read-only, full, no permission, not a folder at all); or
+            ``path`` is a folder, a device, write-protected, or a name that the disk does not take.
+    """
+    _check_names(path)
+    if path.is_dir():
+        raise _refusal(path, "it is a folder", "Name a file.")
+    if path.exists() and not path.is_file():
+        raise _refusal(path, "it is no file but a device, a pipe or a socket", "Name a file.")
+    if path.is_file() and _is_protected(path):
+        raise _refusal(path, "it is protected against changes")
+    if not makes_folder and not os.path.lexists(path.parent):
+        raise _refusal(path, f"there is no folder '{path.parent}'", "Make that folder first, or give another output.")
+    _check_room(path, path.parent, needed)
+
+
+def check_folder(path: Path, *, needed: int = 0) -> None:
+    """Refuse a place where no folder with files can be: as ``check_file``; missing folders count as made.
+
+    Raises:
+        OutputError: there, or in the first folder above it that exists, nothing can be written; a file is in the way.
+    """
+    _check_names(path)
+    _check_room(path, path, needed)
+
+
+def beside(path: Path, mark: str) -> Path:
+    """A hidden name beside ``path`` that no disk finds too long: ``.NAME.MARK``; of a long name a part, and a hash."""
+    name = f".{path.name}.{mark}"
+    if len(os.fsencode(name)) > _HIDDEN_LIMIT:
+        name = f".{path.name[:_KEPT]}-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}.{mark}"
+    return path.with_name(name)
+
+
+def name_limit(folder: Path) -> int:
+    """How many bytes a file's name may have in ``folder``, or in the first folder above it that exists."""
+    if not hasattr(os, "pathconf"):
+        return 255
+    try:
+        return os.pathconf(_existing(folder), "PC_NAME_MAX")
+    except (OSError, ValueError):
+        return 255
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the first above it that is there."""
+    return next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+
+
+def _check_names(path: Path) -> None:
+    try:
+        path.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise _refusal(path, "its name is too long for this disk", "Give a shorter one.") from error
+        if error.errno == errno.ELOOP:
+            raise _refusal(path, "its links lead in a circle") from error
+    limit = name_limit(path)
+    if any(len(os.fsencode(part)) > limit for part in path.parts):
+        raise _refusal(path, f"a name in it is longer than the {limit} bytes of this disk", "Give a shorter one.")
+
+
+def _check_room(path: Path, folder: Path, needed: int) -> None:
+    """Whether files can be made in a folder, or in what will hold it."""
+    place = _existing(folder)
+    if not place.is_dir():
+        reason = f"'{place}' leads nowhere" if place.is_symlink() and not place.exists() else f"'{place}' is a file"
+        raise _refusal(path, f"{reason}, not a folder")
+    try:
+        with TemporaryFile(dir=place, buffering=0) as probe:
+            probe.write(bytes(_BLOCK))
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        raise _refusal(path, f"'{place}' takes no file ({error.strerror or error})") from error
+    if free < needed:
+        raise _refusal(path, f"it needs {needed:,} bytes, and {free:,} are free in '{place}'")
+
+
+def _is_protected(path: Path) -> bool:
+    """Against being replaced; that its content may not be written does not count, for files are replaced whole."""
+    try:
+        os.close(os.open(path, os.O_WRONLY))
+    except OSError as error:
+        return error.errno == errno.EPERM or (sys.platform == "win32" and error.errno == errno.EACCES)
+    return False
+
+
+def _refusal(path: Path, reason: str, remedy: str = _REMEDY) -> OutputError:
+    return OutputError(f"'{path}' cannot be written: {reason}.", remedy=remedy)
