@@ -35,6 +35,8 @@ from edge_i2i.cli.signals import Interruption, interrupt_on_signal
 from edge_i2i.errors import EdgeI2IError, OutputError
 
 _DEBUG = "--debug"
+INTERRUPTED = 128
+"""Exit codes from here on: this, and the number of the signal."""
 
 app = typer.Typer(
     name="edge-i2i",
@@ -94,7 +96,8 @@ def run_program(verb: Callable[..., Any]) -> None:
 def _leave(code: int) -> NoReturn:
     """End the process; at once where a thread of a live session hangs in foreign code, which would abort it later."""
     clock = sys.modules.get("edge_i2i.live.clock")
-    if clock is not None and not clock.wait_for_threads():
+    patience = {"seconds": 0.0} if code >= INTERRUPTED else {}  # somebody has asked twice
+    if clock is not None and not clock.wait_for_threads(**patience):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

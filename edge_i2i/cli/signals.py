@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -95,13 +94,15 @@ class _Alarm:
 
     def __init__(self, numbers: tuple[int, ...]) -> None:
         self._numbers = frozenset(numbers)
+        self._closed = threading.Event()
         self._near, self._far = socket.socketpair()
         self._far.setblocking(False)
         self._before = signal.set_wakeup_fd(self._far.fileno(), warn_on_full_buffer=False)
         threading.Thread(target=self._listen, name="edge-i2i signals", daemon=True).start()
 
     def close(self) -> None:
-        """Count no more; a process that is already being ended still is."""
+        """The program has come to its end by itself."""
+        self._closed.set()
         signal.set_wakeup_fd(self._before)
         self._far.close()
 
@@ -110,8 +111,7 @@ class _Alarm:
         with self._near:
             while arrived := self._near.recv(1):
                 count += arrived[0] in self._numbers
-                if count == 2:
-                    time.sleep(AT_ONCE_S)
+                if count == 2 and not self._closed.wait(AT_ONCE_S):
                     os._exit(128 + arrived[0])
 
 
