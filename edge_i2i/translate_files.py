@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge_i2i.errors import BadInputError, EdgeI2IError, PictureError, UsageError
 from edge_i2i.media.atomic import replacing
+from edge_i2i.media.heif import MissingDecoderError
 from edge_i2i.media.pictures import read_instance_map, read_label_map, read_picture, write_picture
 from edge_i2i.media.video import VideoReader
 from edge_i2i.media.video_writer import VideoWriter
@@ -145,8 +146,8 @@ def _do(translate: Translate, item: Item, finished: frozenset[Path], tally: _Tal
     try:
         _make_folder(item.output.parent)
         tally.frames += _translate_video(translate, item, frames) if item.is_video else _translate_one(translate, item)
-    except BadInputError as error:
-        tally.failed.append(Failure(item.source, str(error)))
+    except (BadInputError, MissingDecoderError) as error:
+        tally.failed.append(Failure(item.source, str(error), missing=isinstance(error, MissingDecoderError)))
         return f"{item.source.name}: passed over, {error.what}"
     tally.translated += 1
     tally.outputs.append(item.output)

@@ -1,7 +1,9 @@
 """Which files a translation job takes, and what each result will be called.
 
 A source is a file, a folder (searched with its sub-folders, whose layout the output repeats) or a glob pattern. Hidden
-files and folders are passed over, and so is an output folder that lies inside the source. A result keeps its source's
+files and folders are passed over, and so is an output folder that lies inside the source. What is named as a picture
+or film of a kind that is not read stays in the plan: whoever reads it reports it. A picture under a name that is no
+picture's (``photo.jpg_large``, ``IMG_0001``) is known by its first bytes. A result keeps its source's
 name with ``.png`` (or ``.mp4``); where two sources differ only in their suffix, both keep it: ``a.jpg.png``,
 ``a.png.png``. No result ever takes the place of a source.
 """
@@ -15,15 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_i2i.errors import PictureError, UsageError
-from edge_i2i.media.pictures import READABLE_SUFFIXES, WRITABLE_SUFFIXES
-from edge_i2i.media.video import VIDEO_SUFFIXES
+from edge_i2i.media.pictures import WRITABLE_SUFFIXES, holds_picture
+from edge_i2i.media.suffixes import LISTED_SUFFIXES, READABLE_SUFFIXES, VIDEO_SUFFIXES, is_video
 from edge_i2i.media.video_writer import WRITABLE_VIDEO_SUFFIXES
 from edge_i2i.models.contract import Role
 
-# Pictures that cannot be read, but that their owner expects to be: each is reported rather than passed over.
-_REPORTED_SUFFIXES = frozenset({".gif", ".heic", ".heif", ".avif", ".exr", ".hdr", ".jp2"})
-_LISTED_SUFFIXES = READABLE_SUFFIXES | VIDEO_SUFFIXES | _REPORTED_SUFFIXES
 # What the files of a pair end with in Cityscapes, in pix2pixHD's folders and the like; the rest of the name is common.
+_TAKEN = READABLE_SUFFIXES | VIDEO_SUFFIXES
 _MAGIC = re.compile(r"[*?\[]")
 _MAP_ENDING = re.compile(r"[_-](label(Train)?Ids|instanceIds|labels?|inst(ances?)?)$", re.IGNORECASE)
 
@@ -43,15 +43,16 @@ class Item:
     @property
     def is_video(self) -> bool:
         """Whether it is translated frame by frame."""
-        return self.source.suffix.lower() in VIDEO_SUFFIXES
+        return is_video(self.source)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A source that was not translated, and why."""
+    """A source that was not translated, and why. ``missing``: only because a package is not installed."""
 
     path: Path
     reason: str
+    missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _list(source: str, output: Path, role: str) -> _Listing:
     if not listing.files:
         raise PictureError(
             f"{kind} {'no picture and no video' if role == Role.FRAME else 'no PNG'}.",
-            remedy=f"Files with these suffixes are taken: {', '.join(sorted(_suffixes(role) - _REPORTED_SUFFIXES))}.",
+            remedy=f"Files with these suffixes are taken: {', '.join(sorted(_suffixes(role) & _TAKEN))}.",
         )
     return listing
 
@@ -119,7 +120,7 @@ def _list(source: str, output: Path, role: str) -> _Listing:
 def _single(path: Path, role: str) -> _Listing:
     if not path.exists():
         raise PictureError(f"There is no file or folder '{path}'.", remedy="Check the path.")
-    if role != Role.FRAME and path.suffix.lower() in VIDEO_SUFFIXES:
+    if role != Role.FRAME and is_video(path):
         raise PictureError(f"The {role} '{path}' is a video.", remedy="Give one-channel PNGs, one for each frame.")
     return _Listing(path.parent, (path,), single=True)
 
@@ -134,22 +135,22 @@ def _matches(pattern: str, output: Path, role: str) -> _Listing:
 
 
 def _usable(root: Path, paths: Iterable[Path], output: Path, role: str) -> tuple[Path, ...]:
-    """The visible files with a suffix of interest, sorted; not those in an output folder below ``root``."""
+    """The visible files of interest by suffix or content, sorted; not those in an output folder below ``root``."""
     below = output.resolve() if output.resolve() != root.resolve() else None
     return tuple(
         sorted(
             path
             for path in paths
-            if path.suffix.lower() in _suffixes(role)
-            and not any(part.startswith(".") for part in path.relative_to(root).parts)
+            if not any(part.startswith(".") for part in path.relative_to(root).parts)
             and path.is_file()
+            and (path.suffix.lower() in _suffixes(role) or (role == Role.FRAME and holds_picture(path)))
             and (below is None or below not in path.resolve().parents)
         )
     )
 
 
 def _suffixes(role: str) -> frozenset[str]:
-    return _LISTED_SUFFIXES if role == Role.FRAME else frozenset({".png"})
+    return LISTED_SUFFIXES if role == Role.FRAME else frozenset({".png"})
 
 
 # Pairing --------------------------------------------------------------------------------------------------------
@@ -193,7 +194,7 @@ def _key(path: Path, root: Path) -> str:
 
 
 def _target_suffix(source: Path) -> str:
-    return ".mp4" if source.suffix.lower() in VIDEO_SUFFIXES else ".png"
+    return ".mp4" if is_video(source) else ".png"
 
 
 def _single_output(source: Path, output: Path, inputs: Iterable[Path]) -> Path:

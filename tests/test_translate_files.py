@@ -227,14 +227,14 @@ def test_bad_pictures_are_passed_over_and_reported(tmp_path: Path) -> None:
     source = pictures(tmp_path / "in", "a.png", "b.jpg", "c.png", "z.png")
     (source / "b.jpg").write_bytes((source / "b.jpg").read_bytes()[:-50])
     (source / "c.png").write_text("not a picture")
-    (source / "d.heic").write_bytes(b"\0\0\0\x20ftypheic" + bytes(50))
+    (source / "d.exr").write_bytes(b"\x76\x2f\x31\x01" + bytes(50))
     (source / "e.bmp").touch()
     ear = Ear()
     summary = run(source, tmp_path / "out", progress=ear)
     assert {failure.path.name: failure.reason.partition("\n")[0] for failure in summary.failed} == {
         "b.jpg": f"The picture '{source / 'b.jpg'}' is damaged: it ends before its end-of-image marker.",
         "c.png": f"The file '{source / 'c.png'}' cannot be read: it is not a picture.",
-        "d.heic": f"The file '{source / 'd.heic'}' cannot be read: it is a HEIC picture.",
+        "d.exr": f"The file '{source / 'd.exr'}' cannot be read: it is an OpenEXR picture of floating-point light.",
         "e.bmp": f"The picture '{source / 'e.bmp'}' is empty: 0 bytes.",
     }
     assert summary.translated == 2

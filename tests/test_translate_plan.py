@@ -56,6 +56,33 @@ def test_an_output_folder_inside_the_source_is_not_translated_again(tmp_path: Pa
     assert planned(tmp_path, "in", "in/out") == {"in/a.png": "in/out/a.png", "in/outer/a.png": "in/out/outer/a.png"}
 
 
+@pytest.mark.parametrize("name", ["a.jfif", "a.JFIF", "a.jpe", "a.ppm", "a.dib", "a.heic", "a.hif", "a.avif", "a.mpo"])
+def test_every_name_of_a_picture_is_taken(tmp_path: Path, name: str) -> None:
+    assert planned(touch(tmp_path, f"in/{name}"), "in") == {f"in/{name}": "out/a.png"}
+
+
+@pytest.mark.parametrize("name", ["a.MTS", "a.m2ts", "a.3gp", "a.3g2", "a.qt", "a.vob", "a.LRV", "a.h264"])
+def test_every_name_of_a_film_is_taken(tmp_path: Path, name: str) -> None:
+    assert planned(touch(tmp_path, f"in/{name}"), "in") == {f"in/{name}": "out/a.mp4"}
+
+
+@pytest.mark.parametrize(
+    "name", ["a.DNG", "a.cr2", "a.CR3", "a.nef", "a.tga", "a.jxl", "a.psd", "a.svg", "a.mjpg", "a.y4m"]
+)
+def test_what_is_not_read_is_listed_so_that_it_is_reported(tmp_path: Path, name: str) -> None:
+    assert list(planned(touch(tmp_path, f"in/{name}"), "in")) == [f"in/{name}"]
+
+
+@pytest.mark.parametrize("name", ["IMG_0001", "a.jpg_large", "a.jpg!d", "a.php"])
+@pytest.mark.parametrize("head", [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"\0\0\0\x18ftypheic"])
+def test_a_picture_under_another_name_is_known_by_its_content(tmp_path: Path, name: str, head: bytes) -> None:
+    touch(tmp_path, f"in/{name}", "in/BMW.txt", "in/P5 notes.md")
+    (tmp_path / "in" / name).write_bytes(head + bytes(60))
+    (tmp_path / "in/BMW.txt").write_bytes(b"BMW, a car")
+    (tmp_path / "in/P5 notes.md").write_bytes(b"P5 is what is to be done")
+    assert list(planned(tmp_path, "in")) == [f"in/{name}"]
+
+
 def test_pictures_that_cannot_be_read_are_listed_so_that_they_are_reported(tmp_path: Path) -> None:
     assert list(planned(touch(tmp_path, "in/a.heic", "in/b.gif"), "in")) == ["in/a.heic", "in/b.gif"]
 

@@ -12,7 +12,7 @@ import typer
 from edge_i2i.cli.conditions import ConditionOptions, apply_conditions
 from edge_i2i.cli.console import Bar, result, result_json, say
 from edge_i2i.cli.option_groups import with_groups
-from edge_i2i.errors import PictureError, UsageError
+from edge_i2i.errors import MissingRequirementError, PictureError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,4 +131,5 @@ def _tell(summary: TranslateSummary, json: bool, about: dict[str, Any]) -> None:
             result(f"  {path}")
     if summary.failed:
         listed = "\n".join(f"  {item.path}: {item.reason}" for item in summary.failed)
-        raise PictureError(f"{len(summary.failed)} could not be translated:\n{listed}")
+        kind = MissingRequirementError if all(item.missing for item in summary.failed) else PictureError
+        raise kind(f"{len(summary.failed)} could not be translated:\n{listed}")

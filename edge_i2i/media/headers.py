@@ -1,20 +1,24 @@
 """What a picture file says about itself before it is decoded: format, size, orientation, and whether it is whole.
 
 Decoders differ in what they let pass: some fill the missing half of a cut-off JPEG with grey. Reading the header here
-gives the same answer with every OpenCV version, and refuses a decompression bomb before it is decoded.
+gives the same answer with every OpenCV version, and refuses a decompression bomb before it is decoded. Whatever is said
+twice is refused: a decoder may believe the other one.
 
 Sources: JPEG ITU-T T.81 annex B; PNG (Third Edition) sections 5 and 11; WebP container specification (RFC 9649);
-TIFF 6.0 section 2; Exif 2.32 section 4.6.4 (orientation).
+Netpbm's ppm(5), pgm(5) and pbm(5); TIFF: ``media.tiff``.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edge_i2i.media import tiff
+from edge_i2i.media.tiff import TiffError
 from edge_i2i.models.contract import Size
 
 
@@ -26,6 +30,7 @@ class PictureFormat(StrEnum):
     WEBP = "WebP"
     BMP = "BMP"
     TIFF = "TIFF"
+    PNM = "PNM"
 
 
 class DamagedHeaderError(ValueError):
@@ -38,7 +43,7 @@ class PictureHeader:
 
     ``orientation``: the Exif value 1..8 that the reader still has to apply (TIFF decoders apply it themselves).
     ``damage``: why the file is not whole, or empty. ``unsupported``: why it is whole but not read, or empty.
-    ``bit_depth`` and ``palette`` are filled in for PNG only.
+    ``bit_depth``, ``palette`` and ``clear_shade`` (the stored grey that is transparent) are filled in for PNG only.
     """
 
     format: PictureFormat
@@ -48,6 +53,7 @@ class PictureHeader:
     unsupported: str = ""
     bit_depth: int = 8
     palette: bool = False
+    clear_shade: int | None = None
 
 
 _SIGNATURES: tuple[tuple[bytes, PictureFormat], ...] = (
@@ -61,23 +67,47 @@ _KNOWN_BUT_NOT_READ: tuple[tuple[int, bytes, str], ...] = (
     (0, b"GIF8", "a GIF"),
     (0, b"\x76\x2f\x31\x01", "an OpenEXR picture of floating-point light"),
     (0, b"#?", "a Radiance HDR picture of floating-point light"),
+    (0, b"PF\n", "a PFM picture of floating-point light"),
+    (0, b"Pf\n", "a PFM picture of floating-point light"),
+    (0, b"P7\n", "a PAM picture"),
+    (0, b"P1", "a PBM picture in plain text"),
+    (0, b"P2", "a PGM picture in plain text"),
+    (0, b"P3", "a PPM picture in plain text"),
     (0, b"8BPS", "a Photoshop document"),
     (0, b"%PDF", "a PDF"),
+    (0, b"<svg", "a drawing (SVG)"),
     (0, b"\0\0\0\x0cjP", "a JPEG 2000 picture"),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
+    (0, b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
+    (0, b"\xff\x0a", "a JPEG XL picture"),
+    (0, b"II\xbc\x01", "a JPEG XR picture"),
     (0, b"II+\0", "a BigTIFF"),
+    (0, b"MM\0+", "a BigTIFF"),
+    (0, b"FUJIFILMCCD-RAW", "a camera's raw file"),
+    (0, b"IIRO", "a camera's raw file"),
+    (0, b"IIRS", "a camera's raw file"),
+    (0, b"IIU\0", "a camera's raw file"),
+    (0, b"FOVb", "a camera's raw file"),
+    (4, b"ftypcrx", "a camera's raw file"),
     (4, b"ftypavif", "an AVIF picture"),
+    (4, b"ftypavis", "an AVIF picture"),
     (4, b"ftyphei", "a HEIC picture"),
+    (4, b"ftyphev", "a HEIC picture"),
     (4, b"ftypmif1", "a HEIC picture"),
+    (4, b"ftypmsf1", "a HEIC picture"),
     (4, b"ftyp", "a video"),
     (0, b"\x1aE\xdf\xa3", "a video"),
 )
-SIGNATURE_BYTES = 16  # how much of a file `sniff` and `describe_unreadable` look at
+_PNM = re.compile(rb"P[456][ \t\r\n#]")
+SIGNATURE_BYTES = 64  # how much of a file `sniff` and `describe_unreadable` look at
 
 
 def sniff(head: bytes) -> PictureFormat | None:
     """The format that a file's first ``SIGNATURE_BYTES`` bytes announce, or None."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return PictureFormat.WEBP
+    if _PNM.match(head):
+        return PictureFormat.PNM
     return next((kind for signature, kind in _SIGNATURES if head.startswith(signature)), None)
 
 
@@ -99,11 +129,14 @@ def read_header(data: bytes, kind: PictureFormat) -> PictureHeader:
         PictureFormat.WEBP: _read_webp,
         PictureFormat.BMP: _read_bmp,
         PictureFormat.TIFF: _read_tiff,
+        PictureFormat.PNM: _read_pnm,
     }
     try:
         header = readers[kind](data)
     except (struct.error, IndexError, KeyError) as error:
         raise DamagedHeaderError("its header is damaged or cut off") from error
+    except TiffError as error:
+        raise DamagedHeaderError(str(error)) from error
     if header.size.height < 1 or header.size.width < 1:
         raise DamagedHeaderError(f"its header declares the size {header.size}")
     return header
@@ -113,86 +146,138 @@ def read_header(data: bytes, kind: PictureFormat) -> PictureHeader:
 
 _START_OF_SCAN, _END_OF_IMAGE, _APP1 = 0xDA, b"\xff\xd9", 0xE1
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # C4, C8, CC: tables, reserved, arithmetic
+_FRAMES_READ = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})  # the others: without loss, or in layers of several sizes
 _STANDALONE = frozenset(range(0xD0, 0xD9)) | {0x01}  # restart markers, start of image, TEM: no length follows
+_NO_FILL = re.compile(rb"[^\xff]")
+_MOST_SEGMENTS, _LONGEST_FILL = 100_000, 65_536
+_MOST_SCANNED = 3_200_000_000  # pixels in all scans: a scan of nothing costs a few bytes, and a walk over the picture
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
     """Every marker up to the first scan, with the offset of its segment's length field."""
     at = 2
-    while True:
-        if data[at] != 0xFF:
+    for _ in range(_MOST_SEGMENTS):
+        filled = _NO_FILL.search(data, at, at + _LONGEST_FILL)
+        if data[at] != 0xFF or filled is None:
             raise DamagedHeaderError("its header is damaged")
-        while data[at] == 0xFF:
-            at += 1
-        marker, at = data[at], at + 1
+        at = filled.end()
+        marker = data[at - 1]
         yield marker, at
         if marker == _START_OF_SCAN:
             return
         if marker not in _STANDALONE:
             (length,) = struct.unpack_from(">H", data, at)
             at += max(2, length)
+    raise DamagedHeaderError("its header never ends")
 
 
 def _read_jpeg(data: bytes) -> PictureHeader:
-    size, orientation, scan = Size(0, 0), 1, 0
+    frame, orientation, scan = None, 1, 0
     for marker, at in _jpeg_segments(data):
         if marker in _START_OF_FRAME:
-            size = Size(*struct.unpack_from(">HH", data, at + 3))
+            if frame is not None:
+                raise DamagedHeaderError("its header declares the size twice")
+            frame = (marker, *struct.unpack_from(">BHHB", data, at + 2))
         elif marker == _APP1 and data[at + 2 : at + 8] == b"Exif\0\0" and orientation == 1:
             (length,) = struct.unpack_from(">H", data, at)
-            orientation = _exif_orientation(data[at + 8 : at + length])
+            orientation = tiff.orientation_of(data[at + 8 : at + length])
         elif marker == _START_OF_SCAN:
             scan = at
+    if frame is None:
+        raise DamagedHeaderError("its header declares no size")
+    marker, bits, height, width, channels = frame
     # Inside a scan every 0xFF is followed by 0 or a restart marker, so this pair can only be the end marker. What
     # follows it (the film of a "motion photo", a camera's preview) is none of our business.
-    damage = "" if data.find(_END_OF_IMAGE, scan) >= 0 else "it ends before its end-of-image marker"
-    return PictureHeader(PictureFormat.JPEG, size, orientation, damage)
+    end = data.find(_END_OF_IMAGE, scan)
+    if (1 + data.count(b"\xff\xda", scan, max(end, 0))) * height * width > _MOST_SCANNED:
+        raise DamagedHeaderError("it walks over its pixels more often than any real picture")
+    damage = "" if end >= 0 else "it ends before its end-of-image marker"
+    return PictureHeader(
+        PictureFormat.JPEG, Size(height, width), orientation, damage, _jpeg_not_read(marker, bits, channels)
+    )
+
+
+def _jpeg_not_read(marker: int, bits: int, channels: int) -> str:
+    if marker not in _FRAMES_READ:
+        return "it is a lossless or layered JPEG"
+    if bits != 8 or channels not in (1, 3, 4):
+        return f"it is a JPEG of {channels} channels of {bits} bits"
+    return ""
 
 
 # PNG ------------------------------------------------------------------------------------------------------------
 
 PNG_SIGNATURE = _SIGNATURES[1][0]
+_MOST_CHUNKS = 500_000
+_HDR_CURVES = {16: "PQ", 18: "HLG"}  # ITU-T H.273, transfer characteristics
 
 
-def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
     """Type and body of every chunk up to and including ``IEND``.
 
     Raises:
         DamagedHeaderError: the file ends before ``IEND``, or a chunk's checksum is wrong.
     """
-    at, kind = len(PNG_SIGNATURE), b""
-    while kind != b"IEND":
+    at, view = len(PNG_SIGNATURE), memoryview(data)
+    for _ in range(_MOST_CHUNKS):
         if at + 12 > len(data):
-            raise DamagedHeaderError("it ends before its IEND chunk")
+            break
         length, kind = struct.unpack_from(">I4s", data, at)
-        body = data[at + 8 : at + 8 + length]
+        body = view[at + 8 : at + 8 + length]
         if at + 12 + length > len(data):
-            raise DamagedHeaderError("it ends before its IEND chunk")
+            break
         if zlib.crc32(body, zlib.crc32(kind)) != struct.unpack_from(">I", data, at + 8 + length)[0]:
             raise DamagedHeaderError(f"the checksum of its {kind.decode('latin-1')} chunk is wrong")
         yield kind, body
+        if kind == b"IEND":
+            return
         at += 12 + length
+    raise DamagedHeaderError("it ends before its IEND chunk")
+
+
+def png_of(chunks: Iterable[tuple[bytes, bytes | memoryview]]) -> bytes:
+    """A PNG file of these chunks."""
+    parts: list[bytes | memoryview] = [PNG_SIGNATURE]
+    for kind, body in chunks:
+        parts += [struct.pack(">I", len(body)), kind, body, struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))]
+    return b"".join(parts)
 
 
 def _read_png(data: bytes) -> PictureHeader:
-    if data[12:16] != b"IHDR":
+    if data[8:16] != b"\0\0\0\x0dIHDR":
         raise DamagedHeaderError("its IHDR chunk is missing")
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
-    orientation, damage, unsupported = 1, "", ""
+    seen: dict[bytes, bytes] = {}
+    damage = ""
     try:
         for kind, body in png_chunks(data):
-            if kind == b"eXIf":
-                orientation = _exif_orientation(body)
-            elif kind == b"acTL" and struct.unpack_from(">I", body)[0] > 1:
-                unsupported = "it is an animation"
+            if kind in seen and kind == b"IHDR":
+                raise DamagedHeaderError("its header declares the size twice")
+            if kind in (b"IHDR", b"eXIf", b"acTL", b"cICP", b"tRNS"):
+                seen.setdefault(kind, bytes(body[:65536]))
     except DamagedHeaderError as error:
         damage = str(error)
     return PictureHeader(
-        PictureFormat.PNG, Size(height, width), orientation, damage, unsupported, depth, palette=colour == 3
+        PictureFormat.PNG,
+        Size(height, width),
+        tiff.orientation_of(seen.get(b"eXIf", b"")),
+        damage,
+        _png_not_read(seen),
+        depth,
+        palette=colour == 3,
+        clear_shade=struct.unpack_from(">H", seen[b"tRNS"])[0] if colour == 0 and b"tRNS" in seen else None,
     )
 
 
-# WebP, BMP ------------------------------------------------------------------------------------------------------
+def _png_not_read(seen: dict[bytes, bytes]) -> str:
+    if b"acTL" in seen and struct.unpack_from(">I", seen[b"acTL"])[0] > 1:
+        return "it is an animation"
+    if (curve := seen.get(b"cICP", bytes(4))[1]) in _HDR_CURVES:
+        return f"it is an HDR picture ({_HDR_CURVES[curve]})"
+    return ""
+
+
+# WebP, BMP, PNM, TIFF ---------------------------------------------------------------------------------------------
 
 
 def _webp_size(kind: bytes, data: bytes, at: int) -> Size:
@@ -224,55 +309,49 @@ def _read_webp(data: bytes) -> PictureHeader:
 
 def _webp_orientation(data: bytes) -> int:
     at = 12
-    while at + 8 <= len(data):
+    for _ in range(_MOST_CHUNKS):
+        if at + 8 > len(data):
+            break
         kind, length = struct.unpack_from("<4sI", data, at)
         if kind == b"EXIF":
-            return _exif_orientation(data[at + 8 : at + 8 + length].removeprefix(b"Exif\0\0"))
+            return tiff.orientation_of(data[at + 8 : at + 8 + length].removeprefix(b"Exif\0\0"))
         at += 8 + length + length % 2
     return 1
 
 
 def _read_bmp(data: bytes) -> PictureHeader:
     (header_length,) = struct.unpack_from("<I", data, 14)
-    width, height = struct.unpack_from("<HH" if header_length == 12 else "<ii", data, 18)
+    width, height, _, bits = struct.unpack_from("<HHHH" if header_length == 12 else "<iiHH", data, 18)
     # A negative height says that the rows run from the top. Completeness is left to the decoder, which refuses a
     # short BMP: the file-size field cannot be trusted, many writers leave it 0.
-    return PictureHeader(PictureFormat.BMP, Size(abs(height), width))
+    unsupported = "it is a BMP of 16 bits a pixel, whose white decoders show as grey" if bits == 16 else ""
+    return PictureHeader(PictureFormat.BMP, Size(abs(height), width), unsupported=unsupported)
 
 
-# TIFF and Exif, which is a TIFF header in another file ----------------------------------------------------------
-
-_ORIENTATION, _WIDTH, _HEIGHT, _PHOTOMETRIC, _EXTRA_SAMPLES = 274, 256, 257, 262, 338
-_PHOTOMETRIC_NOT_READ = {5: "it is a CMYK TIFF", 8: "it is a CIELab TIFF", 9: "it is an ICCLab TIFF"}
-
-
-def _read_directory(data: bytes) -> dict[int, int]:
-    """The first directory's single-valued SHORT and LONG fields, by tag; other fields map to 0."""
-    order = {b"II": "<", b"MM": ">"}[data[:2]]
-    (start,) = struct.unpack_from(f"{order}I", data, 4)
-    (count,) = struct.unpack_from(f"{order}H", data, start)
-    fields: dict[int, int] = {}
-    for at in range(start + 2, start + 2 + 12 * count, 12):
-        tag, kind, values = struct.unpack_from(f"{order}HHI", data, at)
-        form = {3: "H", 4: "I"}.get(kind)
-        single = form is not None and values == 1
-        fields[tag] = struct.unpack_from(f"{order}{form}", data, at + 8)[0] if single else 0
-    return fields
+_PNM_SPACE = rb"(?:[ \t\r\n]|#[^\r\n]*[\r\n])+"
+_PNM_SIZE = re.compile(rb"P([456])" + _PNM_SPACE + rb"([0-9]{1,9})" + _PNM_SPACE + rb"([0-9]{1,9})")
+_PNM_DEPTH = re.compile(_PNM_SPACE + rb"([0-9]{1,5})[ \t\r\n]")
+_PNM_HEADER = 4096  # bytes, comments and all
 
 
-def _exif_orientation(block: bytes) -> int:
-    """The orientation in an Exif block; 1 where it is absent or damaged, as viewers do."""
-    try:
-        value = _read_directory(block).get(_ORIENTATION, 1)
-    except (struct.error, KeyError):
-        return 1
-    return value if 1 <= value <= 8 else 1
+def _read_pnm(data: bytes) -> PictureHeader:
+    if (match := _PNM_SIZE.match(data[:_PNM_HEADER])) is None:
+        raise DamagedHeaderError("its header is damaged or cut off")
+    kind, width, height = (int(number) for number in match.groups())
+    if kind == 4:
+        begins, row, unsupported = match.end() + 1, (width + 7) // 8, ""
+    elif depth := _PNM_DEPTH.match(data[:_PNM_HEADER], match.end()):
+        highest, begins = int(depth[1]), depth.end()
+        row = width * (3 if kind == 6 else 1) * (1 if highest < 256 else 2)
+        unsupported = "" if highest in (255, 65535) else f"its white is {highest}, not 255 or 65535"
+    else:
+        raise DamagedHeaderError("its header is damaged or cut off")
+    damage = "" if len(data) - begins >= row * height else "it ends before its last row"
+    return PictureHeader(PictureFormat.PNM, Size(height, width), damage=damage, unsupported=unsupported)
 
 
 def _read_tiff(data: bytes) -> PictureHeader:
-    fields = _read_directory(data)
-    unsupported = _PHOTOMETRIC_NOT_READ.get(fields.get(_PHOTOMETRIC, 2), "")
-    if not unsupported and _EXTRA_SAMPLES in fields:
-        # Decoders disagree on whether the colours are already multiplied with this channel.
-        unsupported = "it is a TIFF with a transparency channel"
-    return PictureHeader(PictureFormat.TIFF, Size(fields[_HEIGHT], fields[_WIDTH]), unsupported=unsupported)
+    if data[8:10] == b"CR":
+        return PictureHeader(PictureFormat.TIFF, Size(1, 1), unsupported="it is a camera's raw file")
+    directory = tiff.read_directory(data)
+    return PictureHeader(PictureFormat.TIFF, tiff.size_of(directory), unsupported=tiff.why_not_read(directory))

@@ -1,27 +1,31 @@
-"""Picture files to arrays and back, with numpy and OpenCV only.
+"""Picture files to arrays and back, with numpy and OpenCV; HEIC and AVIF with Pillow (``media.heif``).
 
 Every picture becomes uint8 ``[H, W, 3]`` RGB, as a viewer would show it:
 
 ====================  =========================================================================================
 grey                  the one channel is repeated three times
-transparency          composited over white, with straight alpha: ``round((c * a + 255 * (255 - a)) / 255)``
+transparency          composited over white, with straight alpha: ``round((c * a + 255 * (255 - a)) / 255)``;
+                      a shade or colour of a PNG that is transparent (tRNS) becomes white
 16 bits a channel     divided by 257, rounded to nearest (65535 becomes 255, 257 becomes 1)
+10 to 14 bits (TIFF)  spread over 16 bits, then as above
 CMYK JPEG             to RGB without a colour profile; the channels are stored inverted, as Adobe's software does
-palette PNG           the palette's colours, with its transparency
-Exif orientation      applied, all eight values
+palette PNG, BMP      the palette's colours, with their transparency
+Exif orientation      applied, all eight values; of HEIC and AVIF the container's own
 floating point        refused: which light is white is a choice that only the picture's maker can take
+HDR (PQ, HLG)         refused, for the same reason
 animation             refused: it is a video
 ====================  =========================================================================================
 
-Colour profiles are ignored: the numbers are taken to be sRGB. BMP's fourth channel is ignored (most writers leave it
-undefined); a grey PNG's single transparent shade is shown as that shade. Of a TIFF with several pages, the first is
-read.
+Colour profiles are ignored: the numbers are taken to be sRGB, as the loaders of the networks' training code take them.
+BMP's fourth channel is ignored (most writers leave it undefined). Of a TIFF with several pages, the first is read;
+which layouts of TIFF are taken is told in ``media.tiff``. PNM (P4, P5, P6) has to have 255 or 65535 as its white. What
+declares its size twice, is no ordinary file, or is longer than any picture within the limits is refused before it is
+decoded.
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -31,27 +35,30 @@ from numpy.typing import NDArray
 from edge_i2i.errors import EdgeI2IError, PictureError, UsageError
 from edge_i2i.media.atomic import replacing
 from edge_i2i.media.headers import (
-    PNG_SIGNATURE,
     SIGNATURE_BYTES,
     DamagedHeaderError,
     PictureFormat,
     PictureHeader,
     describe_unreadable,
     png_chunks,
+    png_of,
     read_header,
     sniff,
 )
-from edge_i2i.models.contract import LARGEST_SIDE
-
-Picture = NDArray[np.uint8]
+from edge_i2i.media.heif import DamagedHeifError, HeifFormat, open_heif, sniff_heif
+from edge_i2i.media.samples import Picture, orient, over_white, to_rgb, whiten
+from edge_i2i.media.suffixes import RAW_SUFFIXES
+from edge_i2i.models.contract import LARGEST_SIDE, Size
 
 LARGEST_AREA = 200_000_000  # pixels; 600 MB as RGB. The largest cameras on sale make 151 million.
-READABLE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+LARGEST_FILE = 6 * LARGEST_AREA + (64 << 20)  # bytes: RGB of 16 bits as it is, and what a file holds besides
 WRITABLE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 JPEG_QUALITY = 95
 WEBP_QUALITY = 95
 
-_READS = "edge-i2i reads JPEG, PNG, WebP, BMP and TIFF pictures of 8 or 16 bits a channel."
+# Two letters begin a BMP or a PNM, and many a text.
+_UNMISTAKABLE = frozenset({PictureFormat.JPEG, PictureFormat.PNG, PictureFormat.WEBP, PictureFormat.TIFF})
+_READS = "edge-i2i reads JPEG, PNG, WebP, HEIC, AVIF, BMP, PNM and TIFF pictures of 8 or 16 bits a channel."
 
 
 def read_picture(path: Path | str) -> Picture:
@@ -60,19 +67,44 @@ def read_picture(path: Path | str) -> Picture:
     Raises:
         PictureError: the file is missing, empty, cut off, damaged, not a picture, too large, or of a kind that is
             refused; the message names the file.
+        MissingDecoderError: it is a HEIC or AVIF picture, and the extra ``heif`` is not installed.
     """
-    data, header = _read_file(Path(path))
-    return _to_picture(data, header, Path(path))
+    return decode_picture(_read_bytes(Path(path)), str(path))
 
 
 def decode_picture(data: bytes, name: str) -> Picture:
     """As ``read_picture``, of a file that is in memory already; ``name`` is what messages call it.
 
     Raises:
-        PictureError: as ``read_picture``.
+        PictureError, MissingDecoderError: as ``read_picture``.
     """
-    header = _checked_header(data, _known_format(data, Path(name)), Path(name))
-    return _to_picture(data, header, Path(name))
+    path = Path(name)
+    if kind := sniff_heif(data[:SIGNATURE_BYTES]):
+        return _decode_heif(data, kind, path)
+    header = _checked_header(data, _known_format(data, path), path)
+    if header.format is PictureFormat.PNG:
+        data = _essence(data, header)
+    # Unchanged gives alpha and 16 bits as stored, and leaves orientation to us; a BMP's fourth channel is not alpha.
+    samples = _decode(data, path, as_stored=header.format is not PictureFormat.BMP)
+    if samples.dtype not in (np.uint8, np.uint16):
+        raise PictureError(f"The picture '{path}' holds {samples.dtype} values.", remedy=_READS)
+    if header.clear_shade is not None and samples.ndim == 2:
+        samples = whiten(
+            samples, header.clear_shade * (255 // (2**header.bit_depth - 1) if header.bit_depth < 8 else 1)
+        )
+    return orient(to_rgb(samples), header.orientation)
+
+
+def holds_picture(path: Path) -> bool:
+    """Whether a file begins as a picture that is read, whatever it is called; its name is not looked at."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            head = file.read(SIGNATURE_BYTES)
+    except OSError:
+        return False
+    return sniff(head) in _UNMISTAKABLE or sniff_heif(head) is not None
 
 
 def write_picture(path: Path | str, rgb: Picture) -> None:
@@ -124,44 +156,57 @@ def read_instance_map(path: Path | str) -> NDArray[np.int32]:
 # Files ----------------------------------------------------------------------------------------------------------
 
 
-def _read_file(path: Path) -> tuple[bytes, PictureHeader]:
-    """A whole, supported picture file's bytes and header."""
-    data, kind = _read_bytes(path)
-    return data, _checked_header(data, kind, path)
-
-
 def _checked_header(data: bytes, kind: PictureFormat, path: Path) -> PictureHeader:
     try:
         header = read_header(data, kind)
     except DamagedHeaderError as error:
         raise _damaged(path, str(error)) from error
-    height, width = header.size.height, header.size.width
-    if max(height, width) > LARGEST_SIDE or height * width > LARGEST_AREA:
-        raise PictureError(
-            f"The picture '{path}' is too large: {header.size} pixels.",
-            remedy=f"Make it smaller: up to {LARGEST_SIDE} pixels a side and {LARGEST_AREA:,} in all.",
-        )
+    _check_size(header.size, path)
     if header.damage:
         raise _damaged(path, header.damage)
     if header.unsupported:
-        raise PictureError(f"The picture '{path}' cannot be read: {header.unsupported}.", remedy="Save it as a PNG.")
+        raise _not_taken(path, header.unsupported)
     return header
 
 
-def _read_bytes(path: Path) -> tuple[bytes, PictureFormat]:
+def _check_size(size: Size, path: Path) -> None:
+    if max(size.height, size.width) > LARGEST_SIDE or size.height * size.width > LARGEST_AREA:
+        raise PictureError(
+            f"The picture '{path}' is too large: {size} pixels.",
+            remedy=f"Make it smaller: up to {LARGEST_SIDE} pixels a side and {LARGEST_AREA:,} in all.",
+        )
+
+
+def _read_bytes(path: Path) -> bytes:
     """The file's content, once its first bytes promise a picture (so that a film is not read into memory)."""
     try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):
+            raise PictureError(f"'{path}' is no file: a pipe or a device.", remedy="Save the picture in a file first.")
         with path.open("rb") as file:
             head = file.read(SIGNATURE_BYTES)
-            data = head + file.read() if sniff(head) else head
+            if not (sniff(head) or sniff_heif(head)):
+                return head
+            file.seek(0)
+            data = file.read(LARGEST_FILE + 1) if about.st_size <= LARGEST_FILE else None
     except FileNotFoundError as error:
         raise PictureError(f"There is no picture '{path}'.", remedy="Check the path.") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise PictureError(
-            f"The picture '{path}' cannot be opened: {error.strerror or error}.",
+            f"The picture '{path}' cannot be opened: {getattr(error, 'strerror', None) or error}.",
             remedy="Name a file that you may read.",
         ) from error
-    return data, _known_format(data, path)
+    if data is None or len(data) > LARGEST_FILE:
+        raise PictureError(
+            f"The picture '{path}' is too large: more than {LARGEST_FILE:,} bytes.",
+            remedy=f"No picture of {LARGEST_AREA:,} pixels, the most that is read, is that long: check what it is.",
+        )
+    if path.suffix.lower() in RAW_SUFFIXES:
+        raise PictureError(
+            f"The picture '{path}' cannot be read: it is a camera's raw file, and what it holds beside that a preview.",
+            remedy="Develop it to a PNG or JPEG.",
+        )
+    return data
 
 
 def _known_format(data: bytes, path: Path) -> PictureFormat:
@@ -180,10 +225,15 @@ def _damaged(path: Path, why: str) -> PictureError:
     )
 
 
-def _to_picture(data: bytes, header: PictureHeader, path: Path) -> Picture:
-    # Unchanged gives alpha and 16 bits as stored, and leaves orientation to us; a BMP's fourth channel is not alpha.
-    samples = _decode(data, path, as_stored=header.format is not PictureFormat.BMP)
-    return np.ascontiguousarray(_orient(_to_rgb(samples, path), header.orientation))
+def _undecodable(path: Path) -> PictureError:
+    return PictureError(
+        f"The picture '{path}' cannot be decoded: it is damaged, or stored in a way that is not read.",
+        remedy="Fetch it again, or save it as a PNG.",
+    )
+
+
+def _not_taken(path: Path, why: str) -> PictureError:
+    return PictureError(f"The picture '{path}' cannot be read: {why}.", remedy="Save it as a PNG.")
 
 
 # Samples --------------------------------------------------------------------------------------------------------
@@ -197,40 +247,28 @@ def _decode(data: bytes, path: Path, *, as_stored: bool) -> NDArray[Any]:
     try:
         samples = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
-        raise _damaged(path, f"it cannot be decoded ({error.err})") from error
+        raise _undecodable(path) from error
     if samples is None:
-        raise _damaged(path, "it cannot be decoded")
+        raise _undecodable(path)
     return samples
 
 
-def _to_rgb(samples: NDArray[Any], path: Path) -> Picture:
-    """OpenCV's grey, BGR or BGRA samples of 8 or 16 bits as RGB of 8."""
-    import cv2
-
-    if samples.dtype not in (np.uint8, np.uint16):
-        raise PictureError(f"The picture '{path}' holds {samples.dtype} values.", remedy=_READS)
-    if samples.dtype == np.uint16:
-        samples = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if samples.ndim == 2:
-        return np.asarray(cv2.cvtColor(samples, cv2.COLOR_GRAY2RGB), np.uint8)
-    if samples.shape[2] == 4:
-        return _over_white(np.asarray(cv2.cvtColor(samples, cv2.COLOR_BGRA2RGBA), np.uint8))
-    return np.asarray(cv2.cvtColor(samples, cv2.COLOR_BGR2RGB), np.uint8)
+def _decode_heif(data: bytes, kind: HeifFormat, path: Path) -> Picture:
+    try:
+        opened = open_heif(data, kind)
+        _check_size(opened.size, path)
+        if opened.unsupported:
+            raise _not_taken(path, opened.unsupported)
+        pixels = opened.decode()
+    except DamagedHeifError as error:
+        raise _damaged(path, f"it cannot be decoded ({error})") from error
+    return over_white(pixels) if pixels.shape[2] == 4 else np.ascontiguousarray(pixels)
 
 
-def _over_white(rgba: Picture) -> Picture:
-    alpha = rgba[..., 3:].astype(np.uint32)
-    blended = rgba[..., :3] * alpha + 255 * (255 - alpha)
-    return ((blended + 127) // 255).astype(np.uint8)
-
-
-def _orient(picture: Picture, orientation: int) -> Picture:
-    """Apply an Exif orientation. 5..8 are 1..4 of the transposed picture, up to the order of the flips."""
-    if orientation >= 5:
-        picture = picture.transpose(1, 0, 2)
-    upside_down = orientation in (3, 4, 7, 8)
-    mirrored = orientation in (2, 3, 6, 7)
-    return picture[:: -1 if upside_down else 1, :: -1 if mirrored else 1]
+def _essence(data: bytes, header: PictureHeader) -> bytes:
+    """The chunks of a PNG that make its pixels: decoders spend memory on texts and profiles, and play animations."""
+    kept = (b"IHDR", b"IDAT", b"IEND", b"PLTE", *(() if header.clear_shade is not None else (b"tRNS",)))
+    return png_of((kind, body) for kind, body in png_chunks(data) if kind in kept)
 
 
 def _encode(path: Path, rgb: Picture) -> bytes:
@@ -269,7 +307,8 @@ def _encode(path: Path, rgb: Picture) -> bytes:
 
 def _read_ids(path: Path, what: str, *, deepest: int) -> NDArray[Any]:
     """The stored numbers of a one-channel PNG, ``[H, W]`` uint8 or uint16."""
-    data, header = _read_file(path)
+    data = _read_bytes(path)
+    header = _checked_header(data, _known_format(data, path), path)
     if header.format is not PictureFormat.PNG:
         raise PictureError(
             f"The {what} '{path}' is a {header.format} file.",
@@ -292,11 +331,6 @@ def _read_ids(path: Path, what: str, *, deepest: int) -> NDArray[Any]:
 
 def _without_palette(data: bytes) -> bytes:
     """The same PNG with its indices declared as shades of grey: both are stored alike, so a decoder hands them over."""
-    kept = [PNG_SIGNATURE]
-    for kind, body in png_chunks(data):
-        if kind == b"IHDR":
-            body = body[:9] + b"\0" + body[10:]  # the colour type: palette (3) becomes grey (0)
-        if kind not in (b"PLTE", b"tRNS"):
-            checksum = zlib.crc32(body, zlib.crc32(kind))
-            kept.append(struct.pack(">I", len(body)) + kind + body + struct.pack(">I", checksum))
-    return b"".join(kept)
+    kept = ((kind, bytes(body)) for kind, body in png_chunks(data) if kind in (b"IHDR", b"IDAT", b"IEND"))
+    # The colour type: palette (3) becomes grey (0).
+    return png_of((kind, body[:9] + b"\0" + body[10:] if kind == b"IHDR" else body) for kind, body in kept)

@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_i2i.errors import BadInputError, MissingRequirementError, UsageError
+from edge_i2i.media.heif import MissingDecoderError
 from edge_i2i.media.pictures import read_picture
-from edge_i2i.media.video import VIDEO_SUFFIXES, VideoReader
+from edge_i2i.media.suffixes import is_video
+from edge_i2i.media.video import VideoReader
 from edge_i2i.models.contract import Role
 from edge_i2i.translate_plan import make_plan
 
@@ -133,7 +135,7 @@ def open_source(source: str, output: Path, sampling: Sampling) -> FrameSource:
         return CameraSource(source, sampling, lambda: OpenCVCamera(source))
     if path.is_file():
         _check_apart(path, output)
-        return FileSource("video" if _is_video(path) else "picture", path.name, path.parent, (path,), sampling)
+        return FileSource("video" if is_video(path) else "picture", path.name, path.parent, (path,), sampling)
     files = tuple(item.source for item in make_plan({Role.FRAME: source}, output).items)
     if path.is_dir():
         return FileSource("folder", path.resolve().name, path, files, sampling)
@@ -155,18 +157,18 @@ class FileSource:
     @property
     def total(self) -> int | None:
         """The number of pictures; unknown where there is a video among them."""
-        return None if any(map(_is_video, self.files)) else len(self.files)
+        return None if any(map(is_video, self.files)) else len(self.files)
 
     def frames(self) -> Generator[SourceFrame, None, None]:
         """The frames; where there are several files, one that cannot be read is noted and passed over."""
         for path in self.files:
             name = path.relative_to(self.root).as_posix()
             try:
-                if _is_video(path):
+                if is_video(path):
                     yield from self._of_video(path, name)
                 else:
                     yield SourceFrame(read_picture(path), SourcePosition(name), path)
-            except BadInputError as error:
+            except (BadInputError, MissingDecoderError) as error:
                 if self.kind in ("picture", "video"):
                     raise
                 self.unreadable.append(Unreadable(name, error.what))
@@ -292,7 +294,3 @@ class _Ticks:
             return False
         self._next += self._every * (1 + (at - self._next) // self._every)
         return True
-
-
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in VIDEO_SUFFIXES

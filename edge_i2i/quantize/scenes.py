@@ -6,6 +6,7 @@ A scene is one picture with all that belongs to it: a frame and its mask, or a l
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +16,17 @@ import numpy as np
 
 from edge_i2i.engines.protocol import Array
 from edge_i2i.errors import PictureError
+from edge_i2i.media import suffixes
 from edge_i2i.media.geometry import Fit, place, place_boxes, place_into
 from edge_i2i.media.pictures import read_instance_map, read_label_map, read_picture
-from edge_i2i.media.video import VIDEO_SUFFIXES, VideoReader
+from edge_i2i.media.suffixes import may_be_picture
+from edge_i2i.media.video import VideoReader
 from edge_i2i.models.contract import Role, Size, TensorSpec
 from edge_i2i.progress import Progress
 from edge_i2i.tensor_checks import size_of
 from edge_i2i.translate_plan import make_plan
+
+_log = logging.getLogger(__name__)
 
 _ZOOM = 0.75  # the part of each side that a zoomed view shows
 _NOWHERE = ".edge-i2i-calibration"  # hidden, so that no listing holds it: files are paired here, nothing is written
@@ -145,8 +150,8 @@ def _read(path: Path, spec: TensorSpec) -> Array:
 def file_scenes(sources: Mapping[str, Path], specs: Specs, apart: Collection[Path] = ()) -> tuple[FileScene, ...]:
     """The files below each source (a file, a folder or a glob pattern, by declared name), paired by their names.
 
-    Videos among many pictures are passed over, and so is what lies in the folders ``apart`` that are sub-folders of
-    the first source: they hold something else.
+    Videos and pictures of a kind that is not read are passed over among many, which the log says, and so is what lies
+    in the folders ``apart`` that are sub-folders of the first source: they hold something else.
 
     Raises:
         PictureError: a source does not exist or holds no picture; a picture lacks its map.
@@ -164,7 +169,12 @@ def file_scenes(sources: Mapping[str, Path], specs: Specs, apart: Collection[Pat
             remedy="Pictures and maps are paired by their names; add what is missing, or take these out.",
         )
     names = {role: name for name, role in roles.items()}
-    pictures = [item for item in plan.items if not (item.is_video or inner & {*item.source.resolve().parents})]
+    items = [item for item in plan.items if not inner & {*item.source.resolve().parents}]
+    pictures = [item for item in items if plan.folder is None or may_be_picture(item.source)]
+    if others := sorted(item.source.name for item in items if item not in pictures):
+        _log.warning(
+            "%d files of '%s' are no pictures that are read, and passed over: %s", len(others), first, others[0]
+        )
     if not pictures:
         raise PictureError(f"'{first}' holds videos only.", remedy="Name the video itself: --data FILE.mp4.")
     return tuple(FileScene({names[role]: path for role, path in item.inputs.items()}, specs) for item in pictures)
@@ -172,7 +182,7 @@ def file_scenes(sources: Mapping[str, Path], specs: Specs, apart: Collection[Pat
 
 def is_video(path: Path) -> bool:
     """Whether the file's suffix is a video's."""
-    return path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()
+    return suffixes.is_video(path) and not path.is_dir()
 
 
 def video_scenes(path: Path, name: str, least: int, covering: Size, progress: Progress) -> tuple[HeldScene, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,6 +130,21 @@ def test_translate_a_folder_reports_the_bad_one_and_resumes(
     assert (report["translated"], len(report["failed"])) == (1, 1)
     code, out, _ = run_verb(*arguments, "--json")
     assert json.loads(out)["skipped_existing"] == 1
+
+
+def test_heic_without_its_extra_is_exit_code_3_and_stops_no_folder(
+    run_verb: Run, rgb_bundle: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(60))
+    photo.rename(folder / "b.png")
+    for source, made in ((folder / "a.heic", []), (folder, ["b.png"])):
+        output = tmp_path / f"out-{source.stem}"
+        code, _, err = run_verb("translate", rgb_bundle, source, "--output", output, "--engine", "onnxruntime")
+        assert code == 3 and "pip install 'edge-i2i[heif]'" in err
+        assert [path.name for path in output.glob("*.png")] == made
 
 
 def test_translate_label_maps_with_an_exemplar(run_verb: Run, label_bundle: Path, photo: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from edge_i2i.errors import UsageError, known_names
 from edge_i2i.live.clock import Clock
 from edge_i2i.live.sink import Sink
 from edge_i2i.live.sinks.mjpeg import OnKey
-from edge_i2i.media.video import VIDEO_SUFFIXES
+from edge_i2i.media.suffixes import is_video
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def make_sink(text: str, settings: SinkSettings | None = None) -> Sink:
 def _parse(text: str) -> _Request:
     scheme, colon, target = text.strip().partition(":")
     if scheme not in _MAKERS:
-        if Path(text).suffix.lower() in VIDEO_SUFFIXES and (not colon or len(scheme) == 1 or "/" in scheme):
+        if is_video(Path(text)) and (not colon or len(scheme) == 1 or "/" in scheme):
             return _Request(text, "file", text.strip(), {})
         raise UsageError(f"There is no sink '{text}'.", remedy=known_names(scheme, _MAKERS, "sinks"))
     form = next(form for form in SINK_FORMS if form.name == scheme)

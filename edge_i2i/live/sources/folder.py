@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,14 @@ from edge_i2i.live.frame import Captured, Picture
 from edge_i2i.live.source import Source, SourceInfo, SourceSpec
 from edge_i2i.live.sources.pace import Pace
 from edge_i2i.live.sources.uri import SourceRequest, path_of
-from edge_i2i.media.pictures import READABLE_SUFFIXES, read_picture
+from edge_i2i.media.pictures import holds_picture, read_picture
+from edge_i2i.media.suffixes import LISTED_SUFFIXES, READABLE_SUFFIXES, is_picture
 from edge_i2i.models.contract import Size
 
 DEFAULT_FPS = 25.0
+
+_log = logging.getLogger(__name__)
+_NAMED = 5  # of what is passed over
 
 
 class FolderSource(Source):
@@ -58,7 +63,7 @@ class FolderSource(Source):
 
 
 def pictures_of(folder: Path) -> list[Path]:
-    """The visible picture files in a folder: ``2.png`` before ``10.png``.
+    """The visible picture files in a folder: ``2.png`` before ``10.png``. The log names what is passed over.
 
     Raises:
         PictureError: there is no such folder, or no picture in it.
@@ -69,11 +74,12 @@ def pictures_of(folder: Path) -> list[Path]:
         raise PictureError(
             f"The folder '{folder}' cannot be read: {error.strerror or error}.", remedy="Check the path."
         ) from error
-    found = [
-        path
-        for path in inside
-        if path.suffix.lower() in READABLE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    ]
+    visible = [path for path in inside if not path.name.startswith(".") and path.is_file()]
+    listed = {path for path in visible if path.suffix.lower() in LISTED_SUFFIXES}
+    found = [path for path in visible if is_picture(path) or (path not in listed and holds_picture(path))]
+    if others := sorted(path.name for path in listed if not is_picture(path)):
+        named = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
+        _log.warning("%d in '%s' are no pictures that are read, and passed over: %s", len(others), folder, named)
     if not found:
         raise PictureError(
             f"The folder '{folder}' holds no picture.",

@@ -14,8 +14,7 @@ from edge_i2i.errors import UsageError, known_names
 from edge_i2i.live.clock import Clock
 from edge_i2i.live.source import Source, SourceSpec
 from edge_i2i.live.uris import without_credentials
-from edge_i2i.media.pictures import READABLE_SUFFIXES
-from edge_i2i.media.video import VIDEO_SUFFIXES
+from edge_i2i.media.suffixes import is_picture, is_video
 from edge_i2i.models.contract import Size
 
 FASTEST = 1000.0
@@ -77,12 +76,12 @@ def split_source(text: str, schemes: Collection[str]) -> tuple[str, str]:
 
 def _is_path(text: str, *, has_scheme: bool) -> bool:
     path = Path(text)
-    if path.suffix.lower() in READABLE_SUFFIXES and not has_scheme:
+    if is_picture(path) and not has_scheme:
         raise UsageError(
             f"'{text}' is a picture.",
             remedy=f"For an endless pan over it write 'photo:{text}'; to translate it, use 'edge-i2i translate'.",
         )
-    written_like_one = path.suffix.lower() in VIDEO_SUFFIXES or len(path.parts) > 1
+    written_like_one = is_video(path) or len(path.parts) > 1
     return _holds(path.exists) or (written_like_one and not has_scheme)
 
 
