@@ -13,7 +13,7 @@ import typer
 from edge_i2i.cli.conditions import ConditionOptions, apply_conditions
 from edge_i2i.cli.console import result, result_json, say
 from edge_i2i.cli.live_keys import KEYS, LiveKeys
-from edge_i2i.cli.live_options import NetworkOptions, PaceOptions, PathOptions, ShowOptions
+from edge_i2i.cli.live_options import NetworkOptions, PaceOptions, PathOptions, ShowOptions, SourceOptions
 from edge_i2i.cli.option_groups import with_groups
 from edge_i2i.cli.signals import stop_on_signal
 from edge_i2i.errors import UsageError
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY = 0.1  # seconds between two looks at whether it is over
 _SAY_EVERY = 5.0  # seconds between two lines of figures
+_COMPARE_EVERY, _EVIDENCE = 0.5, 3.0  # seconds: between looks at the rates, and that a comparison takes in
+_TOLERABLE = 0.1  # the share of frames that may be dropped before a network is called too slow
 _STOPPING = 10.0  # seconds for recordings to be completed
 _NO_DISPLAY = "note: --hud draws figures for a window, mjpeg and webrtc; there is none of them here"
 
@@ -40,7 +42,7 @@ def live(
     ],
     source: Annotated[
         str,
-        typer.Option("--source", help="0, camera:N, a video, rtsp://…, folder:…, photo:…, pattern:, screen:, gst:…"),
+        typer.Option("--source", help="0, /dev/video0, a video, rtsp://…, folder:…, photo:…, pattern:, screen:, gst:…"),
     ] = "0",
     sink: Annotated[
         list[str] | None,
@@ -48,6 +50,7 @@ def live(
     ] = None,
     *,
     conditions: ConditionOptions,
+    camera: SourceOptions,
     network: NetworkOptions,
     pace: PaceOptions,
     path: PathOptions,
@@ -100,6 +103,7 @@ def live(
             source,
             [*sinks, snapshots, recording],
             **shared,
+            **camera.of_library(),
             policy=policy,
             view=view,
             on_event=_listeners(events, quiet=json),
@@ -131,6 +135,37 @@ def chosen_fit(name: str) -> Any:
     return chosen(name, Fit, "fits")
 
 
+class _TooSlow:
+    """Says once that the network is too slow for its source, with both rates and what helps."""
+
+    def __init__(self) -> None:
+        self._before: StatsSnapshot | None = None
+        self._said = False
+
+    def look(self, snapshot: StatsSnapshot) -> None:
+        """Compare with the look of some seconds ago."""
+        from edge_i2i.live.drops import DropCause
+
+        before = self._before
+        if before is None or before.frames == 0:
+            self._before = snapshot
+            return
+        seconds = snapshot.seconds - before.seconds
+        if self._said or seconds < _EVIDENCE:
+            return
+        self._before = snapshot
+        captured, made = snapshot.captured - before.captured, snapshot.frames - before.frames
+        missed = snapshot.dropped.get(DropCause.NEWER_FRAME, 0) - before.dropped.get(DropCause.NEWER_FRAME, 0)
+        if missed <= _TOLERABLE * captured:
+            return
+        self._said = True
+        say(
+            f"note: the network is too slow for this source, which gives {captured / seconds:.1f} frames a second; "
+            f"{made / seconds:.1f} are translated, the others dropped. Faster: a smaller --size at export, a quantized "
+            "bundle (edge-i2i quantize), another --engine, or --ladder; --source-fps asks the camera for fewer."
+        )
+
+
 class _Notes:
     """Says what sinks have to tell, once each, as soon as they know it."""
 
@@ -154,13 +189,17 @@ def _run(
     quiet: bool,
 ) -> None:
     """Until the source ends, somebody stops it, or its time is over."""
-    began = said = time.monotonic()
+    began = said = looked = time.monotonic()
+    too_slow = _TooSlow()
     while not session.wait(_LOOK_EVERY):
         keys.report()
         notes.report()
         now = time.monotonic()
         if stop.is_set() or (duration is not None and now - began >= duration):
             return
+        if now - looked >= _COMPARE_EVERY:
+            looked = now
+            too_slow.look(session.stats())
         if not quiet and now - said >= _SAY_EVERY:
             said = now
             say(_line(session.stats()))

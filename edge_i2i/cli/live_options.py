@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from edge_i2i.live.picture_path import PicturePathOptions
     from edge_i2i.live.policy import Policy
     from edge_i2i.live.view import ViewSettings
+    from edge_i2i.models.contract import Size
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -33,6 +35,44 @@ class NetworkOptions:
     fit: Annotated[str, typer.Option("--fit", help="letterbox, crop or stretch frames into the network's size.")] = (
         "letterbox"
     )
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What a camera is asked for."""
+
+    source_size: Annotated[
+        str | None, typer.Option("--source-size", metavar="WxH", help="Ask the source for this size: 1280x720.")
+    ] = None
+    source_fps: Annotated[
+        float | None, typer.Option("--source-fps", help="Ask the source for so many frames a second.")
+    ] = None
+    source_format: Annotated[
+        str | None, typer.Option("--source-format", help="Ask a camera for a pixel format: mjpg, yuyv, nv12, …")
+    ] = None
+
+    def of_library(self) -> dict[str, Any]:
+        """As ``open_session`` takes them."""
+        return {
+            "source_size": None if self.source_size is None else _width_by_height(self.source_size),
+            "source_fps": self.source_fps,
+            "source_format": self.source_format,
+        }
+
+
+def _width_by_height(text: str) -> Size:
+    """Width first, as cameras and players write it; networks' sizes (``export --size``) are height first.
+
+    Raises:
+        UsageError: it is no size.
+    """
+    from edge_i2i.models.contract import LARGEST_SIDE, Size
+
+    match = re.fullmatch(r"([0-9]{1,5})[xX×]([0-9]{1,5})", text.strip())
+    width, height = (int(side) for side in match.groups()) if match else (0, 0)
+    if not (0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE):
+        raise UsageError(f"'{text}' is no size of a source.", remedy="Write its width first: 1280x720.")
+    return Size(height, width)
 
 
 @dataclass(frozen=True)

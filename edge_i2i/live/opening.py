@@ -49,6 +49,7 @@ def open_session(
     policy: Policy | None = None,
     source_size: Size | None = None,
     source_fps: float | None = None,
+    source_format: str | None = None,
     view: View | ViewSettings | None = None,
     on_key: OnKey | None = None,
     on_event: OnEvent | None = None,
@@ -66,7 +67,8 @@ def open_session(
         sinks: where results go (``sinks.registry``), besides to whoever iterates: as text, or sinks of your own.
         policy: by default every frame of a source that has an end, and the newest frame of any other. A live policy
             plays what has an end at the pace of its time stamps.
-        source_size, source_fps: what to ask the source for, where it can be asked.
+        source_size, source_fps, source_format: what to ask the source for, where it can be asked; a camera's pixel
+            format is mjpg, yuyv, nv12, …
         view: what sinks are shown of results; a ``View`` can be changed while the session runs, and is told of events.
         on_key: gets the keys that are pressed in a window.
         on_event, trace, wait_for_source, clock: as ``LiveSession``.
@@ -82,7 +84,12 @@ def open_session(
     """
     clock = clock or SystemClock()
     loader = network_loader(bundle, variant=variant, look=look, path=path, clock=clock, **options)
-    spec = _specify(source, policy, source_size, source_fps, clock)
+    as_live = policy is not None and policy.mode is Mode.LIVE
+    spec = (
+        source_spec(source, size=source_size, fps=source_fps, pixel_format=source_format, as_live=as_live, clock=clock)
+        if isinstance(source, str)
+        else source
+    )
     policy = policy or default_policy(spec)
     shown = view if isinstance(view, View) else View(view, fit=Fit(options.get("fit", Fit.LETTERBOX)), clock=clock)
     settings = sink_settings(source, policy, on_key=on_key, clock=clock)
@@ -158,15 +165,6 @@ def make_sinks(sinks: Sequence[str | Sink], settings: SinkSettings) -> list[Sink
             made.append(sink)
         made_so_far.pop_all()
         return made
-
-
-def _specify(
-    source: str | SourceSpec | None, policy: Policy | None, size: Size | None, fps: float | None, clock: Clock
-) -> SourceSpec | None:
-    if not isinstance(source, str):
-        return source
-    as_live = policy is not None and policy.mode is Mode.LIVE
-    return source_spec(source, size=size, fps=fps, as_live=as_live, clock=clock)
 
 
 def _film(source: str, clock: Clock) -> Path | None:

@@ -33,7 +33,7 @@ EVERY_SECONDS = 0.2  # neighbours at 25 frames a second are near-duplicates: loo
 # Cameras begin dark, green or blown out while exposure and white balance settle. Such frames lie far from all others,
 # so farthest-point sampling would choose them first.
 _WARM_UP_SECONDS = 1.0
-_CAMERA_NAME = re.compile(r"\d+|/dev/video\d+")
+_CAMERA_PATH = re.compile(r"/dev/(video\d+|v4l/.+)")
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class FrameSource(Protocol):
 
 
 def open_source(source: str, output: Path, sampling: Sampling) -> FrameSource:
-    """A picture, a video, a folder, a glob pattern, or a camera: its number or its ``/dev/videoN``.
+    """A picture, a video, a folder, a glob pattern, or a camera: its number, its device or a link to it.
 
     A folder is searched with its sub-folders; hidden files and ``output`` are passed over. A file or folder whose name
     is a number goes before a camera of that number.
@@ -131,7 +131,9 @@ def open_source(source: str, output: Path, sampling: Sampling) -> FrameSource:
         UsageError: the output lies in the way.
     """
     path = Path(source)
-    if _CAMERA_NAME.fullmatch(source) and not (path.is_file() or path.is_dir()):
+    if (source.isdecimal() or _CAMERA_PATH.fullmatch(source) or path.is_char_device()) and not (
+        path.is_file() or path.is_dir()
+    ):
         return CameraSource(source, sampling, lambda: OpenCVCamera(source))
     if path.is_file():
         _check_apart(path, output)
@@ -258,7 +260,7 @@ class OpenCVCamera:
     def __init__(self, name: str) -> None:
         import cv2
 
-        self._capture = cv2.VideoCapture(int(name)) if name.isdecimal() else cv2.VideoCapture(name)
+        self._capture = cv2.VideoCapture(int(name) if name.isdecimal() else str(Path(name).resolve()))
         if not self._capture.isOpened():
             raise MissingRequirementError(
                 f"The camera '{name}' cannot be opened.",

@@ -15,17 +15,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_i2i.cli.live import _TooSlow
 from edge_i2i.cli.live_keys import LiveKeys
 from edge_i2i.cli.main import run_command
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.live.compare import Comparison
+from edge_i2i.live.drops import DropCause
 from edge_i2i.live.flip import Flip
 from edge_i2i.live.opening import network_loader
 from edge_i2i.live.session import LiveSession
 from edge_i2i.live.sinks.null import NullSink
 from edge_i2i.live.sinks.switched import SnapshotSink, SwitchedRecording
 from edge_i2i.live.sources.registry import source_spec
+from edge_i2i.live.stats import StatsSnapshot
 from edge_i2i.live.view import View
 from edge_i2i.media.pictures import read_picture
 from edge_i2i.media.video import VideoReader
@@ -100,6 +103,60 @@ def test_a_person_is_told_what_happens(bundle: Path, capsys: pytest.CaptureFixtu
     assert kinds[0] == "started" and kinds[-1] == "stopped" and "loaded" in kinds
     with VideoReader(film) as reader:
         assert reader.size.width >= 128 and len(list(reader)) == 12  # both, side by side
+
+
+def test_a_source_is_asked_for_its_size_width_first(
+    bundle: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    size = ["--source-size", "96x64", "--source-fps", "10"]
+    code = _live(bundle, "--source", "pattern:?frames=2", *size, "--sink", f"folder:{tmp_path / 'out'}")
+    assert code == 0, capsys.readouterr().err
+    assert {read_picture(path).shape for path in (tmp_path / "out").glob("*.png")} == {(64, 96, 3)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--source-size", "1280"], "Write its width first: 1280x720"),
+        (["--source-size", "0x720"], "is no size"),
+        (["--source-size", "99999x1"], "is no size"),
+        (["--source-fps", "nan"], "cannot be given"),
+        (["--source-format", "motion"], "is no pixel format"),
+    ],
+)
+def test_what_no_camera_can_be_asked_for_is_wrong_usage(
+    bundle: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert _live(bundle, "--source", "0", *arguments, "--sink", "null") == 2
+    assert said in capsys.readouterr().err
+
+
+def _moment(seconds: float, captured: int, made: int, missed: int) -> StatsSnapshot:
+    return StatsSnapshot(captured, made, seconds=seconds, dropped={DropCause.NEWER_FRAME: missed})
+
+
+@pytest.mark.parametrize(
+    ("moments", "said"),
+    [
+        (
+            [_moment(0, 0, 0, 0), _moment(1, 30, 5, 20), _moment(5, 150, 45, 100)],
+            "30.0 frames a second; 10.0 are translated",
+        ),
+        ([_moment(1, 30, 30, 0), _moment(5, 150, 149, 1), _moment(9, 270, 200, 70)], "30.0 frames a second; 12.8 are"),
+        ([_moment(1, 30, 30, 0), _moment(5, 150, 145, 5)], ""),
+        ([_moment(1, 30, 5, 25), _moment(2, 60, 10, 50)], ""),
+        ([_moment(0, 0, 0, 0), _moment(9, 300, 0, 299)], ""),
+    ],
+)
+def test_a_network_that_is_too_slow_is_told_of_once(
+    capsys: pytest.CaptureFixture[str], moments: list[StatsSnapshot], said: str
+) -> None:
+    watcher = _TooSlow()
+    for moment in [*moments, *(_moment(20 + 5 * i, 1000 * i, 300 * i, 700 * i) for i in range(1, 4) if said)]:
+        watcher.look(moment)
+    told = capsys.readouterr().err
+    assert told.count("too slow for this source") == (1 if said else 0)
+    assert said in told
 
 
 def test_it_ends_after_the_duration(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 # One a platform, chosen here: what OpenCV picks by itself may be FFmpeg or a file of pictures called "0".
 _BACKENDS = {"linux": "CAP_V4L2", "darwin": "CAP_AVFOUNDATION", "win32": "CAP_MSMF"}
 
+_SAME_RATE = 0.02  # 29.97 frames a second are as good as 30
+
 _HINTS = {
     "darwin": "Allow your terminal (or program) under System Settings, Privacy & Security, Camera; then it is found "
     "at the next try.",
@@ -76,19 +78,25 @@ class NumberedCamera:
 class CameraSource(Source):
     """The pictures of a camera, as they come.
 
-    ``size``, ``fps``: what the camera is asked for. It may give something else, which the log says; asked for nothing,
-    it gives what it likes. With a size or a rate it is asked for MJPG first, because raw pictures of a USB camera leave
-    no room for more than a few frames a second at larger sizes, and for its usual format where MJPG does not come in
-    that size. ``t_source`` is the driver's, where it gives one.
+    ``size``, ``fps``, ``pixel_format``: what the camera is asked for. It may give something else, which the log says;
+    asked for nothing, it gives what it likes. With a size or a rate and no format it is asked for MJPG first, because
+    raw pictures of a USB camera leave no room for more than a few frames a second at larger sizes, and for its usual
+    format where MJPG does not come in that size. ``t_source`` is the driver's, where it gives one.
     """
 
     live = True
     repeats_mean_stall = True
 
     def __init__(
-        self, device: Device, *, size: Size | None = None, fps: float | None = None, platform: str = sys.platform
+        self,
+        device: Device,
+        *,
+        size: Size | None = None,
+        fps: float | None = None,
+        pixel_format: str | None = None,
+        platform: str = sys.platform,
     ) -> None:
-        self._device, self._size, self._fps = device, size, fps
+        self._device, self._size, self._fps, self._format = device, size, fps, pixel_format
         self._platform = platform
         self._capture: cv2.VideoCapture | None = None
         self._first: Captured | None = None
@@ -102,7 +110,7 @@ class CameraSource(Source):
         try:
             if not capture.isOpened():
                 raise self._device.absent(f"The {self._device.label} cannot be opened")
-            _ask(capture, self._size, self._fps)
+            _ask(capture, self._size, self._fps, self._format)
             self._first = self._grab()
         except BaseException:
             self.close()
@@ -136,24 +144,38 @@ class CameraSource(Source):
         size = Size(*picture.shape[:2])
         if self._size not in (None, size):
             _log.warning("The %s gives pictures of %s, not of %s.", self._device.label, size, self._size)
-        return SourceInfo(self._device.label, size, capture.get(cv2.CAP_PROP_FPS) or None)
+        fps = capture.get(cv2.CAP_PROP_FPS) or None
+        if self._fps is not None and fps is not None and abs(fps - self._fps) > _SAME_RATE * self._fps:
+            _log.warning("The %s gives %g frames a second, not %g.", self._device.label, fps, self._fps)
+        given = _letters(capture.get(cv2.CAP_PROP_FOURCC))
+        if self._format not in (None, given) and given:
+            _log.warning("The %s gives its pictures as %s, not as %s.", self._device.label, given, self._format)
+        return SourceInfo(self._device.label, size, fps)
 
 
-def _ask(capture: cv2.VideoCapture, size: Size | None, fps: float | None) -> None:
+def _ask(capture: cv2.VideoCapture, size: Size | None, fps: float | None, pixel_format: str | None) -> None:
     """Set what was asked for, as far as the camera can do it."""
     import cv2
 
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the driver keeps the newest; what waits in a queue is old
-    if size is None and fps is None:
-        return
+    if pixel_format is not None:
+        capture.set(cv2.CAP_PROP_FOURCC, float(cv2.VideoWriter.fourcc(*pixel_format)))
+        _ask_size(capture, size)
+    elif size is not None or fps is not None:
+        _prefer_mjpg(capture, size)
+    if fps is not None:
+        capture.set(cv2.CAP_PROP_FPS, fps)
+
+
+def _prefer_mjpg(capture: cv2.VideoCapture, size: Size | None) -> None:
+    import cv2
+
     usual, mjpg = capture.get(cv2.CAP_PROP_FOURCC), float(cv2.VideoWriter.fourcc(*"MJPG"))
     capture.set(cv2.CAP_PROP_FOURCC, mjpg)
     _ask_size(capture, size)
     if capture.get(cv2.CAP_PROP_FOURCC) != mjpg or size not in (None, _size_of(capture)):
         capture.set(cv2.CAP_PROP_FOURCC, usual)
         _ask_size(capture, size)
-    if fps is not None:
-        capture.set(cv2.CAP_PROP_FPS, fps)
 
 
 def _ask_size(capture: cv2.VideoCapture, size: Size | None) -> None:
@@ -170,6 +192,29 @@ def _size_of(capture: cv2.VideoCapture) -> Size:
     return Size(int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)), int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)))
 
 
+def _letters(code: float) -> str:
+    """A pixel format's letters; empty where the driver gives none."""
+    number = int(code)
+    letters = "".join(chr(number >> shift & 0xFF) for shift in (0, 8, 16, 24)) if number > 0 else ""
+    return letters if letters.isascii() and letters.isprintable() else ""
+
+
+def four_letters(name: str) -> str:
+    """A pixel format as drivers know it.
+
+    Raises:
+        UsageError: it has no four letters.
+
+    >>> four_letters("mjpg"), four_letters("yuy2"), four_letters("Y16")
+    ('MJPG', 'YUYV', 'Y16 ')
+    """
+    known = {"MJPEG": "MJPG", "YUY2": "YUYV", "I420": "YU12", "GRAY": "GREY", "H265": "HEVC"}
+    letters = known.get(name.upper(), name.upper()).ljust(4)
+    if not re.fullmatch(r"[A-Z0-9 ]{4}", letters) or not letters.strip():
+        raise UsageError(f"'{name}' is no pixel format.", remedy="Known to most cameras: mjpg, yuyv, nv12.")
+    return letters
+
+
 def camera_spec(request: SourceRequest) -> SourceSpec:
     """``camera:N``, ``camera:/dev/videoN``, or a number.
 
@@ -177,7 +222,9 @@ def camera_spec(request: SourceRequest) -> SourceSpec:
         UsageError: it is neither a number nor, on Linux, a path.
     """
     device = _device(request)
-    return request.spec(lambda: CameraSource(device, size=request.size, fps=request.fps), live=True)
+    return request.spec(
+        lambda: CameraSource(device, size=request.size, fps=request.fps, pixel_format=request.pixel_format), live=True
+    )
 
 
 def _device(request: SourceRequest) -> Device:

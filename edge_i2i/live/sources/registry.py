@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edge_i2i.errors import UsageError
 from edge_i2i.live.clock import Clock, SystemClock
 from edge_i2i.live.source import SourceSpec
-from edge_i2i.live.sources.camera import camera_spec
+from edge_i2i.live.sources.camera import camera_spec, four_letters
 from edge_i2i.live.sources.film import film_spec
 from edge_i2i.live.sources.folder import folder_spec
 from edge_i2i.live.sources.gstreamer import csi_spec, gst_spec
@@ -25,7 +25,7 @@ class SourceKind:
     """A kind of source, for the registry, ``--help`` and the docs.
 
     ``example``: one that can be typed. ``extra``: of the package, that it needs; or empty. ``takes_size``,
-    ``takes_fps``: whether it can be asked for them; others have their own.
+    ``takes_fps``, ``takes_format``: whether it can be asked for them; others have their own.
     """
 
     scheme: str
@@ -35,10 +35,11 @@ class SourceKind:
     extra: str = ""
     takes_size: bool = False
     takes_fps: bool = False
+    takes_format: bool = False
 
 
 SOURCE_KINDS = (
-    SourceKind("camera", "camera:0", "a camera by number or /dev/video…", camera_spec, "", True, True),
+    SourceKind("camera", "camera:0", "a camera by number or /dev/video…", camera_spec, "", True, True, True),
     SourceKind("file", "file:film.mp4", "every frame of a video", film_spec, "video"),
     SourceKind("folder", "folder:pictures", "the pictures of a folder, in order", folder_spec, takes_fps=True),
     SourceKind("photo", "photo:street.jpg", "an endless pan over a picture", photo_spec, "", True, True),
@@ -61,6 +62,7 @@ def source_spec(
     fps: float | None = None,
     as_live: bool = False,
     clock: Clock | None = None,
+    pixel_format: str | None = None,
 ) -> SourceSpec:
     """The source that a text names; nothing is opened yet.
 
@@ -71,6 +73,7 @@ def source_spec(
             specification's ``live`` stays False, for it does end; run it with ``Policy.live()`` to have frames dropped
             that the network is too slow for.
         clock: to wait by; by default the machine's.
+        pixel_format: what to ask a camera for: mjpg, yuyv, nv12 or any four letters that its driver knows.
 
     Raises:
         UsageError: the text names no source, or the source cannot be asked for a size or rate.
@@ -79,7 +82,10 @@ def source_spec(
     scheme, rest = split_source(text.strip(), kinds)
     kind = kinds[scheme]
     _check_options(kind, size, fps)
-    return kind.specify(SourceRequest(text.strip(), rest, size, fps, as_live, clock or SystemClock()))
+    if pixel_format is not None and not kind.takes_format:
+        raise UsageError(f"'{kind.scheme}:' has a pixel format of its own.", remedy="Leave the source's format out.")
+    letters = None if pixel_format is None else four_letters(pixel_format)
+    return kind.specify(SourceRequest(text.strip(), rest, size, fps, as_live, clock or SystemClock(), letters))
 
 
 def _check_options(kind: SourceKind, size: Size | None, fps: float | None) -> None:

@@ -25,7 +25,10 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)  # one letter
 
 @dataclass(frozen=True)
 class SourceRequest:
-    """What was asked for. ``text``: as given; ``rest``: what follows the scheme. ``clock``: to wait by."""
+    """What was asked for. ``text``: as given; ``rest``: what follows the scheme. ``clock``: to wait by.
+
+    ``pixel_format``: of a camera, four letters such as ``MJPG``; None: what suits.
+    """
 
     text: str
     rest: str
@@ -33,6 +36,7 @@ class SourceRequest:
     fps: float | None
     as_live: bool
     clock: Clock
+    pixel_format: str | None = None
 
     def spec(self, make: Callable[[], Source], *, live: bool) -> SourceSpec:
         """The specification of what ``make`` gives."""
@@ -42,8 +46,8 @@ class SourceRequest:
 def split_source(text: str, schemes: Collection[str]) -> tuple[str, str]:
     """A source's scheme and what follows it.
 
-    A number is a camera's; ``gst:csi:N`` is ``csi:N``; what exists in the file system, or is written like a video's
-    path, is a ``file`` or ``folder``.
+    A number is a camera's, and so is the path of a device or of a link to one; ``gst:csi:N`` is ``csi:N``; what exists
+    in the file system, or is written like a video's path, is a ``file`` or ``folder``.
 
     Raises:
         UsageError: it is nothing of that, or a picture without a word on what to do with it.
@@ -53,7 +57,7 @@ def split_source(text: str, schemes: Collection[str]) -> tuple[str, str]:
     >>> split_source("films/a.mp4", ["file"])
     ('file', 'films/a.mp4')
     """
-    if re.fullmatch(r"[0-9]+", text):
+    if re.fullmatch(r"[0-9]+", text) or names_device(text):
         return "camera", text
     csi = re.fullmatch(r"gst:csi:?([0-9]*)", text, re.IGNORECASE)
     if csi:
@@ -72,6 +76,15 @@ def split_source(text: str, schemes: Collection[str]) -> tuple[str, str]:
         remedy=known_names(f"{name}:", [f"{scheme}:" for scheme in schemes], "sources")
         + " A number is a camera; a path is a video or a folder of pictures.",
     )
+
+
+def names_device(text: str) -> bool:
+    """Whether a text is the path of a camera's device, which need not be there, or leads to a device of any kind.
+
+    >>> names_device("/dev/video0"), names_device("/dev/v4l/by-id/usb-camera"), names_device("films/a.mp4")
+    (True, True, False)
+    """
+    return re.fullmatch(r"/dev/(video[0-9]+|v4l/.+)", text) is not None or _holds(Path(text).is_char_device)
 
 
 def _is_path(text: str, *, has_scheme: bool) -> bool:

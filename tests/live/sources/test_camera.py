@@ -86,6 +86,34 @@ def test_mjpg_is_used_where_it_comes_in_the_size(
     assert (f"not of {asked}" in caplog.text) == (asked not in (None, given))
 
 
+@pytest.mark.parametrize(
+    ("formats", "asked", "used", "told"),
+    [
+        ({"YUYV": [SMALL], "MJPG": [SMALL]}, "MJPG", "MJPG", ""),
+        ({"MJPG": [SMALL], "YUYV": [SMALL]}, "YUYV", "YUYV", ""),
+        ({"YUYV": [SMALL, LARGE], "MJPG": [SMALL, LARGE]}, "NV12", "YUYV", "as YUYV, not as NV12"),
+    ],
+)
+def test_a_pixel_format_is_asked_for_and_what_is_given_is_said(
+    plug: Plug, caplog: pytest.LogCaptureFixture, formats: dict[str, list[Size]], asked: str, used: str, told: str
+) -> None:
+    opened = plug(formats=formats)
+    with caplog.at_level(logging.WARNING):
+        CameraSource(NumberedCamera(0), size=SMALL, pixel_format=asked).open()
+    assert opened[0].format == used
+    assert (told in caplog.text) if told else ("not as" not in caplog.text)
+
+
+@pytest.mark.parametrize(("asked", "told"), [(30.0, False), (29.97, False), (60.0, True), (15.0, True)])
+def test_another_rate_than_asked_for_is_said(
+    plug: Plug, caplog: pytest.LogCaptureFixture, asked: float, told: bool
+) -> None:
+    plug()
+    with caplog.at_level(logging.WARNING):
+        CameraSource(NumberedCamera(0), fps=asked).open()
+    assert (f"30 frames a second, not {asked:g}" in caplog.text) == told
+
+
 @pytest.mark.parametrize("samples", [np.full((97, 131), 90, np.uint8), np.full((97, 131, 1), 90, np.uint8)])
 def test_grey_cameras_are_read(plug: Plug, samples: np.ndarray) -> None:
     plug(samples)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from virtual_clock import VirtualClock
 
 from edge_i2i.errors import EdgeI2IError, UsageError
+from edge_i2i.live.source import SourceLostError
 from edge_i2i.live.sources import SOURCE_KINDS, source_spec
 from edge_i2i.live.sources.camera import CameraSource
 from edge_i2i.live.sources.film import FilmSource
@@ -55,6 +57,36 @@ def test_what_a_text_means(text: str, kind: type, live: bool) -> None:
     assert type(source) is kind
     assert (spec.uri, spec.live, source.live) == (text, live, live)
     assert spec.make() is not source  # one object is one opening
+
+
+@pytest.mark.parametrize("text", ["/dev/video0", "/dev/video12", "/dev/v4l/by-id/usb-Logitech_C920-video-index0"])
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has paths for cameras")
+def test_the_path_of_a_device_is_a_camera_also_while_it_is_away(text: str) -> None:
+    assert type(source_spec(text).make()) is CameraSource
+    with pytest.raises(SourceLostError, match="camera") as caught:
+        source_spec(text.replace("video", "video99")).make().open()
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has paths for cameras")
+def test_a_link_to_a_device_is_a_camera(tmp_path: Path) -> None:
+    (tmp_path / "front-door").symlink_to("/dev/null")  # a character device that is everywhere
+    assert type(source_spec(str(tmp_path / "front-door")).make()) is CameraSource
+
+
+def test_a_film_in_a_folder_called_dev_is_a_film() -> None:
+    assert type(source_spec("dev/video0.mp4").make()) is FilmSource
+
+
+@pytest.mark.parametrize("name", ["mjpg", "YUYV", "mjpeg", "y16", "nv12"])
+def test_a_camera_is_asked_for_a_pixel_format(name: str) -> None:
+    assert type(source_spec("0", pixel_format=name).make()) is CameraSource
+
+
+@pytest.mark.parametrize(("text", "name"), [("0", "motion jpeg"), ("0", ""), ("0", "ÄÖÜß"), ("pattern:", "mjpg")])
+def test_what_is_no_pixel_format_or_cannot_be_asked_for_it(text: str, name: str) -> None:
+    with pytest.raises(UsageError, match="pixel format"):
+        source_spec(text, pixel_format=name)
 
 
 def test_a_path_that_exists_needs_no_scheme(tmp_path: Path) -> None:
