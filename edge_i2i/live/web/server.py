@@ -6,13 +6,14 @@ import socket
 from collections.abc import Callable, Mapping
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import Self, Unpack
 
 from edge_i2i.bundle.reader import Bundle, open_bundle
 from edge_i2i.conditions import Given
 from edge_i2i.engines.choice import AUTO
-from edge_i2i.errors import EdgeI2IError, UsageError
-from edge_i2i.live.clock import Clock, Signal, SystemClock, Task
+from edge_i2i.errors import UsageError
+from edge_i2i.live.clock import Clock, SystemClock
+from edge_i2i.live.web.hosting import BACKLOG, HostOptions, WebHost, need_web_packages
 from edge_i2i.live.web.model import check_takes_pictures, model_loader
 from edge_i2i.live.web.security import TOKEN, Rules, is_loopback, new_token
 from edge_i2i.live.web.sharing import ModelState, SharedModel
@@ -20,18 +21,10 @@ from edge_i2i.live.web.site import Site
 from edge_i2i.live.web.styles import LooksTaken, named_styles, own_styles
 from edge_i2i.live.web.uploads import Exemplars, Limits
 from edge_i2i.live.web.wire import FRAME_HEADER
-from edge_i2i.requirements import require
 from edge_i2i.translator import LoadOptions, Translator, load
-
-if TYPE_CHECKING:
-    import uvicorn
 
 LOOPBACK = "127.0.0.1"
 STOP_SECONDS = 2.0
-
-_GRACE_SECONDS = 1  # for requests under way when the server stops; uvicorn takes whole seconds
-_BACKLOG = 64
-_CONNECTIONS_A_TAB = 16  # the page's files, thumbnails, the WebSocket; beyond, HTTP 503
 
 
 def serve(
@@ -62,8 +55,7 @@ def serve(
         UsageError: its network takes no camera pictures, or the address cannot be listened on.
         MissingRequirementError: a package of the extra ``web`` is not installed.
     """
-    for package in ("starlette", "uvicorn", "websockets"):
-        require(package, extra="web", purpose="Serving a page")
+    need_web_packages("Serving a page")
     opened = open_bundle(bundle)
     check_takes_pictures(opened)
 
@@ -95,11 +87,8 @@ class Server:
         self.port: int = listening.getsockname()[1]
         token = None if is_loopback(host) else new_token()
         self.url = f"http://{_reachable(host)}:{self.port}/{f'?{TOKEN}={token}' if token else ''}"
-        self._uvicorn = _uvicorn_server(site, Rules(_names(host), token))
-        self._ended = Signal(self._clock)
-        self._failure: Exception | None = None
         site.shared.start()
-        self._task: Task = self._clock.spawn(lambda: self._run(listening), "web server")
+        self._host = _host(site, Rules(_names(host), token), listening)
 
     @property
     def state(self) -> ModelState:
@@ -125,10 +114,7 @@ class Server:
         Raises:
             EdgeI2IError: it has ended by itself.
         """
-        ended = self._ended.wait(timeout)
-        if self._failure is not None:
-            raise EdgeI2IError(f"The server broke off: {self._failure}.") from self._failure
-        return ended
+        return self._host.wait(timeout)
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
         """Close every tab, free the port and the model, in ``timeout`` seconds at most.
@@ -136,11 +122,8 @@ class Server:
         A model that hangs is abandoned in its thread, which does not keep the process alive.
         """
         deadline = self._clock.now() + timeout
-        self._uvicorn.should_exit = True
-        if not self._task.join(timeout * 0.75):
-            self._uvicorn.force_exit = True
+        self._host.stop(timeout * 0.9)
         self._site.shared.stop(max(0.0, deadline - self._clock.now()))
-        self._task.join(max(0.0, deadline - self._clock.now()))
 
     def __enter__(self) -> Self:
         return self
@@ -150,40 +133,17 @@ class Server:
     ) -> None:
         self.stop()
 
-    def _run(self, listening: socket.socket) -> None:
-        try:
-            self._uvicorn.run(sockets=[listening])
-        except Exception as error:  # noqa: BLE001 (the thread's end is told by `wait`, whatever it was)
-            self._failure = error
-        finally:
-            listening.close()
-            self._site.pool.shutdown(wait=False, cancel_futures=True)
-            self._ended.set()
 
-
-def _uvicorn_server(site: Site, rules: Rules) -> uvicorn.Server:
-    import uvicorn
-
+def _host(site: Site, rules: Rules, listening: socket.socket) -> WebHost:
     from edge_i2i.live.web.app import make_app
 
-    return uvicorn.Server(
-        uvicorn.Config(
-            make_app(site, rules),
-            loop="asyncio",
-            http="h11",
-            lifespan="off",
-            ws="websockets-sansio",
-            ws_max_size=FRAME_HEADER.size + site.limits.frame_bytes,
-            ws_per_message_deflate=False,  # pictures do not shrink, and what inflates can be a bomb
-            limit_concurrency=_CONNECTIONS_A_TAB * site.limits.tabs,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-            backlog=_BACKLOG,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-        )
+    limits = site.limits
+    options = HostOptions(
+        connections=limits.connections,
+        message_bytes=FRAME_HEADER.size + limits.frame_bytes,
+        patience=limits.patience,
     )
+    return WebHost(make_app(site, rules), listening, site.clock, options, site.close)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -198,7 +158,7 @@ def listen(host: str, port: int) -> socket.socket:
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
-            listening.listen(_BACKLOG)
+            listening.listen(BACKLOG)
         except BaseException:
             listening.close()
             raise

@@ -51,10 +51,21 @@ class Site:
     clock: Clock
     figures: ServerFigures = field(default_factory=ServerFigures)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_PICTURE_THREADS, "web pictures"))
+    uploads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "web uploads"))
+    """One large picture at a time is in memory, and none holds up a frame."""
 
     async def in_pool(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Do what takes long beside the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.pool, lambda: work(*arguments, **options))
+
+    async def in_turn(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Do what takes much memory, one after the other."""
+        return await asyncio.get_running_loop().run_in_executor(self.uploads, lambda: work(*arguments, **options))
+
+    def close(self) -> None:
+        """Begin nothing more in the pools."""
+        for pool in (self.pool, self.uploads):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def browser_variant(self, graph: str) -> VariantRecord | None:
         """The file of a graph that browsers run, if the bundle has one."""
