@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,18 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from edge_i2i.errors import BadInputError, BundleError, EdgeI2IError, MissingRequirementError, UsageError
 from edge_i2i.live.prometheus import CONTENT_TYPE, render
+from edge_i2i.live.web.asgi import ASGIApp
 from edge_i2i.live.web.incoming import Uploads, read_body, visitor
-from edge_i2i.live.web.security import ASGIApp, Guard, Rules
+from edge_i2i.live.web.security import STRANGER, Guard, Rules
 from edge_i2i.live.web.sessions import Tabs
 from edge_i2i.live.web.sharing import ModelGoneError, ModelState
-from edge_i2i.live.web.site import PAGE_FOLDER, RequestError, Site
+from edge_i2i.live.web.site import BUNDLES, PAGE_FOLDER, RequestError, Site
 from edge_i2i.live.web.thumbnails import Thumbnails
 from edge_i2i.live.web.uploads import TooLargeError, WrongFormatError, decode_exemplar
 from edge_i2i.live.web.webrtc import answer_offer, webrtc_available
@@ -44,9 +45,15 @@ _MEDIA_TYPES = {
 """Said here, because what a system's registry says of them may be wrong, and ``nosniff`` takes it literally."""
 
 
-def make_app(site: Site, rules: Rules) -> ASGIApp:
-    """The application for a server of one site."""
-    return Guard(_Routes(site).starlette(), rules)
+def make_app(sites: Mapping[str, Site], rules: Rules) -> ASGIApp:
+    """The application for a server of sites: the first at the root, and each under ``/bundles/ID/`` as well."""
+    routes = {name: _Routes(site).all() for name, site in sites.items()}
+    mounts = [Mount(f"{BUNDLES}/{name}", routes=items) for name, items in routes.items()]
+    handlers: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
+        EdgeI2IError: _error_response,
+        HTTPException: _http_error_response,
+    }
+    return Guard(Starlette(routes=[*mounts, *next(iter(routes.values()))], exception_handlers=handlers), rules)
 
 
 class _Routes:
@@ -55,8 +62,9 @@ class _Routes:
         self._tabs, self._thumbnails = Tabs(site), Thumbnails(site)
         self._uploads = Uploads()
 
-    def starlette(self) -> Starlette:
-        routes = [
+    def all(self) -> list[BaseRoute]:
+        """What is answered, beneath the site's own path."""
+        return [
             Route("/", self._page),
             Mount("/page", _PageFiles(directory=PAGE_FOLDER)),
             Route("/bundle.json", self._bundle),
@@ -68,11 +76,6 @@ class _Routes:
             Route("/metrics", self._metrics),
             WebSocketRoute("/ws", self._socket),
         ]
-        handlers: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
-            EdgeI2IError: _error_response,
-            HTTPException: _http_error_response,
-        }
-        return Starlette(routes=routes, exception_handlers=handlers)
 
     async def _socket(self, socket: WebSocket) -> None:
         await self._tabs.serve(socket)
@@ -121,9 +124,11 @@ class _Routes:
             raise RequestError(422, "That tab is not open.", remedy="Open the WebSocket first; 'ready' names the tab.")
         return JSONResponse(await answer_offer(self._site, tab, offer["sdp"]))
 
-    async def _health(self, _request: Request) -> Response:
+    async def _health(self, request: Request) -> Response:
         shared = self._site.shared
         state: dict[str, Any] = {"state": shared.state.value}
+        if request.scope[STRANGER]:
+            return JSONResponse(state, 200 if shared.state is ModelState.READY else 503)
         if shared.state is ModelState.READY and shared.info is not None:
             state |= {"engine": shared.info.engine, "effective_precision": shared.info.effective_precision}
             return JSONResponse(state)

@@ -6,16 +6,17 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_i2i.errors import EdgeI2IError
 from edge_i2i.live.clock import Clock, Signal, Task
+from edge_i2i.live.web.asgi import ASGIApp
 from edge_i2i.live.web.doors import Doors, Patience, most_connections
 from edge_i2i.live.web.quiet import QuietApp
-from edge_i2i.live.web.security import ASGIApp
+from edge_i2i.live.web.reach import Network
 from edge_i2i.requirements import require
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class HostOptions:
 
     connections: int = 64
     message_bytes: int = 1 << 16
-    proxies: Collection[str] = ()
+    proxies: Sequence[Network] = ()
     certificate: Path | None = None
     key: Path | None = None
     patience: Patience = field(default_factory=Patience)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
@@ -16,8 +16,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 
+from edge_i2i.live.web.asgi import ASGIApp
 from edge_i2i.live.web.doors import Doors, Patience
-from edge_i2i.live.web.security import ASGIApp
+from edge_i2i.live.web.forwarded import is_one_of
+from edge_i2i.live.web.reach import Network
 from edge_i2i.live.web.shares import visitor_of
 
 MOST_FRAGMENTS = 256
@@ -31,9 +33,9 @@ _numbers = itertools.count(1)
 class DoorsConfig(uvicorn.Config):
     """uvicorn's, with the doors of the server. ``proxies``: addresses that speak for many visitors."""
 
-    def __init__(self, app: ASGIApp, doors: Doors, proxies: Collection[str], **options: Any) -> None:
+    def __init__(self, app: ASGIApp, doors: Doors, proxies: Sequence[Network], **options: Any) -> None:
         super().__init__(app, **{"http": GuardedHttp, "ws": GuardedWebSocket, **options})
-        self.doors, self.proxies = doors, frozenset(proxies)
+        self.doors, self.proxies = doors, tuple(proxies)
 
 
 class DoorsServer(uvicorn.Server):
@@ -72,7 +74,7 @@ class _Guarded(asyncio.Protocol):
         super().connection_made(transport)
         self.since = self.loop.time()
         address = self.client[0] if self.client else ""
-        own = address in self.config.proxies
+        own = is_one_of(address, self.config.proxies)
         self.visitor = f"{address} {next(_numbers)}" if own else visitor_of(address)
         _find_lost_peers(transport)
         self.config.doors.came(self)

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 
-from edge_i2i.live.web.security import ASGIApp, Message, Receive, Scope, Send
+from edge_i2i.live.web.asgi import ASGIApp, Message, Receive, Scope, Send
 
 _log = logging.getLogger(__name__)
 

@@ -281,6 +281,7 @@ class Tabs:
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve a WebSocket to its end, unless there are too many."""
+        self._site.shared.start()
         tab = Tab(self._site, socket)
         if len(self._open) >= self._site.limits.tabs and not self._make_room(tab):
             await self._turn_away(socket)

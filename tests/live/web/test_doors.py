@@ -23,10 +23,11 @@ from tab_client import encoded, photo, tab
 from websockets.exceptions import ConnectionClosed
 
 from edge_i2i.live.clock import SystemClock
+from edge_i2i.live.web.asgi import Receive, Scope, Send
 from edge_i2i.live.web.doors import Patience
 from edge_i2i.live.web.hosting import HostOptions, WebHost
-from edge_i2i.live.web.security import Receive, Scope, Send
-from edge_i2i.live.web.server import LOOPBACK, Server, listen
+from edge_i2i.live.web.reach import LOOPBACK, listen
+from edge_i2i.live.web.server import Server
 from edge_i2i.live.web.shares import visitor_of, who_makes_room
 from edge_i2i.live.web.uploads import Limits
 
