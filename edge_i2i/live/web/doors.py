@@ -69,6 +69,9 @@ class Doors:
 
     def came(self, connection: Connection) -> None:
         """Let somebody in; where all places are taken, somebody else goes, or the newcomer itself."""
+        if not self.most:
+            connection.drop()
+            return
         if len(self._open) >= self.most:
             self._say_full()
             leaves = self._who_leaves(connection) or connection
@@ -90,6 +93,12 @@ class Doors:
             for connection in list(self._open):
                 if connection.overdue(now, self.patience):
                     connection.drop()
+
+    def close(self) -> None:
+        """Hang up on everybody, now and from now on."""
+        self.most = 0
+        for connection in list(self._open):
+            connection.drop()
 
     def descriptors_ran_out(self) -> None:
         """No connection can be accepted: let go of those that owe bytes, and say it once."""

@@ -7,6 +7,7 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,7 @@ class WebHost:
         self._server = _make_server(QuietApp(app), self._doors, options)
         self._ended = Signal(clock)
         self._failure: Exception | None = None
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self._loop = asyncio.new_event_loop()
         self._begun = Signal(clock)
         self._task: Task = clock.spawn(self._run, "web server")
 
@@ -86,21 +87,26 @@ class WebHost:
             raise EdgeI2IError(f"The server broke off: {self._failure}.") from self._failure
         return ended
 
-    def wait_begun(self) -> None:
-        """Wait until its event loop runs."""
+    def wait_begun(self) -> asyncio.AbstractEventLoop:
+        """Wait until its event loop runs, and return that."""
         self._begun.wait()
+        return self._loop
 
-    def stop(self, timeout: float) -> None:
-        """Close every connection and free the port, in ``timeout`` seconds at most."""
+    def stop(self, timeout: float, *, hang_up: bool = False) -> None:
+        """Close every connection and free the port, in ``timeout`` seconds at most. ``hang_up``: at once."""
         deadline = self._clock.now() + timeout
         self._server.should_exit = True
+        if hang_up and not self._ended.is_set():
+            with suppress(RuntimeError):  # it ends by itself just now
+                self._loop.call_soon_threadsafe(self._doors.close)
         if not self._task.join(timeout * 0.75):
             self._server.force_exit = True
         self._task.join(max(0.0, deadline - self._clock.now()))
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._serve())
         except Exception as error:  # noqa: BLE001 (the thread's end is told by `wait`, whatever it was)
             self._failure = error
         finally:
@@ -110,8 +116,7 @@ class WebHost:
             self._ended.set()
 
     async def _serve(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.loop.set_exception_handler(self._surprised)
+        self._loop.set_exception_handler(self._surprised)
         self._begun.set()
         watching = asyncio.ensure_future(self._doors.watch())
         try:
