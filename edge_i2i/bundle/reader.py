@@ -24,6 +24,7 @@ from edge_i2i.bundle.paths import DIGEST_NAME, HEADER_NAME, RESERVED_NAMES
 from edge_i2i.bundle.storage import FolderStorage, Storage
 from edge_i2i.errors import BundleError, UsageError
 from edge_i2i.models.contract import GraphDeclaration, GraphKind
+from edge_i2i.models.file_kind import file_kind
 
 SMALL_FILE = 1 << 20  # bytes; what is checked as soon as a bundle is opened
 
@@ -264,6 +265,12 @@ def _storage_of_kind(root: Path) -> Storage:
             )
         return FolderStorage(root)
     if root.is_file():
+        kind = file_kind(root)
+        if kind is not None and kind.remedy_for_bundle:
+            raise BundleError(
+                f"'{root}' is not an edge-i2i bundle, but {kind.what}.",
+                remedy=kind.remedy_for_bundle.replace("FILE", str(root)),
+            )
         return ArchiveStorage(root)
     raise BundleError(
         f"There is no bundle at '{root}'.",

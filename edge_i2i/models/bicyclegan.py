@@ -44,7 +44,6 @@ from edge_i2i.models.family import (
     TranslationModel,
     load_state,
     materialise,
-    without_prefix,
 )
 
 BIAS_MAPS = "z-as-bias-maps"
@@ -255,6 +254,7 @@ class BicycleGANFamily(ModelFamily[BicycleGANConfig]):
 
     name = "bicyclegan"
     title = "BicycleGAN"
+    untold = ("nl",)
     source = "Zhu et al., NIPS 2017, arXiv 1711.11586; junyanz/BicycleGAN"
     reference_licence = "BSD (junyanz/BicycleGAN)"
     released_weights = "edges2shoes, edges2handbags (1-channel input), night2day, facades, maps (map to aerial)"
@@ -278,7 +278,6 @@ class BicycleGANFamily(ModelFamily[BicycleGANConfig]):
 
     def recognise(self, state: StateDict) -> str | None:
         """Exactly the tensors of a generator (z at the input: with z's eight channels there) or of a style encoder."""
-        state = without_prefix(state)
         try:
             return _describe_encoder(state) or _describe_generator(state)
         except (CheckpointError, UsageError):

@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import Any
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.config_checks import blaming_the_checkpoint, check_ranges, overridden
-from edge_i2i.models.family import NormMode, StateDict, without_prefix
+from edge_i2i.models.config_checks import NearMissError, blaming_the_checkpoint, check_ranges, overridden
+from edge_i2i.models.family import NormMode, StateDict
 
 _LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
@@ -25,6 +25,7 @@ _LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(
 )
 _INPUT_CHANNELS = (1, 3)  # grey (edges2shoes, edges2handbags) or RGB (night2day, facades, maps)
 _RELEASED_NZ = 8
+_FEWEST_WITH_STYLE = 7  # channels: fewer are pictures, or pairs of them, of pix2pix
 
 
 class WhereAdd(StrEnum):
@@ -115,11 +116,11 @@ def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object
         UsageError: an override is out of range, or contradicts the file's kind of norm.
     """
     nz = overrides.get("nz", _RELEASED_NZ)
-    generator = without_prefix(states["generator"])
+    generator = states["generator"]
     with blaming_the_checkpoint():
         seen = infer_generator(generator, int(str(nz)))
         if "encoder" in states:
-            seen = replace(seen, **_infer_encoder(without_prefix(states["encoder"]), seen.nz))
+            seen = replace(seen, **_infer_encoder(states["encoder"], seen.nz))
     config = overridden(seen, overrides)
     if (config.norm_mode is NormMode.NONE) is not (seen.norm_mode is NormMode.NONE):
         holds = "no batch norm" if seen.norm_mode is NormMode.NONE else "batch norm"
@@ -142,9 +143,16 @@ def infer_generator(state: StateDict, nz_at_input: int = _RELEASED_NZ) -> Bicycl
         if seen is not None:
             return seen
     if infer_encoder(state) is not None:
-        raise CheckpointError(
+        raise NearMissError(
             "This is BicycleGAN's style encoder, and its generator does not lie beside it.",
             remedy="Put <name>_net_G.pth beside <name>_net_E.pth.",
+        )
+    first = _kernel(state, "model.model.0")
+    if first is not None and first[1] >= _FEWEST_WITH_STYLE:
+        raise NearMissError(
+            f"If this is BicycleGAN's generator with z at the input, the file does not tell how many of its {first[1]} "
+            "input channels are z's.",
+            remedy=f"Say it: --model bicyclegan --set nz={first[1] - 3} (RGB frames) or nz={first[1] - 1} (grey).",
         )
     raise CheckpointError(
         "This is not a BicycleGAN generator: neither 'model.down.0.weight' (z at all levels) nor "

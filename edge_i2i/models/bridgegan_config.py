@@ -11,7 +11,7 @@ from typing import Any
 
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.bridgegan_variables import our_keys
-from edge_i2i.models.config_checks import check_ranges, overridden
+from edge_i2i.models.config_checks import NearMissError, check_ranges, overridden
 from edge_i2i.models.family import StateDict
 
 CELEBA_ATTRIBUTES = (
@@ -124,7 +124,7 @@ def infer_config(state: StateDict, overrides: Mapping[str, object]) -> BridgeGAN
     seen, n_attributes = _infer_sizes(our_keys(state))
     config = overridden(seen, overrides)
     if len(config.attributes) != n_attributes:
-        raise CheckpointError(
+        raise NearMissError(
             f"The checkpoint was trained with {n_attributes} attributes, but {len(config.attributes)} are named.",
             remedy="Name them in the order of training, as in 'atts' of the run's setting.txt: "
             "--set atts=Young,Smiling,Bangs.",
@@ -170,7 +170,9 @@ def _shape(state: StateDict, key: str, dimensions: int) -> tuple[int, ...]:
 
 
 def _foreign(state: StateDict) -> CheckpointError:
-    return CheckpointError(
+    scopes = ("Ggenerator/", "Gencoder/", "Gmappingnet/", "gen.stem.", "enc.stem.", "map.fc.")
+    ours = any(key.startswith(scopes) for key in state)
+    return (NearMissError if ours else CheckpointError)(
         "This is not a BridgeGAN checkpoint: it lacks the variables of Ggenerator, Gencoder or Gmappingnet (its first "
         f"keys: {', '.join(list(state)[:4])}).",
         remedy="Give the TensorFlow checkpoint that train_arch9.py wrote, Epoch_(e)_(iofn).ckpt.",

@@ -19,6 +19,10 @@ class Config(Protocol):
 C = TypeVar("C", bound=Config)
 
 
+class NearMissError(CheckpointError):
+    """The file is of that model's making, in a form that is not read; the sentence says in which."""
+
+
 def check_ranges(config: Config, legal: Mapping[str, tuple[int, int]]) -> None:
     """Accept a config whose fields lie within their legal ranges, both ends included.
 
@@ -47,11 +51,11 @@ def blaming_the_checkpoint() -> Iterator[None]:
     """A config refused in this block was read off a file: the fault is the file's, not the user's.
 
     Raises:
-        CheckpointError: instead of the UsageError.
+        NearMissError: instead of the UsageError.
     """
     try:
         yield
     except UsageError as error:
-        raise CheckpointError(
+        raise NearMissError(
             f"The checkpoint holds a network that cannot be translated with: {error.what}", remedy=error.remedy
         ) from error

@@ -29,7 +29,6 @@ from edge_i2i.models.family import (
     TranslationModel,
     load_state,
     materialise,
-    without_prefix,
 )
 
 _LUMA = (0.299, 0.587, 0.114)  # transforms.Grayscale's weights of red, green and blue (ITU-R 601-2)
@@ -99,6 +98,7 @@ class CycleGANFamily(ModelFamily[CycleGANConfig]):
     tiny_size = Size(64, 64)
     claims: ClassVar[Generator] = Generator.RESNET
     model_type: ClassVar[type[CycleGAN]] = CycleGAN
+    possible_answers = ({}, {"norm_mode": NormMode.BATCH})
 
     def architectures(self) -> Mapping[str, CycleGANConfig]:
         """The release's nine residual blocks, and the six that the paper has for 128x128 pixels (section 4)."""
@@ -110,12 +110,16 @@ class CycleGANFamily(ModelFamily[CycleGANConfig]):
 
     def recognise(self, state: StateDict) -> str | None:
         """The generator that this family's releases have, whole: the other one of the two is the other family's."""
-        state = without_prefix(state)
         try:
             seen = infer_generator(state)
         except CheckpointError:
             return None
         return _describe(seen) if seen.generator == self.claims and _fits(state, seen) else None
+
+    def near_miss(self, state: StateDict) -> CheckpointError | None:
+        """As for every family; of the two generators, that which this family claims. Discriminators are CycleGAN's."""
+        claimed = Generator.UNET if "model.model.0.weight" in state else Generator.RESNET
+        return super().near_miss(state) if claimed == self.claims else None
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> CycleGANConfig:
         """Read the architecture off the keys and shapes; raises what ``cyclegan_config.infer_config`` does."""

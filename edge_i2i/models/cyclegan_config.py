@@ -9,8 +9,8 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.config_checks import check_ranges, overridden
-from edge_i2i.models.family import NormMode, StateDict, without_prefix
+from edge_i2i.models.config_checks import NearMissError, check_ranges, overridden
+from edge_i2i.models.family import NormMode, StateDict
 
 
 class Generator(StrEnum):
@@ -29,9 +29,7 @@ class Padding(StrEnum):
 
 
 # Both ends included. A U-Net has five levels at least by construction; 2^14 pixels is the largest side of a picture.
-_LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {"ngf": (1, 4096), "n_blocks": (0, 1000), "num_downs": (5, 14)}
-)
+_LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType({"ngf": (1, 4096), "n_blocks": (0, 100), "num_downs": (5, 14)})
 _PICTURE_CHANNELS = (1, 3)
 
 
@@ -110,30 +108,55 @@ def infer_generator(state: StateDict) -> CycleGANConfig:
     """The architecture of a generator's state dict; ``norm_mode`` is batch wherever there is batch norm.
 
     Raises:
-        CheckpointError: the state dict is no generator of this repository, or is not one for pictures.
+        CheckpointError: the state dict is no generator of this repository.
+        NearMissError: it is one, but not one for pictures, or of other layers than the release's.
     """
-    state = without_prefix(state)
     try:
         if _is_convolution(state, "model.model.0"):
             return _infer_unet(state)
         return _infer_resnet(state)
     except UsageError as error:
-        raise CheckpointError(
+        raise NearMissError(
             f"The checkpoint holds a network that does not translate pictures: {error.what}", remedy=error.remedy
         ) from error
 
 
-# The first residual block follows the stem (4 layers) and two downsamplings (3 layers each).
-_FIRST_BLOCK = 10
+def resembles_resnet(state: StateDict) -> bool:
+    """Whether it has the keys of a ResNet generator with two downsamplings, or with layers that no release has.
+
+    One with another number of downsamplings is pix2pixHD's.
+    """
+    blocks = _blocks(state)
+    plain = bool(blocks) and (min(blocks) - _STEM) % _STEP == 0
+    return _is_convolution(state, "model.1") and bool(blocks) and (not plain or min(blocks) == _FIRST_BLOCK)
+
+
+_STEM, _STEP = 4, 3  # layers before the first downsampling, and of each
+# The first residual block follows the stem and two downsamplings.
+_FIRST_BLOCK = _STEM + 2 * _STEP
 # Layers from a block's first convolution to its second: norm, ReLU[, dropout][, pad].
 _PADDED_DROPOUT_STEP, _ZERO_DROPOUT_STEP = 5, 4
+_ONLY_THE_RELEASES_LAYERS = "Only the layers of the official repository are read: give a generator that has them."
 
 
 def _infer_resnet(state: StateDict) -> CycleGANConfig:
-    blocks = {int(m[1]) for key in state if (m := re.match(r"model\.(\d+)\.conv_block\.", key))}
-    head = f"model.{_FIRST_BLOCK + len(blocks) + 7}"  # two upsamplings of three layers and a pad come before it
-    if not blocks or min(blocks) != _FIRST_BLOCK or not all(_is_convolution(state, name) for name in ("model.1", head)):
+    blocks = _blocks(state)
+    if not resembles_resnet(state):
         raise _not_a_generator(state)
+    if any(re.fullmatch(r"model\.\d+\.filt", key) for key in state):
+        raise NearMissError(
+            "The checkpoint's ResNet generator scales down and up with blurring filters (anti-aliased, as CUT's code "
+            "does by default), which is not supported.",
+            remedy="Use a generator that was trained with --no_antialias and --no_antialias_up.",
+        )
+    if min(blocks) != _FIRST_BLOCK:
+        raise NearMissError(
+            f"The checkpoint's ResNet generator has its first residual block at layer {min(blocks)}, and the official "
+            f"one at layer {_FIRST_BLOCK}: its layers before are others, or keys are missing.",
+            remedy=_ONLY_THE_RELEASES_LAYERS,
+        )
+    head = f"model.{_FIRST_BLOCK + len(blocks) + 2 * _STEP + 1}"  # two upsamplings and a pad come before it
+    check_way_up(state, _FIRST_BLOCK + len(blocks), 2)
     inner = re.compile(rf"model\.{_FIRST_BLOCK}\.conv_block\.(\d+)\.weight")
     layers = [int(m[1]) for key in state if (m := inner.fullmatch(key)) and state[key].dim() == 4]
     step = max(layers, default=0) - min(layers, default=0)
@@ -150,10 +173,45 @@ def _infer_resnet(state: StateDict) -> CycleGANConfig:
     )
 
 
+def _blocks(state: StateDict) -> set[int]:
+    return {int(m[1]) for key in state if (m := re.match(r"model\.(\d+)\.conv_block\.", key))}
+
+
+def check_way_up(state: StateDict, first: int, count: int) -> None:
+    """Accept a way up of ``count`` transposed convolutions from layer ``first`` on, each three layers, and a 7x7 head.
+
+    Raises:
+        NearMissError: it has other layers, as a resized picture with a convolution; or some are missing.
+    """
+    wanted = {first + _STEP * index: (3, 3) for index in range(count)} | {first + _STEP * count + 1: (7, 7)}
+    plain = re.compile(r"model\.(\d+)\.weight")
+    found = {
+        int(m[1]): tuple(tensor.shape[2:])
+        for key, tensor in state.items()
+        if (m := plain.fullmatch(key)) and tensor.dim() == 4 and int(m[1]) >= first
+    }
+    if found == wanted:
+        return
+    listed = ", ".join(f"layer {index} ({'x'.join(map(str, kernel))})" for index, kernel in sorted(found.items())[:8])
+    raise NearMissError(
+        f"The checkpoint's generator goes up from its residual blocks by other layers than the official one, which has "
+        f"transposed convolutions at {', '.join(f'layer {index}' for index in wanted)}, the last of them plain (7x7). "
+        f"Its own: {listed or 'none'}. (An upsampling layer with a convolution, or a pixel shuffle, draws another "
+        "picture; or keys are missing.)",
+        remedy=_ONLY_THE_RELEASES_LAYERS,
+    )
+
+
 def _infer_unet(state: StateDict) -> CycleGANConfig:
     downs = [key for key in state if re.fullmatch(r"model\.model\.1\.model\.(3\.model\.)*1\.weight", key)]
-    if not downs or not _is_convolution(state, "model.model.3"):
+    if not downs:
         raise _not_a_generator(state)
+    if not _is_convolution(state, "model.model.3"):
+        raise NearMissError(
+            "The checkpoint's U-Net generator does not end in the official one's transposed convolution "
+            "(model.model.3.weight): its way up has other layers, or keys are missing.",
+            remedy=_ONLY_THE_RELEASES_LAYERS,
+        )
     return CycleGANConfig(
         generator=Generator.UNET,
         input_nc=int(state["model.model.0.weight"].shape[1]),
@@ -170,7 +228,7 @@ def _infer_norm(state: StateDict, convolution: str, norm: str) -> NormMode:
         return NormMode.BATCH
     if f"{convolution}.bias" in state:
         return NormMode.NONE
-    raise CheckpointError(
+    raise NearMissError(
         "The checkpoint's generator has no norm layers (it was trained with --norm none), which is not supported.",
         remedy="Use a generator that was trained with --norm instance or --norm batch.",
     )
@@ -182,12 +240,20 @@ def _is_convolution(state: StateDict, name: str) -> bool:
 
 
 def _not_a_generator(state: StateDict) -> CheckpointError:
-    if _is_convolution(state, "model.0") or _is_convolution(state, "net.0"):
-        what = "This looks like a discriminator, which only training needs."
-    else:
-        what = f"This is not a CycleGAN or pix2pix generator (its first keys: {', '.join(list(state)[:4])})."
-    return CheckpointError(
-        what,
-        remedy="Give the generator's file: latest_net_G.pth, or of a CycleGAN latest_net_G_A.pth (A to B) or "
-        "latest_net_G_B.pth (B to A).",
+    remedy = (
+        "Give the generator's file: latest_net_G.pth, or of a CycleGAN latest_net_G_A.pth (A to B) or "
+        "latest_net_G_B.pth (B to A)."
     )
+    if is_patch_discriminator(state):
+        return NearMissError("This looks like a discriminator, which only training needs.", remedy=remedy)
+    return CheckpointError(
+        f"This is not a CycleGAN or pix2pix generator (its first keys: {', '.join(list(state)[:4])}).", remedy=remedy
+    )
+
+
+def is_patch_discriminator(state: StateDict) -> bool:
+    """Whether the keys are those of the repository's discriminators: 4x4 convolutions, or 1x1 for single pixels."""
+    first = next((key for key in ("model.0", "model_0.0") if _is_convolution(state, key)), None)  # of one, or several
+    patches = first is not None and tuple(state[f"{first}.weight"].shape[2:]) == (4, 4)
+    pixels = _is_convolution(state, "net.0") and _is_convolution(state, "net.2")
+    return patches or (pixels and tuple(state["net.0.weight"].shape[2:]) == (1, 1))

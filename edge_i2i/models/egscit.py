@@ -243,6 +243,7 @@ class EgscitFamily(ModelFamily[EgscitConfig]):
 
     name = "egscit"
     title = "EGSC-IT"
+    network = TRANSLATOR
     source = "Ma et al., ICLR 2019, arXiv 1805.11145; charliememory/EGSC-IT"
     reference_licence = "none stated (charliememory/EGSC-IT carries no licence file)"
     released_weights = "MNIST, MNIST multi, GTA<->BDD, CelebA (TensorFlow; on a university home page, not checked)"

@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.config_checks import check_ranges, overridden
-from edge_i2i.models.family import Direction, StateDict, without_prefix
+from edge_i2i.models.config_checks import NearMissError, check_ranges, overridden
+from edge_i2i.models.family import Direction, StateDict
 from edge_i2i.models.tensorflow_layout import conv_kernel, pointwise_transposed_conv_kernel, transposed_conv_kernel
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ _LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
         "ngf": (1, 4096),
         "n_encoder": (1, 10),
-        "n_enc_resblock": (1, 1000),
-        "n_enc_share": (1, 1000),
-        "n_gen_share": (1, 1000),
-        "n_gen_resblock": (1, 1000),
+        "n_enc_resblock": (1, 100),
+        "n_enc_share": (1, 100),
+        "n_gen_share": (1, 100),
+        "n_gen_resblock": (1, 100),
     }
 )
 
@@ -107,7 +107,7 @@ def torch_state(states: Mapping[str, StateDict]) -> dict[str, Tensor]:
 
 def _converted(state: StateDict) -> dict[str, Tensor]:
     if not any(_VARIABLE.match(name) for name in state):
-        return dict(without_prefix(state))
+        return dict(state)
     named = {name: tensor for name, tensor in state.items() if _scope_of(name) and not _SLOT.search(name)}
     return dict(_convert_variable(name, tensor) for name, tensor in named.items())
 
@@ -131,7 +131,7 @@ def _convert_variable(name: str, tensor: Tensor) -> tuple[str, Tensor]:
 
 
 def _not_ours(reason: str) -> CheckpointError:
-    return CheckpointError(
+    return NearMissError(
         f"This is not one of the published EGSC-IT networks: {reason}.",
         remedy="The authors' scripts train with --norm=None and n_gen_decoder equal to n_encoder; others are not read.",
     )
@@ -174,7 +174,7 @@ def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object
     if not _holds_translator(weights):
         raise _no_translator(states, weights)
     if not _holds_features(weights):
-        raise CheckpointError(
+        raise NearMissError(
             "The checkpoint holds EGSC-IT's translator (UNIT/…), but not its feature encoders (VAEGAN_recon_A/part1/… "
             "and VAEGAN_recon_B/part1/…), which are in the checkpoint of MODEL0.",
             remedy=f"Put the MODEL0 folder beside the MODEL1 folder, with the same file name in both: {_EXAMPLE}.",
@@ -188,7 +188,7 @@ def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object
 
 def _no_translator(states: Mapping[str, StateDict], weights: StateDict) -> CheckpointError:
     if _holds_features(weights):
-        return CheckpointError(
+        return NearMissError(
             "The checkpoint holds EGSC-IT's feature encoders (VAEGAN_recon_A/part1/…), but not its translator "
             "(UNIT/…), which is in the checkpoint of MODEL1.",
             remedy=f"Give the checkpoint of MODEL1; its folder lies beside that of MODEL0: {_EXAMPLE}.",

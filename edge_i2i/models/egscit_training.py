@@ -27,7 +27,7 @@ from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.config_checks import check_ranges
 from edge_i2i.models.egscit import SLOPE, Encoder, Generator, ResidualBlocks
 from edge_i2i.models.egscit_config import EgscitConfig
-from edge_i2i.models.family import StateDict, load_state, without_prefix
+from edge_i2i.models.family import StateDict, load_state
 from edge_i2i.models.tensorflow_layout import (
     SameConv2d,
     conv_kernel,
@@ -233,8 +233,7 @@ def training_state(state: StateDict) -> dict[str, Tensor]:
     """
     variables = {name: match for name in state if (match := _VARIABLE.fullmatch(name)) and not _SLOT.search(name)}
     if not variables:
-        ours = without_prefix(state)
-        return {key: tensor for key, tensor in ours.items() if re.match(r"(recon|dis)_[ab]\.", key)}
+        return {key: tensor for key, tensor in state.items() if re.match(r"(recon|dis)_[ab]\.", key)}
     return dict(_converted(match, state[name]) for name, match in variables.items())
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from edge_i2i.errors import CheckpointError, UsageError, known_names
-from edge_i2i.models.config_checks import Config
+from edge_i2i.models.config_checks import Config, NearMissError
 from edge_i2i.models.contract import GraphDeclaration, Size, SizeRule
 
 if TYPE_CHECKING:
@@ -125,6 +125,10 @@ class ModelFamily(ABC, Generic[C]):
     tiny_size: ClassVar[Size]
     network: ClassVar[str] = "generator"
     """What the official file's state dict is called among ``states``."""
+    possible_answers: ClassVar[tuple[Mapping[str, object], ...]] = ({},)
+    """Answers to what ``infer_config`` asks, any that lets it go on."""
+    untold: ClassVar[tuple[str, ...]] = ()
+    """Fields of the config that leave no trace in a file, and that the published networks have one value of."""
 
     @abstractmethod
     def architectures(self) -> Mapping[str, C]:
@@ -149,9 +153,45 @@ class ModelFamily(ABC, Generic[C]):
         the one whose release looks like that.
         """
 
+    def near_miss(self, state: StateDict) -> CheckpointError | None:
+        """Why a file that resembles this family's, and that ``recognise`` does not claim, is not read; None: another's.
+
+        Here: what keeps it from being read, where enough of it was found to read an architecture off it.
+        """
+        states = {self.main_network(): state}
+        for answers in self.possible_answers:
+            try:
+                config = self.infer_config(states, answers)
+            except UsageError:  # a question that these answers do not answer
+                continue
+            except CheckpointError as error:
+                return error if isinstance(error, NearMissError) else None
+            try:
+                self.load(states, config)
+            except CheckpointError as error:
+                return error
+        return None
+
+    def assumed(self, config: C, told: Collection[str]) -> tuple[str, ...]:
+        """What was taken for granted of a network, as sentences; ``told``: the fields that somebody has set.
+
+        Here: the ``untold`` fields that nobody set, with their values.
+        """
+        values = {name: getattr(config, name) for name in self.untold if name not in told}
+        if not values:
+            return ()
+        taken = ", ".join(f"{name} {value}" for name, value in values.items())
+        return (
+            f"No file of {self.title} tells these, so they are taken as published: {taken} (else --set key=value).",
+        )
+
     def companion_files(self, checkpoint: Path) -> dict[str, Path]:
         """The files that belong to ``checkpoint`` by the official naming, by network; here: it holds everything."""
         return {self.network: checkpoint}
+
+    def main_network(self) -> str:
+        """What ``states`` calls the network of a file that lies alone."""
+        return next(iter(self.companion_files(Path("checkpoint"))))
 
     @abstractmethod
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> C:
@@ -202,25 +242,29 @@ _COUNTER = "num_batches_tracked"  # nothing at test time depends on it, and old 
 _HARMLESS = re.compile(r"\.(running_mean|running_var|num_batches_tracked)$")
 
 
+_OTHER_SHAPES = "Check that the file belongs to this network, or override the architecture (--set key=value)."
+_OTHER_VALUES = "Give a checkpoint whose weights are real numbers: from before it was quantized, or before it diverged."
+
+
 def load_state(module: nn.Module, state: StateDict, what: str) -> None:
-    """Assign ``state`` to ``module``; a common ``module.`` prefix, and running statistics where the network has none,
-    are dropped by rule.
+    """Assign ``state`` to ``module``; running statistics where the network has none are dropped by rule.
 
     Raises:
-        CheckpointError: names every key that is missing, unexpected, of another shape or not all finite (the first
-            few of each).
+        CheckpointError: names every key that is missing, unexpected, of another shape, of whole numbers or not all
+            finite (the first few of each).
     """
     import torch
 
     expected = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
     counters = {key: value for key, value in module.state_dict().items() if key.endswith(_COUNTER)}
+    learned = expected.keys() - counters.keys()
     given = {key: torch.zeros_like(value, device="cpu") for key, value in counters.items()}
-    for key, tensor in without_prefix(state).items():
-        if key in expected and key not in counters:
+    for key, tensor in state.items():
+        if key in learned:
             given[key] = tensor.float()
         elif not _HARMLESS.search(key):
             given[key] = tensor
-    complaints = [
+    shapes = [
         _some("missing", sorted(expected.keys() - given.keys())),
         _some("unexpected", sorted(given.keys() - expected.keys())),
         _some(
@@ -231,22 +275,20 @@ def load_state(module: nn.Module, state: StateDict, what: str) -> None:
                 if tuple(given[key].shape) != expected[key]
             ],
         ),
+    ]
+    values = [
+        _some(
+            "of whole numbers", sorted(key for key in state if key in learned and not state[key].is_floating_point())
+        ),
         _some("holding NaN or infinite values", [key for key in sorted(given) if not given[key].isfinite().all()]),
     ]
-    if any(complaints):
+    if any((*shapes, *values)):
         raise CheckpointError(
-            f"The state dict does not fit {what}: {'; '.join(filter(None, complaints))}.",
-            remedy="Check that the file belongs to this network, or override the architecture (--set key=value).",
+            f"The state dict does not fit {what}: {'; '.join(filter(None, (*shapes, *values)))}.",
+            remedy=_OTHER_SHAPES if any(shapes) else _OTHER_VALUES,
         )
     module.load_state_dict(given, assign=True)
     module.requires_grad_(False)
-
-
-def without_prefix(state: StateDict) -> StateDict:
-    """The state dict without the ``module.`` that DataParallel puts before every key."""
-    if state and all(key.startswith("module.") for key in state):
-        return {key.removeprefix("module."): tensor for key, tensor in state.items()}
-    return state
 
 
 def _some(kind: str, keys: list[str], most: int = 6) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 from edge_i2i.errors import CheckpointError
 from edge_i2i.models.checkpoint import checkpoint_sha256, read_checkpoint, read_metadata
 from edge_i2i.models.family import StateDict
-from edge_i2i.models.loading import read_model
-from edge_i2i.models.recognise import Recognition, recognise
+from edge_i2i.models.loading import load_model, read_model
+from edge_i2i.models.recognise import Recognition, near_misses, recognise, recognised_parts
 from edge_i2i.models.registry import family_names, get_family
+from edge_i2i.models.state_entries import save_part_command
 from edge_i2i.models.weights_file import write_weights_file
 
 LISTED_KEYS = 4
@@ -24,7 +25,7 @@ _STATISTICS = re.compile(r"(running_mean|running_var|num_batches_tracked)$")
 @dataclass(frozen=True)
 class ImportSummary:
     """What a checkpoint held and what was written. ``parameters``: numbers by network; ``companions``: files read
-    beside it.
+    beside it; ``assumed``: what no file told, and what it was taken for.
     """
 
     family: str
@@ -36,6 +37,7 @@ class ImportSummary:
     weights: Path
     config_file: Path
     sha256: str
+    assumed: tuple[str, ...]
 
 
 def find_family(checkpoint: Path, model: str | None = None) -> Recognition:
@@ -45,6 +47,11 @@ def find_family(checkpoint: Path, model: str | None = None) -> Recognition:
         CheckpointError: the file cannot be read, or is no model's, or more than one's.
     """
     recorded = read_metadata(checkpoint).get("family")
+    if recorded is not None and recorded not in family_names() and model is None:
+        raise CheckpointError(
+            f"{checkpoint} says that it holds a {recorded[:80]} network, which is not known here.",
+            remedy="It may have been written by a newer version of edge-i2i.",
+        )
     if recorded is not None and model in (None, recorded):
         family = get_family(recorded)
         return Recognition(family.name, family.title, "a weights file of this project")
@@ -61,7 +68,28 @@ def find_family(checkpoint: Path, model: str | None = None) -> Recognition:
             f"{checkpoint} could be {' or '.join(str(item) for item in found)}.",
             remedy=f"Say which: {' or '.join(f'--model {item.family}' for item in found)}.",
         )
-    raise CheckpointError(
+    raise _nobodys(checkpoint, state)
+
+
+def _nobodys(checkpoint: Path, state: StateDict) -> CheckpointError:
+    """Why no family claims a file: it resembles a network, a part of it is one, or nothing is known of it."""
+    misses = near_misses(state)
+    if len(misses) == 1:
+        return CheckpointError(f"{checkpoint}: {misses[0].what}", remedy=misses[0].remedy)
+    if misses:
+        return CheckpointError(
+            f"{checkpoint} is not read, for one of these reasons: {' Or: '.join(item.what for item in misses)}",
+            remedy=" Or: ".join(item.remedy for item in misses),
+        )
+    parts = recognised_parts(state)
+    if parts:
+        name, found = next(iter(parts.items()))
+        listed = "; ".join(f"'{part}' is {item}" for part, item in list(parts.items())[:LISTED_KEYS])
+        return CheckpointError(
+            f"{checkpoint} holds more than one network, or one under a name of its own: {listed}.",
+            remedy=f"Save that one alone, for example: {save_part_command(checkpoint, name, f'{found.family}.pth')}",
+        )
+    return CheckpointError(
         f"{checkpoint} holds no network that is known here (its first keys: {', '.join(list(state)[:LISTED_KEYS])}).",
         remedy=f"Known models: {', '.join(family_names())}. If it is one of these, say so with --model.",
     )
@@ -84,7 +112,7 @@ def import_checkpoint(
     """
     family = get_family(found.family)
     read = read_model(family, checkpoint, overrides or {})
-    family.load(read.states, read.config)  # every key and shape is checked before anything is written
+    load_model(family, read, checkpoint, overrides or {})  # every key and shape is checked before anything is written
     config, states = asdict(read.config), family.portable(read.states)
     sha256 = checkpoint_sha256(checkpoint)
     write_weights_file(output, family.name, config, states, {"source": checkpoint.name, "source_sha256": sha256})
@@ -100,6 +128,7 @@ def import_checkpoint(
         output,
         config_file,
         sha256,
+        read.assumed,
     )
 
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.config_checks import overridden
+from edge_i2i.models.config_checks import NearMissError, overridden
 from edge_i2i.models.contract import DType, GraphDeclaration, GraphKind, Role, Size, SizeRule, TensorSpec
 from edge_i2i.models.family import Fidelity, ModelFamily, ModelGraph, Rewrite, StateDict, TranslationModel
 from edge_i2i.models.init_boxes import box_shares, spread_modulations
@@ -197,6 +197,10 @@ class InitFamily(ModelFamily[InitConfig]):
         found = _object_networks(state)
         return f"generators with networks of their own for objects ({', '.join(found)})" if found else None
 
+    def near_miss(self, state: StateDict) -> CheckpointError | None:
+        """None: files without networks for objects are MUNIT's, which says what is wrong with them."""
+        return None
+
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> InitConfig:
         """Read the architecture off ``states["generators"]``, as MUNIT's; ``overrides`` win.
 
@@ -226,7 +230,7 @@ def _object_networks(state: StateDict) -> list[str]:
 def _refuse_object_networks(state: StateDict) -> None:
     found = _object_networks(state)
     if found:
-        raise CheckpointError(
+        raise NearMissError(
             f"The file has networks of their own for objects ({', '.join(found)}). Here whole pictures and objects "
             "share one set of weights, as remembered of the paper.",
             remedy="Give a file that was trained with shared weights.",

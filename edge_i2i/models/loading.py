@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -13,8 +12,8 @@ from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.checkpoint import checkpoint_sha256, read_checkpoint, read_metadata
 from edge_i2i.models.family import ModelFamily, StateDict, TranslationModel
 from edge_i2i.models.recognise import recognise
-from edge_i2i.models.registry import get_family
-from edge_i2i.models.weights_file import split_networks
+from edge_i2i.models.registry import family_names, get_family
+from edge_i2i.models.weights_file import recorded_json, split_networks
 
 Overrides = Mapping[str, object]
 
@@ -31,13 +30,14 @@ class WeightsOrigin(StrEnum):
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A network with weights, and where they come from."""
+    """A network with weights, and where they come from. ``assumed``: what no file told, and what it was taken for."""
 
     family: ModelFamily[Any]
     model: TranslationModel[Any]
     origin: WeightsOrigin
     checkpoint: Path | None
     checkpoint_sha256: str | None
+    assumed: tuple[str, ...] = ()
 
     @property
     def config(self) -> dict[str, Any]:
@@ -76,11 +76,15 @@ def load_random(name: str, overrides: Mapping[str, str] | None = None, seed: int
 
 @dataclass(frozen=True)
 class ReadModel:
-    """Official state dicts by network, the architecture read off them, and the files that they come from."""
+    """Official state dicts by network, the architecture read off them, and the files that they come from.
+
+    ``assumed``: what no file told, and what it was taken for, as sentences.
+    """
 
     states: Mapping[str, StateDict]
     config: Any
     files: tuple[Path, ...]
+    assumed: tuple[str, ...]
 
 
 def read_model(family: ModelFamily[Any], checkpoint: Path, overrides: Mapping[str, str]) -> ReadModel:
@@ -91,12 +95,18 @@ def read_model(family: ModelFamily[Any], checkpoint: Path, overrides: Mapping[st
         UsageError: an unknown override, or a question that the files cannot answer.
     """
     metadata = read_metadata(checkpoint)
-    wanted = {**_recorded_config(family, metadata, checkpoint), **family.parse_overrides(overrides)}
+    recorded = _recorded_config(family, metadata, checkpoint)
+    wanted = {**recorded, **family.parse_overrides(overrides)}
     states, files = _read_states(family, checkpoint, metadata)
     try:
-        return ReadModel(states, family.infer_config(states, wanted), files)
+        config = family.infer_config(states, wanted)
     except CheckpointError as error:
         raise _named(error, family, checkpoint, states, wanted) from error
+    except UsageError as error:
+        if recorded and not overrides:
+            raise _not_an_architecture(checkpoint, error) from error
+        raise
+    return ReadModel(states, config, files, family.assumed(config, wanted))
 
 
 def _read_states(
@@ -104,7 +114,13 @@ def _read_states(
 ) -> tuple[Mapping[str, StateDict], tuple[Path, ...]]:
     if "networks" in metadata:
         states = split_networks(read_checkpoint(checkpoint), metadata, checkpoint)
-        return states or {}, (checkpoint,)
+        if family.main_network() not in states:
+            raise CheckpointError(
+                f"{checkpoint} says that it holds {', '.join(states) or 'no network'}, but a {family.name} file holds "
+                f"'{family.main_network()}'.",
+                remedy="Import the official checkpoint again.",
+            )
+        return states, (checkpoint,)
     files = family.companion_files(checkpoint)
     return {network: read_checkpoint(path) for network, path in files.items()}, tuple(files.values())
 
@@ -138,35 +154,51 @@ def _only_a_companion_is_wrong(family: ModelFamily[Any], states: Mapping[str, St
     return True
 
 
+def load_model(
+    family: ModelFamily[Any], read: ReadModel, checkpoint: Path, overrides: Mapping[str, str]
+) -> TranslationModel[Any]:
+    """The network with the weights that ``read_model`` has read.
+
+    Raises:
+        CheckpointError: they do not fit; says which other network it looks like, if any.
+    """
+    try:
+        return family.load(read.states, read.config)
+    except CheckpointError as error:
+        wanted = family.parse_overrides(overrides)
+        raise _named(error, family, checkpoint, read.states, wanted) from error
+
+
 def _load(
     family: ModelFamily[Any], checkpoint: Path, origin: WeightsOrigin, overrides: Mapping[str, str]
 ) -> LoadedModel:
     read = read_model(family, checkpoint, overrides)
-    try:
-        model = family.load(read.states, read.config)
-    except CheckpointError as error:
-        wanted = family.parse_overrides(overrides)
-        raise _named(error, family, checkpoint, read.states, wanted) from error
-    return LoadedModel(family, model, origin, checkpoint, checkpoint_sha256(checkpoint))
+    model = load_model(family, read, checkpoint, overrides)
+    return LoadedModel(family, model, origin, checkpoint, checkpoint_sha256(checkpoint), read.assumed)
 
 
 def _recorded_config(family: ModelFamily[Any], metadata: Mapping[str, str], checkpoint: Path) -> dict[str, object]:
     """Our own safetensors files say which network they hold."""
     recorded = metadata.get("family")
     if recorded is not None and recorded != family.name:
+        known = recorded in family_names()
         raise CheckpointError(
-            f"{checkpoint} holds a {recorded} network, not {family.name}.", remedy=f"Use --model {recorded}."
+            f"{checkpoint} holds a {recorded[:80]} network, not {family.name}.",
+            remedy=f"Use --model {recorded}." if known else "It may have been written by a newer version of edge-i2i.",
         )
-    try:
-        config = json.loads(metadata.get("config", "{}"))
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"The architecture recorded in {checkpoint} is not JSON: {error}.") from error
+    config = recorded_json(metadata.get("config", "{}"), "architecture", checkpoint)
     if not isinstance(config, dict):
         raise CheckpointError(f"The architecture recorded in {checkpoint} is not a JSON object, but {config!r:.60}.")
     try:
-        return family.parse_overrides({key: str(value) for key, value in config.items()})
+        parsed = family.parse_overrides({key: str(value) for key, value in config.items()})
+        family.config_type(**parsed)  # refuses what is out of range
     except UsageError as error:
-        raise CheckpointError(
-            f"The architecture recorded in {checkpoint} is not known here: {error.what}",
-            remedy="It may have been written by a newer version of edge-i2i.",
-        ) from error
+        raise _not_an_architecture(checkpoint, error) from error
+    return parsed
+
+
+def _not_an_architecture(checkpoint: Path, error: UsageError) -> CheckpointError:
+    return CheckpointError(
+        f"The architecture recorded in {checkpoint} is not known here: {error.what}",
+        remedy="It may have been written by a newer version of edge-i2i; or import the official checkpoint again.",
+    )

@@ -41,7 +41,6 @@ from edge_i2i.models.family import (
     TranslationModel,
     load_state,
     materialise,
-    without_prefix,
 )
 from edge_i2i.models.lomit_blocks import Discriminator as Discriminator
 from edge_i2i.models.lomit_blocks import Generator
@@ -250,6 +249,7 @@ class LOMITFamily(ModelFamily[LOMITConfig]):
 
     name = "lomit"
     title = "LOMIT"
+    possible_answers = ({"norm_mode": NormMode.BATCH},)
     source = "Cho et al., arXiv 1906.03598; AnonymousIclrAuthor/Highway-Adaptive-Instance-Normalization"
     reference_licence = "none stated (no licence file)"
     released_weights = "none found"
@@ -307,7 +307,7 @@ def _on_meta(config: LOMITConfig) -> Generator:
 
 def _check_copies(state: StateDict) -> None:
     """The official network has one such part, saved under two names: where they differ, one of them would be lost."""
-    state, part = without_prefix(state), "s_encoder.foreground."
+    part = "s_encoder.foreground."
     for key in state:
         copy = key.replace(part, "s_encoder.background.")
         if copy != key and not torch.equal(state[key], state[copy]):

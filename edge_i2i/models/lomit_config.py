@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.config_checks import check_ranges, overridden
-from edge_i2i.models.family import NormMode, StateDict, without_prefix
+from edge_i2i.models.config_checks import NearMissError, check_ranges, overridden
+from edge_i2i.models.family import NormMode, StateDict
 
 MASK_SCALE = 4
 """Content and masks are this much smaller than the picture: two convolutions of stride 2."""
@@ -113,7 +113,6 @@ def infer_generator(state: StateDict) -> LOMITConfig:
     Raises:
         CheckpointError: the state dict is no LOMIT generator, or one that cannot be built.
     """
-    state = without_prefix(state)
     if not all(key in state and state[key].dim() == rank for key, rank in _LANDMARKS.items()):
         raise _not_a_generator(state)
     blocks = {m[1] for key in state if (m := re.fullmatch(r"c_encoder\.main\.(\d+)\.main\.0\.conv\.weight", key))}
@@ -125,7 +124,7 @@ def infer_generator(state: StateDict) -> LOMITConfig:
             mlp_dim=int(state["decoder.f_mlp.main.0.fc.weight"].shape[0]),
         )
     except UsageError as error:
-        raise CheckpointError(
+        raise NearMissError(
             f"The checkpoint holds a network that cannot be built: {error.what}", remedy=error.remedy
         ) from error
 
@@ -133,7 +132,8 @@ def infer_generator(state: StateDict) -> LOMITConfig:
 def _not_a_generator(state: StateDict) -> CheckpointError:
     critic = "conv1.conv.weight" in state and "conv2.weight" in state
     what = "This is LOMIT's discriminator, which only training uses" if critic else "This is not a LOMIT generator"
-    return CheckpointError(
+    ours = critic or any(key.startswith(("c_encoder.", "s_encoder.", "mask.main.")) for key in state)
+    return (NearMissError if ours else CheckpointError)(
         f"{what}: no content encoder, style encoder, mask and decoder (its first keys: {', '.join(list(state)[:4])}).",
         remedy="Give the file that the official training wrote as G_exemplar_<name>.pth.",
     )

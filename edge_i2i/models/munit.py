@@ -218,6 +218,7 @@ class MUNITFamily(ModelFamily[MUNITConfig]):
 
     name = "munit"
     title = "MUNIT"
+    untold = ("activ", "pad_type")
     source = "Huang et al., ECCV 2018, arXiv 1804.04732; NVlabs/MUNIT"
     reference_licence = "CC BY-NC-SA 4.0 (NVlabs/MUNIT)"
     released_weights = "edges2shoes"

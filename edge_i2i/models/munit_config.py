@@ -9,13 +9,13 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from edge_i2i.errors import CheckpointError
-from edge_i2i.models.config_checks import blaming_the_checkpoint, check_ranges, overridden
+from edge_i2i.models.config_checks import NearMissError, blaming_the_checkpoint, check_ranges, overridden
 from edge_i2i.models.family import Direction, StateDict
 from edge_i2i.models.munit_blocks import Activation, Padding, refuse_linear
 
 # Both ends included; the upper ends only keep typing errors out.
 _LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {"dim": (1, 4096), "style_dim": (1, 4096), "n_downsample": (0, 8), "n_res": (1, 1000), "mlp_dim": (1, 65536)}
+    {"dim": (1, 4096), "style_dim": (1, 4096), "n_downsample": (0, 8), "n_res": (1, 100), "mlp_dim": (1, 65536)}
 )
 _DOMAINS = ("a", "b")
 _NETWORKS = frozenset({"enc_style", "enc_content", "dec", "mlp"})
@@ -129,23 +129,29 @@ def _looks_like_generator(state: StateDict, prefix: str) -> bool:
 
 def _check_packaging(state: StateDict) -> None:
     if _looks_like_generator(state, ""):
-        raise CheckpointError(
+        raise NearMissError(
             "The file holds one generator: a single domain's encoders, MLP and decoder. A translation takes the "
             "content encoder of one domain and the style encoder, MLP and decoder of the other.",
             remedy=f"Give the official gen_*.pt, or save both: {_SAVE_BOTH}.",
         )
     missing = [domain for domain in _DOMAINS if not _looks_like_generator(state, f"{domain}.")]
     if len(missing) == 1:
-        raise CheckpointError(
+        raise NearMissError(
             f"The file lacks the generator of domain {missing[0]} (keys '{missing[0]}.enc_content.…' and so on).",
             remedy=f"Give the official gen_*.pt, or save both: {_SAVE_BOTH}.",
         )
     if any(key.startswith(("a.cnns.", "cnns.")) for key in state):
-        raise CheckpointError(
+        raise NearMissError(
             "The file holds discriminators, which only training uses.", remedy="Give gen_*.pt instead of dis_*.pt."
         )
+    if any(key.endswith(".weight_bar") for key in state):
+        raise NearMissError(
+            "The file's generators were trained with spectral norm (norm: sn), which is not supported.",
+            remedy="Use generators that were trained with the published norms.",
+        )
     if missing:
-        raise CheckpointError(
+        ours = any(re.match(r"([ab]\.)?enc_(content|style)\.", key) for key in state)
+        raise (NearMissError if ours else CheckpointError)(
             "The file does not hold MUNIT's generators: no keys a.enc_content.…, a.mlp.…, b.dec.… (its first keys: "
             f"{', '.join(list(state)[:4])}).",
             remedy="Give the file that the official training wrote as gen_*.pt.",
@@ -164,7 +170,7 @@ def _check_channels(state: StateDict) -> None:
     for domain in _DOMAINS:
         channels = int(state[f"{domain}.enc_content.model.0.conv.weight"].shape[1])
         if channels != _PICTURE_CHANNELS:
-            raise CheckpointError(
+            raise NearMissError(
                 f"The generator of domain {domain} reads pictures of {channels} channels; only RGB is translated here, "
                 "as by the official test script.",
                 remedy="Train with input_dim_a: 3 and input_dim_b: 3.",

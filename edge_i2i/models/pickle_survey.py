@@ -5,21 +5,60 @@ from __future__ import annotations
 import pickletools
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from edge_i2i.models.zip_directory import opened_zip
+
 # The names that a state dict needs. Any other name is a Python object, which loading would rebuild by running code.
 _TENSOR_NAMES = re.compile(
-    r"collections\.OrderedDict|torch\.(_utils\._rebuild_\w+|\w*Storage|storage\.\w+Storage|Size|device|b?float\w*|u?int\w*)"
+    r"collections\.OrderedDict|torch\.(_utils\._rebuild_\w+|_tensor\._rebuild_from_type_v2|nn\.parameter\.Parameter"
+    r"|(cuda\.)?\w*Storage|storage\.\w+Storage|Tensor|Size|device|b?float\w*|u?int\w*|complex\w*|bool"
+    r"|serialization\._get_layout|per_\w+|qu?int\w*)"
+    r"|(collections\.Counter|(builtins|__builtin__)\.(set|complex|bytearray))"
 )
-_MOST_PICKLES = 5  # a torch file from before 1.6 is that many pickles, then raw numbers
+LEGACY_PICKLES = 5  # a torch file from before 1.6 is that many pickles, then raw numbers
+DATA_PICKLE = "data.pkl"
+_LARGEST_PICKLE = 1 << 25  # bytes, tensors aside; a network's names and shapes take some hundred kilobytes
+_MOST_OPERATIONS = 500_000  # some fifty a tensor
 
-_READING_ERRORS = (
-    *(ValueError, OSError, EOFError, RuntimeError, ArithmeticError, MemoryError),
+READING_ERRORS = (
+    *(ValueError, OSError, EOFError, RuntimeError, ArithmeticError, MemoryError, LookupError),
     *(NotImplementedError, zipfile.BadZipFile),
 )
+
+
+class BoundedStream:
+    """A stream that gives up where a pickle asks for more bytes than a state dict's has."""
+
+    def __init__(self, stream: IO[bytes], limit: int = _LARGEST_PICKLE) -> None:
+        self._stream, self._left = stream, limit
+
+    def read(self, size: int = -1) -> bytes:
+        """At most ``size`` bytes.
+
+        Raises:
+            ValueError: the limit is reached.
+        """
+        if not 0 <= size <= self._left:
+            raise ValueError("its pickle is larger than that of any state dict")
+        data = self._stream.read(size)
+        self._left -= len(data)
+        return data
+
+    def readline(self) -> bytes:
+        """Up to the end of the line.
+
+        Raises:
+            ValueError: the limit is reached.
+        """
+        line = self._stream.readline(self._left + 1)
+        self._left -= len(line)
+        if self._left < 0:
+            raise ValueError("its pickle is larger than that of any state dict")
+        return line
 
 
 @dataclass(frozen=True)
@@ -27,13 +66,12 @@ class PickleSurvey:
     """The pickles of one torch file.
 
     ``foreign_names`` are the Python objects named beside tensors, in order. ``protocol`` is the highest one used.
-    ``whole`` says that every pickle reads to its end. ``torchscript`` says that the file is a TorchScript archive.
+    ``whole`` says that every pickle reads to its end.
     """
 
     foreign_names: tuple[str, ...]
     protocol: int
     whole: bool
-    torchscript: bool
 
 
 def survey(path: Path) -> PickleSurvey:
@@ -46,31 +84,44 @@ def survey(path: Path) -> PickleSurvey:
                 protocol = max(protocol, int(str(argument)))
             elif operation == "GLOBAL":
                 names.append(str(argument).replace(" ", "."))
-    except _READING_ERRORS:
+    except READING_ERRORS:
         whole = False
-    foreign = tuple(name for name in names if not _TENSOR_NAMES.fullmatch(name))
-    return PickleSurvey(foreign, protocol, whole, _is_torchscript(path))
+    return PickleSurvey(foreign_names(names), protocol, whole)
+
+
+def foreign_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Those among the names in a pickle that are Python objects beside tensors, in order."""
+    return tuple(name for name in names if not _TENSOR_NAMES.fullmatch(name))
 
 
 def _operations(path: Path) -> Iterator[tuple[str, object]]:
-    if not zipfile.is_zipfile(path):
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"PK"
+    if not zipped:
         with path.open("rb") as file:
-            for _ in range(_MOST_PICKLES):
-                yield from _one_pickle(file)
+            stream = BoundedStream(file)
+            for _ in range(LEGACY_PICKLES):
+                yield from one_pickle(stream)
                 if not file.peek(1):
                     return
         return
-    with zipfile.ZipFile(path) as archive:
+    with opened_zip(path) as archive:
         for member in archive.namelist():
-            if member.endswith("/data.pkl"):
-                with archive.open(member) as stream:
-                    yield from _one_pickle(stream)
+            if member.endswith(f"/{DATA_PICKLE}"):
+                with archive.open(member) as record:
+                    yield from one_pickle(BoundedStream(record))
 
 
-def _one_pickle(stream: IO[bytes]) -> Iterator[tuple[str, object]]:
-    """(opcode, argument); every opcode that names an object as GLOBAL with ``module name``."""
+def one_pickle(stream: BoundedStream) -> Iterator[tuple[str, object]]:
+    """(opcode, argument) to the pickle's end; every opcode that names an object as GLOBAL with ``module name``.
+
+    Raises:
+        ValueError: it is damaged, or larger than any state dict's.
+    """
     texts: list[str] = []
-    for opcode, argument, _ in pickletools.genops(stream):
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):  # type: ignore[arg-type]
+        if count > _MOST_OPERATIONS:
+            raise ValueError("its pickle is longer than that of any state dict")
         if opcode.name == "STACK_GLOBAL":  # takes module and name from the stack, where the last two texts are
             yield "GLOBAL", " ".join(texts[-2:])
         elif opcode.name == "INST":
@@ -79,11 +130,3 @@ def _one_pickle(stream: IO[bytes]) -> Iterator[tuple[str, object]]:
             yield opcode.name, argument
         if isinstance(argument, str):
             texts = [*texts[-1:], argument]
-
-
-def _is_torchscript(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(member.endswith("/constants.pkl") for member in archive.namelist())
-    except _READING_ERRORS:
-        return False

@@ -6,7 +6,7 @@ Every network keeps the official module layout, so that state-dict keys are the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edge_i2i.errors import CheckpointError
 from edge_i2i.models.contract import (
     DType,
     GraphDeclaration,
@@ -35,7 +36,7 @@ from edge_i2i.models.family import (
     materialise,
 )
 from edge_i2i.models.pix2pixhd_config import Pix2PixHDConfig as Pix2PixHDConfig
-from edge_i2i.models.pix2pixhd_config import infer_config, recognise
+from edge_i2i.models.pix2pixhd_config import assumed, infer_config, near_miss_is_ours, recognise
 
 INSTANCE_SLOTS = 256  # most instances in one exemplar that the encoder pools over
 _SLOTS_AT_ONCE = 32
@@ -386,6 +387,14 @@ class Pix2PixHDFamily(ModelFamily[Pix2PixHDConfig]):
     def recognise(self, state: StateDict) -> str | None:
         """The generator with another number of downsamplings than two, which is CycleGAN's; or with enhancers."""
         return recognise(state)
+
+    def near_miss(self, state: StateDict) -> CheckpointError | None:
+        """As for every family; networks that would be CycleGAN's are left to it."""
+        return super().near_miss(state) if near_miss_is_ours(state) else None
+
+    def assumed(self, config: Pix2PixHDConfig, told: Collection[str]) -> tuple[str, ...]:
+        """What the input channels were taken for."""
+        return assumed(config, told)
 
     def companion_files(self, checkpoint: Path) -> dict[str, Path]:
         """The feature encoder's file lies beside the generator's, with ``_net_E`` for ``_net_G``."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.config_checks import blaming_the_checkpoint, check_ranges, overridden
-from edge_i2i.models.family import StateDict, without_prefix
+from edge_i2i.models.config_checks import NearMissError, blaming_the_checkpoint, check_ranges, overridden
+from edge_i2i.models.cyclegan_config import check_way_up, resembles_resnet
+from edge_i2i.models.family import StateDict
 
 # Both ends included. Label maps are uint8, pictures are RGB; the other upper ends only keep typing errors out.
 _LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(
@@ -20,9 +21,9 @@ _LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(
         "output_nc": (3, 3),
         "ngf": (1, 4096),
         "n_downsample_global": (0, 10),
-        "n_blocks_global": (0, 1000),
-        "n_local_enhancers": (0, 10),
-        "n_blocks_local": (0, 1000),
+        "n_blocks_global": (0, 100),
+        "n_local_enhancers": (0, 5),
+        "n_blocks_local": (0, 100),
         "nef": (1, 4096),
         "n_downsample_E": (0, 10),
     }
@@ -75,19 +76,22 @@ class Pix2PixHDConfig:
 def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> Pix2PixHDConfig:
     """Read the architecture off the keys and shapes of ``generator`` [and ``encoder``]; ``overrides`` win.
 
+    What the generator's input channels are, the file does not say. 3 are taken for RGB, 36 for the release's 35 classes
+    and edges (39: and its features); other numbers have to be told.
+
     Raises:
         CheckpointError: the state dicts do not hold a pix2pixHD generator or feature encoder, or one whose number of
             channels no input makes.
-        UsageError: an override is out of range or does not fit the generator's input channels.
+        UsageError: an override is out of range or does not fit the generator's input channels, or nobody says what
+            these are.
     """
-    generator = without_prefix(states["generator"])
+    generator = states["generator"]
     with blaming_the_checkpoint():
         seen = _infer_generator(generator)
         if "encoder" in states:
-            seen = replace(seen, **_infer_encoder(without_prefix(states["encoder"])))
-        channels = int(generator["model.1.weight"].shape[1])
-        seen = _split_input(seen, channels, overrides)
-    config = overridden(seen, overrides)
+            seen = replace(seen, **_infer_encoder(states["encoder"]))
+    channels = int(generator["model.1.weight"].shape[1])
+    config = overridden(_split_input(seen, channels, overrides), overrides)
     if config.input_nc != channels:
         raise (UsageError if overrides else CheckpointError)(
             f"The checkpoint's first convolution takes {channels} channels, but label_nc={config.label_nc}, "
@@ -102,13 +106,17 @@ def _infer_generator(state: StateDict) -> Pix2PixHDConfig:
     enhancers = {int(m[1]) for key in state if (m := re.match(r"model(\d+)_1\.1\.weight", key))}
     local = {int(m[1]) for key in state if (m := re.fullmatch(r"model1_2\.(\d+)\.conv_block\.1\.weight", key))}
     if not _is_convolution(state, "model.1") or not blocks or min(blocks) < 4 or (min(blocks) - 4) % 3:
-        raise CheckpointError(
-            "This is not a pix2pixHD generator: no first convolution 'model.1.weight' followed by residual blocks "
-            f"'model.N.conv_block.1.weight' (its first keys: {', '.join(list(state)[:4])}).",
+        raise _not_a_generator(state)
+    n_down = (min(blocks) - 4) // 3
+    if tuple(state["model.1.weight"].shape[2:]) != (7, 7):
+        raise NearMissError(
+            f"The checkpoint's first convolution has the shape {list(state['model.1.weight'].shape)}, not one of 7x7.",
             remedy="Give the file that the official training wrote as <epoch>_net_G.pth.",
         )
-    n_down = (min(blocks) - 4) // 3
+    _refuse_norms_with_weights(state)
     head = f"model{len(enhancers)}_2.{len(local) + 4}" if enhancers else f"model.{5 + 6 * n_down + len(blocks)}"
+    if not enhancers:
+        check_way_up(state, 4 + 3 * n_down + len(blocks), n_down)
     return Pix2PixHDConfig(
         output_nc=int(state[f"{head}.weight"].shape[0]) if _is_convolution(state, head) else 3,
         ngf=state["model.1.weight"].shape[0] // 2 ** len(enhancers),
@@ -119,6 +127,40 @@ def _infer_generator(state: StateDict) -> Pix2PixHDConfig:
     )
 
 
+def _not_a_generator(state: StateDict) -> CheckpointError:
+    what = (
+        "This is not a pix2pixHD generator: no first convolution 'model.1.weight' followed by residual blocks "
+        f"'model.N.conv_block.1.weight' (its first keys: {', '.join(list(state)[:4])})."
+    )
+    remedy = "Give the file that the official training wrote as <epoch>_net_G.pth."
+    if any(re.match(r"(scale\d+_)?layer\d+\.\d+\.weight$", key) for key in state):
+        return NearMissError(
+            "This is not a pix2pixHD generator; it looks like its discriminator, which only training needs (its first "
+            f"keys: {', '.join(list(state)[:4])}).",
+            remedy=remedy,
+        )
+    if _looks_like_encoder(state):
+        return NearMissError(
+            "This is not a pix2pixHD generator; it looks like its feature encoder, which is read beside a generator.",
+            remedy="Give the generator's <epoch>_net_G.pth; the encoder's <epoch>_net_E.pth is found beside it.",
+        )
+    return CheckpointError(what, remedy=remedy)
+
+
+def _refuse_norms_with_weights(state: StateDict) -> None:
+    if "model.2.weight" in state and state["model.2.weight"].dim() == 1:
+        raise NearMissError(
+            "The checkpoint's pix2pixHD generator has norm layers with weights (model.2.weight, …), as --norm batch "
+            "makes them; the release's instance norm has none.",
+            remedy="Use a generator that was trained with --norm instance.",
+        )
+
+
+def near_miss_is_ours(state: StateDict) -> bool:
+    """Whether a state dict that is not read would be a pix2pixHD: with two downsamplings it is CycleGAN's."""
+    return not resembles_resnet(state) or any(key.startswith("model1_1.") for key in state)
+
+
 def recognise(state: StateDict) -> str | None:
     """Which pix2pixHD generator a state dict holds, in a few words.
 
@@ -126,7 +168,7 @@ def recognise(state: StateDict) -> str | None:
     released: it is not claimed here.
     """
     try:
-        seen = _infer_generator(without_prefix(state))
+        seen = _infer_generator(state)
     except (CheckpointError, UsageError):
         return None
     if seen.n_local_enhancers == 0 and seen.n_downsample_global == _CYCLEGAN_DOWNSAMPLINGS:
@@ -138,6 +180,14 @@ def recognise(state: StateDict) -> str | None:
 def _is_convolution(state: StateDict, name: str) -> bool:
     weight = state.get(f"{name}.weight")
     return weight is not None and weight.dim() == 4 and weight.numel() > 0
+
+
+def _looks_like_encoder(state: StateDict) -> bool:
+    try:
+        _infer_encoder(state)
+    except CheckpointError:
+        return False
+    return True
 
 
 def _infer_encoder(state: StateDict) -> dict[str, Any]:
@@ -155,14 +205,65 @@ def _infer_encoder(state: StateDict) -> dict[str, Any]:
     }
 
 
+_RGB = 3
+_RELEASED_CLASSES, _RELEASED_FEATURES = 35, 3
+_LARGEST_LABEL_MAP = _LEGAL["label_nc"][1]
+
+
 def _split_input(config: Pix2PixHDConfig, channels: int, overrides: Mapping[str, object]) -> Pix2PixHDConfig:
-    """Decide how the input channels divide; 3, 36 and 39 are the releases' (RGB; 35 + edge; 35 + edge + features)."""
-    if channels == 3 and "label_nc" not in overrides:
-        return replace(config, label_nc=0, instance_edges=False, feat_num=0)
-    released = channels == 39 and overrides.get("label_nc", 35) == 35
-    feat_num = int(str(overrides.get("feat_num", config.feat_num or (3 if released else 0))))
+    """Decide how the input channels divide into classes or RGB, edges, and features.
+
+    Raises:
+        UsageError: neither the overrides nor the releases tell.
+    """
+    features = _features(config, channels, overrides)
+    source = channels - features
     if "label_nc" in overrides:
-        source = int(str(overrides["label_nc"])) or 3
-        return replace(config, instance_edges=source + 1 + feat_num == channels, feat_num=feat_num)
-    edges = bool(overrides.get("instance_edges", True))
-    return replace(config, label_nc=max(channels - feat_num - int(edges), 0), instance_edges=edges, feat_num=feat_num)
+        classes = int(str(overrides["label_nc"]))
+        return replace(config, label_nc=classes, instance_edges=(classes or _RGB) + 1 == source, feat_num=features)
+    edges = bool(overrides.get("instance_edges", source == _RELEASED_CLASSES + 1))
+    classes = source - int(edges)
+    if source <= 1 or (classes == _RGB and not edges):
+        return replace(config, label_nc=0, instance_edges=False, feat_num=features)
+    if source == _RELEASED_CLASSES + 1 or ("instance_edges" in overrides and classes != _RGB):
+        return replace(config, label_nc=max(classes, 0), instance_edges=edges, feat_num=features)
+    if source > _LARGEST_LABEL_MAP + 1:
+        raise NearMissError(
+            f"The checkpoint's first convolution takes {channels} channels, more than a label map of "
+            f"{_LARGEST_LABEL_MAP} classes makes.",
+            remedy="Use a network that was trained with --label_nc 256 or less.",
+        )
+    raise UsageError(
+        f"The checkpoint's first convolution takes {channels} channels"
+        f"{f', {features} of them features' if features else ''}, and no file says what they are.",
+        remedy=f"Say it: {_choices(source)}.",
+    )
+
+
+def _features(config: Pix2PixHDConfig, channels: int, overrides: Mapping[str, object]) -> int:
+    """The encoder's, or as told; without an encoder, 39 channels are the release's 35 classes, edges and features."""
+    released = channels == _RELEASED_CLASSES + 1 + _RELEASED_FEATURES
+    whole = released and overrides.get("label_nc", _RELEASED_CLASSES) == _RELEASED_CLASSES
+    return int(str(overrides.get("feat_num", config.feat_num or (_RELEASED_FEATURES if whole else 0))))
+
+
+def _choices(source: int) -> str:
+    """What that many channels may be, as options."""
+    rgb = {_RGB: "RGB pictures", _RGB + 1: "RGB pictures and the edges of instances"}
+    classes = {
+        source - 1: f"{source - 1} classes and the edges of instances",
+        source: f"{source} classes alone, trained with --no_instance",
+    }
+    options = [(0, rgb[source])] if source in rgb else []
+    options += [(label_nc, meaning) for label_nc, meaning in classes.items() if 0 < label_nc <= _LARGEST_LABEL_MAP]
+    return ", or ".join(f"--set label_nc={label_nc} ({meaning})" for label_nc, meaning in options)
+
+
+def assumed(config: Pix2PixHDConfig, told: Collection[str]) -> tuple[str, ...]:
+    """What the input channels were taken for, where nobody said it."""
+    if "label_nc" in told:
+        return ()
+    taken = f"{config.label_nc} classes" if config.label_nc else "RGB pictures"
+    taken += " and the edges of instances" * config.instance_edges + " and features" * bool(config.feat_num)
+    choices = _choices(config.input_nc - config.feat_num)
+    return (f"Its {config.input_nc} input channels are taken for {taken}, which no file says: {choices}.",)

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from edge_i2i.errors import CheckpointError
 from edge_i2i.models.family import StateDict
 from edge_i2i.models.registry import family_names, get_family
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_DEEPEST_PART = 2
+_FEWEST_KEYS = 8  # of the smallest network that anybody would save
 
 
 @dataclass(frozen=True)
@@ -25,3 +33,20 @@ def recognise(state: StateDict) -> tuple[Recognition, ...]:
     families = [get_family(name) for name in family_names()]
     claims = [(family, family.recognise(state)) for family in families]
     return tuple(Recognition(family.name, family.title, what) for family, what in claims if what is not None)
+
+
+def near_misses(state: StateDict) -> tuple[CheckpointError, ...]:
+    """Why the families that a state dict resembles do not read it, each reason once; empty where it resembles none."""
+    found = [get_family(name).near_miss(state) for name in family_names()]
+    return tuple({error.what: error for error in found if error is not None}.values())
+
+
+def recognised_parts(state: StateDict) -> dict[str, Recognition]:
+    """Networks under a name of their own (``netG.model.1.weight``): which name → what it is."""
+    parts: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in state.items():
+        names = key.split(".")
+        for depth in range(1, min(len(names), _DEEPEST_PART + 1)):
+            parts.setdefault(".".join(names[:depth]), {})[".".join(names[depth:])] = tensor
+    found = {name: recognise(part) for name, part in parts.items() if len(part) >= _FEWEST_KEYS}
+    return {name: claims[0] for name, claims in found.items() if len(claims) == 1}

@@ -110,6 +110,7 @@ class UnitFamily(ModelFamily[UnitConfig]):
 
     name = "unit"
     title = "UNIT"
+    untold = ("activ", "pad_type")
     source = "Liu et al., NIPS 2017, arXiv 1703.00848; mingyuliutw/UNIT, NVlabs/MUNIT --trainer UNIT"
     reference_licence = "CC BY-NC-SA 4.0 (mingyuliutw/UNIT)"
     released_weights = "gta2city (both directions, trained on 512x512 crops)"

@@ -173,6 +173,7 @@ class Unit2017Family(ModelFamily[Unit2017Config]):
 
     name = "unit2017"
     title = "UNIT (2017 release)"
+    possible_answers = ({}, {"variant": Variant.COCO_RES_GEN})
     source = "Liu et al., NIPS 2017, arXiv 1703.00848; mingyuliutw/UNIT, branch version_02"
     reference_licence = "CC BY-NC-SA 4.0 (mingyuliutw/UNIT)"
     released_weights = "cat2tiger, corgi2husky (COCOResGen), synthia2cityscape (COCOResGen2)"

@@ -9,18 +9,18 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.config_checks import blaming_the_checkpoint, check_ranges, overridden
-from edge_i2i.models.family import Direction, StateDict, without_prefix
+from edge_i2i.models.config_checks import NearMissError, blaming_the_checkpoint, check_ranges, overridden
+from edge_i2i.models.family import Direction, StateDict
 
 # Both ends included; the upper ends only keep typing errors out.
 _LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
         "ch": (1, 4096),
         "n_enc_front_blk": (2, 10),
-        "n_enc_res_blk": (0, 1000),
-        "n_enc_shared_blk": (0, 1000),
-        "n_gen_shared_blk": (0, 1000),
-        "n_gen_res_blk": (0, 1000),
+        "n_enc_res_blk": (0, 100),
+        "n_enc_shared_blk": (0, 100),
+        "n_gen_shared_blk": (0, 100),
+        "n_gen_res_blk": (0, 100),
         "n_gen_front_blk": (2, 10),
     }
 )
@@ -87,7 +87,7 @@ def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object
         CheckpointError: the state dict does not hold this generator.
         UsageError: an override is out of range, or nothing says which of the two classes the file is from.
     """
-    state = without_prefix(states["generator"])
+    state = states["generator"]
     with blaming_the_checkpoint():
         seen = _infer_sizes(state)
     if "variant" not in overrides:
@@ -97,12 +97,11 @@ def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object
 
 def describe(state: StateDict) -> str | None:
     """What a file of this release holds, in a few words; None if it is another's."""
-    bare = without_prefix(state)
     try:
-        seen = _infer_sizes(bare)
+        seen = _infer_sizes(state)
     except (CheckpointError, UsageError):
         return None
-    variant = infer_variant(bare)
+    variant = infer_variant(state)
     which = variant if variant is not None else f"{' or '.join(Variant)}, the file does not say which"
     return f"both directions of a generator, ch {seen.ch}: {which}"
 
@@ -138,7 +137,13 @@ def _infer_sizes(state: StateDict) -> Unit2017Config:
     heads = [_shape(state, f"decode_{domain}.{up + gen_res}.weight") for domain in "AB"]
     known = stem == _shape(state, "encode_B.0.model.0.weight") and stem[1:] == (3, 7, 7)
     if not known or heads != [(stem[0], 3, 1, 1)] * 2:
-        raise CheckpointError(
+        if any(key.startswith(("model_A.", "model_B.", "model_S.")) for key in state):
+            raise NearMissError(
+                "This is a discriminator of UNIT's 2017 release, which only training needs.",
+                remedy="Give the file that the official training wrote as <name>_gen_<iteration>.pkl.",
+            )
+        ours = any(key.startswith(("encode_A.", "encode_B.", "decode_A.", "decode_B.")) for key in state)
+        raise (NearMissError if ours else CheckpointError)(
             "This is not a generator of UNIT's 2017 release: no 'encode_A', 'encode_B', 'decode_A' and 'decode_B' for "
             f"RGB pictures (its first keys: {', '.join(list(state)[:4])}).",
             remedy="Give the file that the official training wrote as <name>_gen_<iteration>.pkl.",

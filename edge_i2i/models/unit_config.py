@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.config_checks import blaming_the_checkpoint, check_ranges, overridden
-from edge_i2i.models.family import Direction, StateDict, without_prefix
+from edge_i2i.models.config_checks import NearMissError, blaming_the_checkpoint, check_ranges, overridden
+from edge_i2i.models.family import Direction, StateDict
 from edge_i2i.models.munit_blocks import Activation, Padding, refuse_linear
 
 # Both ends included; the upper ends only keep typing errors out.
-_LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {"dim": (1, 4096), "n_downsample": (0, 10), "n_res": (1, 1000)}
-)
+_LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType({"dim": (1, 4096), "n_downsample": (0, 10), "n_res": (1, 100)})
+
+_PICTURE_CHANNELS = 3
 
 
 @dataclass(frozen=True)
@@ -51,17 +51,16 @@ def infer_config(states: Mapping[str, StateDict], overrides: Mapping[str, object
         UsageError: an override is out of range.
     """
     with blaming_the_checkpoint():
-        seen = _infer(without_prefix(states["generator"]))
+        seen = _infer(states["generator"])
     return overridden(seen, overrides)
 
 
 def describe(state: StateDict) -> str | None:
     """What a file of this code holds, in a few words; None if it is another's (MUNIT's has ``enc_content``)."""
-    bare = without_prefix(state)
-    if len(_domains(bare)) == 1:
+    if len(_domains(state)) == 1:
         return "the auto-encoder of one domain alone; the other's is missing"
     try:
-        seen = _infer(bare)
+        seen = _infer(state)
     except (CheckpointError, UsageError):
         return None
     return f"the auto-encoders of both domains, dim {seen.dim}, {seen.n_res} residual blocks in each half"
@@ -70,7 +69,7 @@ def describe(state: StateDict) -> str | None:
 def _infer(state: StateDict) -> UnitConfig:
     domains = _domains(state)
     if len(domains) == 1:
-        raise CheckpointError(
+        raise NearMissError(
             "The file holds one domain's auto-encoder. A translation takes the encoder of one domain and the decoder "
             "of the other.",
             remedy="Give the official gen_*.pt, or save both: "
@@ -80,8 +79,13 @@ def _infer(state: StateDict) -> UnitConfig:
     stem = _shape(state, "a.enc.model.0.conv.weight")
     last = f"dec.model.{1 + 2 * n_downsample}.conv.weight"
     known = [_shape(state, f"{domain}{key}") for domain in domains for key in ("enc.model.0.conv.weight", last)]
+    if stem[2:] == (7, 7) and stem[1] != _PICTURE_CHANNELS:
+        raise NearMissError(
+            f"The checkpoint's auto-encoders read pictures of {stem[1]} channels; only RGB is translated here.",
+            remedy="Train with input_dim_a: 3 and input_dim_b: 3.",
+        )
     if stem[1:] != (3, 7, 7) or known != [stem, (3, stem[0], 7, 7)] * 2:
-        raise CheckpointError(
+        raise (NearMissError if domains else CheckpointError)(
             "This is not a UNIT checkpoint: no auto-encoders for RGB pictures of domain a and b, 'a.enc.model.0', "
             f"'a.{last}' and the same for b (its first keys: {', '.join(list(state)[:4])}).",
             remedy="Give the file that the official training wrote as gen_*.pt (dis_*.pt holds the discriminators).",

@@ -53,18 +53,34 @@ def write_weights_file(
     return path
 
 
-def split_networks(state: StateDict, metadata: Mapping[str, str], path: Path) -> dict[str, StateDict] | None:
-    """The state dicts of a weights file by network; None where the file does not say which networks it holds.
+def recorded_json(text: str, what: str, path: Path) -> object:
+    """What a weights file's metadata says in JSON. ``what``: of what it speaks.
+
+    Raises:
+        CheckpointError: it is not JSON, or nested without end.
+    """
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"The {what} recorded in {path} is not JSON: {reason}.", remedy="Import the official checkpoint again."
+        ) from error
+    return value
+
+
+def split_networks(state: StateDict, metadata: Mapping[str, str], path: Path) -> dict[str, StateDict]:
+    """The state dicts of a weights file by network, as its metadata names them.
 
     Raises:
         CheckpointError: the file names networks that it does not hold.
     """
-    if "networks" not in metadata:
-        return None
-    try:
-        networks = [str(name) for name in json.loads(metadata["networks"])]
-    except (json.JSONDecodeError, TypeError) as error:
-        raise CheckpointError(f"The list of networks in {path} cannot be read: {error}.") from error
+    networks = recorded_json(metadata["networks"], "list of networks", path)
+    if not isinstance(networks, list) or not all(isinstance(name, str) for name in networks):
+        raise CheckpointError(
+            f"The list of networks in {path} cannot be read: it is no list of names.",
+            remedy="Import the official checkpoint again.",
+        )
     if len(networks) == 1:
         return {networks[0]: state}
     states: dict[str, StateDict] = {}
@@ -72,5 +88,8 @@ def split_networks(state: StateDict, metadata: Mapping[str, str], path: Path) ->
         prefix = f"{name}{_BETWEEN}"
         states[name] = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         if not states[name]:
-            raise CheckpointError(f"{path} says that it holds the network '{name}', but has no weights of it.")
+            raise CheckpointError(
+                f"{path} says that it holds the network '{name[:80]}', but has no weights of it.",
+                remedy="Import the official checkpoint again.",
+            )
     return states

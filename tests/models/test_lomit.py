@@ -242,10 +242,7 @@ def test_the_architecture_is_read_off_keys_and_shapes(config: LOMITConfig) -> No
     with torch.device("meta"):
         state = Generator(config).state_dict()
     ours = {"norm_mode": config.norm_mode, "approximate": config.approximate, "given_mask": config.given_mask}
-    parallel = {f"module.{key}": value for key, value in state.items()}
     assert FAMILY.infer_config({"generator": state}, ours) == config
-    assert FAMILY.infer_config({"generator": parallel}, ours) == config
-    assert FAMILY.recognise(state) == FAMILY.recognise(parallel)
     assert f"conv_dim {config.conv_dim}, " in str(FAMILY.recognise(state))
 
 

@@ -147,11 +147,36 @@ def test_the_architecture_is_read_off_keys_and_shapes(config: Pix2PixHDConfig, e
         Pix2PixHDConfig(feat_num=3),  # 39: and features
         Pix2PixHDConfig(n_local_enhancers=1, ngf=32),  # the only released file
         Pix2PixHDConfig(label_nc=0, instance_edges=False),  # RGB
-        Pix2PixHDConfig(label_nc=151),
     ],
 )
 def test_the_releases_need_no_overrides(config: Pix2PixHDConfig) -> None:
+    """What their channels are taken for is said; see ``assumed``."""
     assert FAMILY.infer_config(_states(config, with_encoder=False), {}) == config
+    assert "label_nc=" in FAMILY.assumed(config, {})[0]
+    assert FAMILY.assumed(config, {"label_nc"}) == ()
+
+
+@pytest.mark.parametrize(
+    ("config", "choices"),
+    [
+        (Pix2PixHDConfig(label_nc=151), ["label_nc=151 (151 classes and the edges", "label_nc=152 (152 classes alone"]),
+        (Pix2PixHDConfig(label_nc=35, instance_edges=False), ["label_nc=34 (", "label_nc=35 ("]),
+        (Pix2PixHDConfig(label_nc=0), ["label_nc=0 (RGB pictures and the edges", "label_nc=3 (", "label_nc=4 ("]),
+        (Pix2PixHDConfig(label_nc=1), ["label_nc=1 (", "label_nc=2 ("]),
+    ],
+)
+def test_what_other_channels_are_is_asked_with_the_choices(config: Pix2PixHDConfig, choices: list[str]) -> None:
+    states = _states(config, with_encoder=False)
+    with pytest.raises(UsageError, match="no file says what they are") as caught:
+        FAMILY.infer_config(states, {})
+    assert all(choice in caught.value.remedy for choice in choices)
+    assert FAMILY.infer_config(states, {"label_nc": config.label_nc}) == config
+
+
+def test_edges_that_are_told_leave_the_classes() -> None:
+    for config in (Pix2PixHDConfig(label_nc=2), Pix2PixHDConfig(label_nc=35, instance_edges=False)):
+        states = _states(config, with_encoder=False)
+        assert FAMILY.infer_config(states, {"instance_edges": config.instance_edges}) == config
 
 
 @given(configs)

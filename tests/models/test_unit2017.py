@@ -66,16 +66,6 @@ def test_an_unknown_class_is_refused_with_the_known_ones() -> None:
         FAMILY.parse_overrides({"variant": "COCOResGen3"})
 
 
-def test_a_prefix_of_data_parallel_is_dropped() -> None:
-    model = _tiny(VARIANTS[0])
-    state = {f"module.{key}": tensor for key, tensor in model.generator.state_dict().items()}
-    assert FAMILY.recognise(state) is not None
-    config = FAMILY.infer_config({"generator": state}, {"variant": Variant.COCO_RES_GEN})
-    loaded = FAMILY.load({"generator": state}, config)
-    last = "decode_B.3.weight"
-    assert torch.equal(loaded.generator.state_dict()[last], model.generator.state_dict()[last])
-
-
 @pytest.mark.parametrize("config", VARIANTS, ids=lambda config: config.variant)
 @pytest.mark.parametrize("direction", list(Direction))
 @torch.no_grad()
