@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from types import MappingProxyType
 from typing import Any
 
@@ -20,6 +21,7 @@ from edge_i2i.media.geometry import Fit, place, place_into
 from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, TensorSpec, in_order
 from edge_i2i.tensor_checks import (
     attribute_vector,
+    check_array,
     check_picture,
     check_tensor,
     check_values,
@@ -227,6 +229,9 @@ class Conditions:
         return self._results[identity]
 
     def _with_seed(self, given: Given) -> dict[str, Any]:
+        for name, value in given.items():
+            if isinstance(value, str | PathLike):
+                check_array(value, name)
         tensors: dict[str, Any] = {
             name: value if isinstance(value, Mapping) else np.asarray(value)
             for name, value in given.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from os import PathLike
 
 import numpy as np
 
@@ -25,17 +26,39 @@ def size_of(array: Array) -> Size:
     return Size(array.shape[0], array.shape[1])
 
 
+def check_array(value: object, name: str) -> None:
+    """Accept NumPy arrays: paths, pictures of other libraries and tensors are told how to become one.
+
+    Raises:
+        PictureError: it is something else.
+    """
+    if isinstance(value, np.ndarray):
+        return
+    origin = type(value).__module__.partition(".")[0]
+    remedies = {
+        "torch": "Turn it into an array: tensor.numpy(); [H, W, 3] with numbers from 0 to 255, as uint8.",
+        "PIL": 'Turn it into an array: np.asarray(image.convert("RGB")).',
+    }
+    remedy = remedies.get(origin, "Pictures are uint8 arrays [H, W, 3], RGB.")
+    if isinstance(value, str | PathLike):
+        remedy = "Read it first: edge_i2i.media.pictures.read_picture(path)."
+    kind = f"{origin}.{type(value).__name__}" if origin in remedies else type(value).__name__
+    raise PictureError(f"'{name}' must be a NumPy array, not {kind}.", remedy=remedy)
+
+
 def check_picture(array: Array, spec: TensorSpec) -> None:
     """Accept a picture or a map of any size; the dtype and the channels are not negotiable.
 
     Raises:
-        PictureError: it has another dtype or other channels, is empty, or is an exemplar of a few pixels.
+        PictureError: it is no array, has another dtype or other channels, is empty, or is an exemplar of a few pixels.
     """
+    check_array(array, spec.name)
     if array.dtype != spec.dtype.value or array.ndim != len(spec.shape) or array.shape[2:] != spec.shape[2:]:
         wanted = "[H, W, 3] RGB" if len(spec.shape) == 3 else "[H, W]"
+        steps = _way_to_a_picture(array) if len(spec.shape) == 3 else ""
         raise PictureError(
             f"'{spec.name}' must be {spec.dtype.value} {wanted}, not {array.dtype} {list(array.shape)}.",
-            remedy="edge_i2i.media.pictures reads files into that form.",
+            remedy=steps or "edge_i2i.media.pictures reads files into that form.",
         )
     if 0 in array.shape:
         raise PictureError(f"'{spec.name}' is empty: {list(array.shape)}.")
@@ -44,6 +67,31 @@ def check_picture(array: Array, spec: TensorSpec) -> None:
             f"'{spec.name}' is {size_of(array)}: too small to take a look from.",
             remedy=f"Give at least {LEAST_EXEMPLAR_SIDE} pixels a side; best is about {Size(*spec.shape[:2])}.",
         )
+
+
+_CHANNELS = (1, 3, 4)
+
+
+def _way_to_a_picture(array: Array) -> str:
+    """What turns an array into a picture, step by step; empty where that cannot be told."""
+    steps = []
+    shape = array.shape
+    if len(shape) == 4 and shape[0] == 1:
+        steps.append("take it out of its batch: picture[0]")
+        shape = shape[1:]
+    if len(shape) == 3 and shape[0] in _CHANNELS and shape[2] not in _CHANNELS:
+        steps.append("its channels come first; put them last: np.moveaxis(picture, 0, -1)")
+        shape = (*shape[1:], shape[0])
+    if len(shape) == 2 or shape[2:] == (1,):
+        steps.append("it is grey; repeat it: cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)")
+    if shape[2:] == (4,):
+        steps.append("it has an alpha channel; leave that out: picture[..., :3]")
+    if np.issubdtype(array.dtype, np.floating):
+        steps.append("its numbers are fractions; from 0..1: np.round(picture * 255).astype(np.uint8)")
+    elif array.dtype != np.uint8 and np.issubdtype(array.dtype, np.integer):
+        steps.append("where its numbers are 0..255: picture.astype(np.uint8)")
+    text = "; ".join(steps)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def check_tensor(array: Array, spec: TensorSpec) -> None:

@@ -18,7 +18,7 @@ from edge_i2i.engines.protocol import Array, EngineOptions, SessionInfo
 from edge_i2i.errors import BadInputError, PictureError
 from edge_i2i.media.geometry import Fit, Placement, place, place_boxes, place_into, take_back
 from edge_i2i.models.contract import GraphDeclaration, Role, Size, TensorSpec
-from edge_i2i.tensor_checks import check_boxes_inside, check_picture, check_values, padded_boxes, size_of
+from edge_i2i.tensor_checks import check_array, check_boxes_inside, check_picture, check_values, padded_boxes, size_of
 
 _REGIONS = (Role.MASK, Role.BOXES)  # belong to a frame, but may stay the same from frame to frame
 
@@ -202,6 +202,8 @@ class Translator:
             BadInputError: a shape, dtype or value does not fit the declaration.
         """
         given = source if isinstance(source, Mapping) else {self.declaration.inputs[0].name: source}
+        for name, array in (*given.items(), (self._output.name, target)):
+            check_array(array, name)
         for name, spec in self._frame_specs.items():
             if name in given:
                 check_values(given[name], spec)
@@ -299,7 +301,8 @@ class Translator:
         if not needed <= given.keys() <= self._frame_specs.keys():
             raise BadInputError(
                 f"This network takes {', '.join(self._frame_specs)} for every frame; "
-                f"it was given {', '.join(given) or 'nothing'}."
+                f"it was given {', '.join(given) or 'nothing'}.",
+                remedy="Call it with an RGB picture, uint8 [H, W, 3], or with each of these by its name.",
             )
         for name, array in given.items():
             if self._frame_specs[name].is_spatial:

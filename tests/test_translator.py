@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -241,3 +243,52 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError) as error:
         edge_i2i.load(tmp_path / "nothing.i2i")
     assert error.value.exit_code == 4
+
+
+class _Image:
+    """A picture of another library, by the name of its module."""
+
+
+_Image.__module__ = "PIL.PngImagePlugin"
+
+
+@pytest.mark.parametrize(
+    ("given", "what", "remedy"),
+    [
+        ("a.jpg", "must be a NumPy array, not str", "read_picture(path)"),
+        (Path("a.jpg"), "must be a NumPy array, not", "read_picture(path)"),
+        (_Image(), "not PIL._Image", 'image.convert("RGB")'),
+        (torch.zeros(3, 4, 4), "not torch.Tensor", "tensor.numpy()"),
+        ([[[0, 0, 0]]], "not list", "uint8 arrays [H, W, 3]"),
+        (b"\x89PNG", "not bytes", "uint8 arrays [H, W, 3]"),
+        (np.zeros((64, 64, 3), np.float32), "not float32 [64, 64, 3]", "np.round(picture * 255)"),
+        (np.zeros((64, 64, 3), np.int64), "not int64 [64, 64, 3]", "astype(np.uint8)"),
+        (np.zeros((3, 64, 64), np.uint8), "not uint8 [3, 64, 64]", "np.moveaxis(picture, 0, -1)"),
+        (np.zeros((1, 3, 64, 64), np.float32), "[1, 3, 64, 64]", "picture[0]; its channels come first"),
+        (np.zeros((64, 64), np.uint8), "not uint8 [64, 64]", "COLOR_GRAY2RGB"),
+        (np.zeros((64, 64, 4), np.uint8), "not uint8 [64, 64, 4]", "picture[..., :3]"),
+    ],
+    ids=str,
+)
+def test_what_is_no_picture_is_told_how_to_become_one(
+    translator: Translator, given: Any, what: str, remedy: str
+) -> None:
+    with pytest.raises(PictureError) as caught:
+        translator(given)
+    assert what in caught.value.what
+    assert remedy in caught.value.remedy
+    if not isinstance(given, np.ndarray):
+        with pytest.raises(PictureError, match="must be a NumPy array"):
+            translator.run_into(given, np.zeros((64, 96, 3), np.uint8))
+
+
+def test_nothing_is_told_what_is_wanted(translator: Translator) -> None:
+    with pytest.raises(BadInputError, match="given nothing") as caught:
+        translator(None)
+    assert "RGB picture" in caught.value.remedy
+
+
+@pytest.mark.parametrize("target", [None, "out.png", torch.zeros(64, 96, 3)], ids=str)
+def test_a_target_that_is_no_array_is_told_so(translator: Translator, target: Any) -> None:
+    with pytest.raises(PictureError, match="must be a NumPy array"):
+        translator.run_into(picture(64, 96), target)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_i2i.cli.console import result, result_json
+from edge_i2i.cli.console import result, result_json, say
 from edge_i2i.cli.network import Architecture
 from edge_i2i.cli.option_groups import with_groups
 
@@ -43,6 +43,8 @@ def import_checkpoint(
     found = find_family(file, model)
     pairs = architecture.pairs(get_family(found.family))
     summary = import_checkpoint(file, found, output or Path(f"{found.family}.safetensors"), pairs)
+    for sentence in summary.assumed:
+        say(f"{file}: {sentence}")
     if json:
         result_json(asdict(summary))
     else:

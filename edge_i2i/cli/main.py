@@ -32,6 +32,7 @@ from edge_i2i.cli import (
 from edge_i2i.cli.conditions import TakesBundle
 from edge_i2i.cli.console import open_doors, say
 from edge_i2i.cli.signals import Interruption, interrupt_on_signal
+from edge_i2i.cli.verbs import Verbs
 from edge_i2i.errors import EdgeI2IError, OutputError
 
 _DEBUG = "--debug"
@@ -40,6 +41,7 @@ INTERRUPTED = 128
 
 app = typer.Typer(
     name="edge-i2i",
+    cls=Verbs,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

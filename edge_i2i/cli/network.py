@@ -89,15 +89,21 @@ class Network:
 
 def load_network(network: Network, architecture: Architecture) -> LoadedModel:
     """The network that the options ask for: a checkpoint, random weights, or the demo weights."""
+    from edge_i2i.models.checkpoint import check_checkpoint
     from edge_i2i.models.loading import load_checkpoint, load_demo, load_random
     from edge_i2i.models.registry import get_family
 
     if network.checkpoint is not None and network.random_weights:
         raise UsageError("--checkpoint and --random-weights exclude each other.", remedy="Give one of them.")
+    if network.checkpoint is not None:
+        check_checkpoint(network.checkpoint)  # before torch is imported, which takes seconds
     name = network.name()
     pairs = architecture.pairs(get_family(name))
     if network.checkpoint is not None:
-        return load_checkpoint(name, network.checkpoint, pairs)
+        loaded = load_checkpoint(name, network.checkpoint, pairs)
+        for sentence in loaded.assumed:
+            say(f"{network.checkpoint}: {sentence}")
+        return loaded
     if network.random_weights:
         say(f"Random weights: the full-size {name}, right for speed, meaningless as a picture.")
         return load_random(name, pairs)

@@ -6,7 +6,13 @@ import typer
 
 from edge_i2i.cli.export.onnx import onnx
 from edge_i2i.cli.export.trt import trt
+from edge_i2i.cli.verbs import ExportTargets
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Export a network to a bundle and its engines.")
+app = typer.Typer(
+    cls=ExportTargets,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Export a network to a bundle and its engines.",
+)
 app.command("onnx")(onnx)
 app.command("trt")(trt)

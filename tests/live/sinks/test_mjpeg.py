@@ -47,10 +47,7 @@ class Viewer:
         return code.number if code else None
 
     def ended(self) -> bool:
-        try:
-            return self._reply.read1(1 << 16) == b""
-        except http.client.IncompleteRead:  # hung up on in the middle, as streams are that have no end
-            return True
+        return self._reply.read1(1 << 16) == b""
 
     def close(self) -> None:
         self._reply.close()
