@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import sys
 
-from edge_i2i.errors import EdgeI2IError
+from edge_i2i.errors import EdgeI2IError, PictureError
 from edge_i2i.live.opening import open_session
 from edge_i2i.live.session import LiveSession
 
@@ -39,6 +39,8 @@ async def main(options: argparse.Namespace) -> None:
         finally:
             beside.cancel()
     stats = session.stats()
+    if stats.frames == 0:
+        raise PictureError(f"Nothing was translated: {options.source} gave no frame, or the network was not ready.")
     print(f"{stats.frames} frames on {stats.engine}, age p50 {stats.age_ms.p50:.0f} ms")
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python
-"""A camera loop of your own, with OpenCV: it hands frames over, takes what is ready, and never falls behind the camera.
+"""A loop of your own, with OpenCV: it hands frames over, and writes what the network made of them.
 
-Ctrl-C ends it.
+Of a camera it takes what is ready, and never falls behind; of a film every frame, however long that takes. Ctrl-C ends
+it.
 
 Example: python runtime/apps/opencv_loop.py city.i2i 0 painted.avi
 """
@@ -11,12 +12,14 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import cv2
 
-from edge_i2i.errors import EdgeI2IError
-from edge_i2i.live.frame import Origin
+from edge_i2i.errors import EdgeI2IError, PictureError
+from edge_i2i.live.frame import Origin, Picture
 from edge_i2i.live.opening import open_session
+from edge_i2i.live.policy import Mode, Policy
 
 
 def main() -> None:
@@ -25,25 +28,37 @@ def main() -> None:
     if not camera.isOpened():
         sys.exit(f"{options.source} cannot be opened.")
     fps = camera.get(cv2.CAP_PROP_FPS) or 25.0
+    is_film = Path(options.source).is_file()
+    policy = Policy(Mode.OFFLINE) if is_film else None  # a film waits for the network, a camera does not
+    patience = None if is_film else 1 / fps
     writer = cv2.VideoWriter()
-    translated = 0
-    with open_session(options.bundle, source=None, threads=options.threads) as session, suppress(KeyboardInterrupt):
-        while translated < options.frames:
+    written = 0
+    session = open_session(options.bundle, source=None, policy=policy, threads=options.threads)
+    with session, suppress(KeyboardInterrupt):
+        while written < options.frames:
             ok, frame = camera.read()
             if not ok:
                 break
             session.submit(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
-            result = session.latest(timeout=1 / fps)  # the newest that was not taken yet, or None
-            if result is None:
+            result = session.latest(timeout=patience)  # the newest that was not taken yet, or None
+            if result is None or result.origin is Origin.PASSED_THROUGH:  # a camera's, while the network loads
                 continue
-            translated += result.origin is not Origin.PASSED_THROUGH  # as it is while the network loads
-            if not writer.isOpened():
-                height, width = result.image.shape[:2]
-                writer.open(options.output, cv2.VideoWriter.fourcc(*"MJPG"), fps, (width, height))
-            writer.write(cv2.cvtColor(result.image, cv2.COLOR_RGB2BGR))  # or cv2.imshow, where OpenCV has windows
+            write(writer, result.image, fps, options.output)  # or cv2.imshow, where OpenCV has windows
+            written += 1
     writer.release()
+    if written == 0:
+        raise PictureError(f"Nothing was translated: {options.source} gave no frame, or the network was not ready.")
     stats = session.stats()
     print(f"{stats.frames} of {stats.captured} frames on {stats.engine}, age p50 {stats.age_ms.p50:.0f} ms")
+
+
+def write(writer: cv2.VideoWriter, picture: Picture, fps: float, target: str) -> None:
+    """The first picture opens the file: now its size is known."""
+    if not writer.isOpened():
+        height, width = picture.shape[:2]
+        if not writer.open(target, cv2.VideoWriter.fourcc(*"MJPG"), fps, (width, height)):
+            raise EdgeI2IError(f"{target} cannot be written.", remedy="Name an .avi file in a folder that is there.")
+    writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
 
 
 def parse() -> argparse.Namespace:

@@ -16,7 +16,7 @@ from PySide6.QtCore import QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QApplication, QLabel, QSlider, QVBoxLayout, QWidget
 
-from edge_i2i.errors import EdgeI2IError
+from edge_i2i.errors import EdgeI2IError, PictureError
 from edge_i2i.live.frame import Picture, Result
 from edge_i2i.live.opening import open_session
 from edge_i2i.live.session import LiveSession
@@ -82,6 +82,7 @@ class LiveWindow(QWidget):
         self.setWindowTitle("edge-i2i")
         self._session, self._frames = session, frames
         self.failure: EdgeI2IError | None = None
+        self.has_ended = False  # by itself; its user may close it before anything is translated
         self.picture, self.label = ComparedPicture(), QLabel("loading …")
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, 100)
@@ -102,10 +103,10 @@ class LiveWindow(QWidget):
         dropped = sum(stats.dropped.values())
         self.label.setText(f"{stats.fps:.1f} fps on {stats.engine}, age {stats.age_ms.p50:.0f} ms, dropped {dropped}")
         try:
-            has_ended = self._session.wait(0)
+            self.has_ended = self._session.wait(0)
         except EdgeI2IError as error:
-            self.failure, has_ended = error, True
-        if has_ended or stats.frames >= self._frames:
+            self.failure, self.has_ended = error, True
+        if self.has_ended or stats.frames >= self._frames:
             self.close()
 
     def closeEvent(self, event: QCloseEvent) -> None:
@@ -130,6 +131,8 @@ def main() -> None:
         if window.failure is not None:  # a program of yours may show a QMessageBox
             raise window.failure
     stats = session.stats()
+    if stats.frames == 0 and window.has_ended:
+        raise PictureError(f"Nothing was translated: {options.source} gave no frame.")
     print(f"{stats.frames} frames on {stats.engine}, age p50 {stats.age_ms.p50:.0f} ms")
 
 

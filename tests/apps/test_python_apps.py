@@ -92,6 +92,57 @@ def test_opencv_loop_writes_what_the_network_made(rgb_bundle: Path, camera: str,
     assert ok and picture.shape == (64, 96, 3)
 
 
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve frames, each of one level."""
+    path = tmp_path_factory.mktemp("film") / "film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (96, 64))
+    for number in range(12):
+        writer.write(np.full((64, 96, 3), 20 * number, np.uint8))
+    writer.release()
+    return path
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    camera, found = cv2.VideoCapture(str(path)), []
+    while (read := camera.read())[0]:
+        found.append(read[1])
+    return found
+
+
+def test_opencv_loop_translates_every_frame_of_a_film(rgb_bundle: Path, film: Path, tmp_path: Path) -> None:
+    target = tmp_path / "painted.avi"
+    done = run(APPS / "opencv_loop.py", rgb_bundle, film, target, "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    assert translated(done.stdout) == 12
+    painted = frames_of(target)
+    assert len(painted) == 12
+    same = [
+        np.abs(one.astype(int) - other.astype(int)).max() < 8
+        for one, other in zip(frames_of(film), painted, strict=True)
+    ]
+    assert not any(same)
+
+
+def test_opencv_loop_does_not_call_nothing_a_success(rgb_bundle: Path, tmp_path: Path, film: Path) -> None:
+    cut = tmp_path / "cut.avi"
+    writer = cv2.VideoWriter(str(cut), cv2.VideoWriter.fourcc(*"MJPG"), 25, (96, 64))
+    writer.release()
+    done = run(APPS / "opencv_loop.py", rgb_bundle, cut, tmp_path / "out.avi", "--threads", 1)
+    assert done.returncode != 0 and "Traceback" not in done.stderr and done.stderr.strip(), done.stderr
+    done = run(APPS / "opencv_loop.py", rgb_bundle, film, tmp_path / "none" / "out.avi", "--threads", 1)
+    assert done.returncode == 1 and "cannot be written" in done.stderr, done.stderr
+    done = run(APPS / "opencv_loop.py", rgb_bundle, film, tmp_path / "out.avi", "--frames", 0)
+    assert done.returncode == 4 and "Nothing was translated" in done.stderr
+
+
+@pytest.mark.parametrize("sample", ["asyncio_app.py", pytest.param("qt_window.py", marks=needs_qt)])
+def test_no_sample_calls_a_source_without_frames_a_success(rgb_bundle: Path, tmp_path: Path, sample: str) -> None:
+    (tmp_path / "empty").mkdir()
+    done = run(APPS / sample, rgb_bundle, tmp_path / "empty", "--threads", 1)
+    assert done.returncode != 0 and "Traceback" not in done.stderr and done.stderr.strip()
+
+
 def test_opencv_loop_says_that_a_camera_is_not_there(rgb_bundle: Path, tmp_path: Path) -> None:
     done = run(APPS / "opencv_loop.py", rgb_bundle, tmp_path / "missing.avi", tmp_path / "out.avi")
     assert done.returncode == 1 and "cannot be opened" in done.stderr

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from edge_i2i.errors import UsageError
 from edge_i2i.live.clock import Clock, SystemClock
 from edge_i2i.live.frame import Picture, Result
-from edge_i2i.live.handover import HandoverClosedError, Slot
 from edge_i2i.live.sink import Sink
-from edge_i2i.live.sinks.audience import Audience
-from edge_i2i.live.sinks.page_server import Address, Exchange, PageServer
+from edge_i2i.live.sinks.page_server import Address, PageServer, read_text, refusal
+from edge_i2i.live.web.hosting import need_web_packages
+from edge_i2i.live.webrtc_track import PictureFeed, Shown
 from edge_i2i.models.contract import Size
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
 
 OnKey = Callable[[str], None]
 """Told about a key, from a thread of the sink: a character, or ``enter``, ``escape``, ``tab``, ``quit``."""
@@ -29,7 +34,6 @@ _BOUNDARY = "edge-i2i-7d1f0c9b4e"
 # cannot say how long the next picture will be; the boundary ends it.
 _PART_HEAD = b"Content-Type: image/jpeg\r\n\r\n"
 _PART_END = f"\r\n--{_BOUNDARY}\r\n".encode()
-_LOOK_AFTER_VIEWER = 1.0  # seconds without a new picture until a viewer's connection is looked at
 _FIRST_PICTURE = 2.0  # seconds that a snapshot waits for one
 
 _PAGE = """<!doctype html>
@@ -58,7 +62,7 @@ class MjpegSink(Sink):
 
     Any number of viewers, each with the newest result only; a picture is encoded once, by the first who takes it, and
     not at all where nobody looks. The page listens as soon as the sink is made, so that its ``url`` can be shown, and
-    answers once it is opened. ``notes``: what to tell the user.
+    answers once it is opened. ``notes``: what to tell the user. ``viewers``: how many are watching.
 
     Args:
         address: the default is this machine only. On another one ``url`` holds a random token.
@@ -69,6 +73,7 @@ class MjpegSink(Sink):
     Raises:
         UsageError: the quality is out of range.
         EdgeI2IError: the address cannot be listened on.
+        MissingRequirementError: a package of the extra ``web`` is not installed.
     """
 
     name: ClassVar[str] = "mjpeg"
@@ -86,75 +91,88 @@ class MjpegSink(Sink):
         if not 1 <= quality <= 100:
             raise UsageError(f"{quality} is no JPEG quality.", remedy="Give 1 to 100.")
         self._quality, self._on_key = quality, on_key
-        self._audience: Audience[_Shot] = Audience(clock or SystemClock())
-        routes = {"GET /": self._page, "GET /stream": self._stream, "GET /snapshot.jpg": self._snapshot}
-        if on_key is not None:
-            routes["POST /key"] = self._key
-        address = address or Address(port=DEFAULT_PORT)
-        self._server = PageServer(clock or SystemClock(), address, routes, token=token or on_key is not None)
+        self._feed: PictureFeed | None = None
+        self._encoding: tuple[int, asyncio.Future[bytes]] | None = None
+        self.viewers = 0
+        self._server = PageServer(
+            clock or SystemClock(),
+            address or Address(port=DEFAULT_PORT),
+            self._routes(),
+            token=token or on_key is not None,
+        )
         self.url = self._server.url
         self.notes: tuple[str, ...] = (f"Watch at {self.url}",)
 
-    @property
-    def viewers(self) -> int:
-        """How many are watching."""
-        return len(self._audience)
+    def _routes(self) -> list[BaseRoute]:
+        need_web_packages("The sink 'mjpeg'")
+        from starlette.routing import Route
+
+        routes: list[BaseRoute] = [
+            Route("/", self._page),
+            Route("/stream", self._stream),
+            Route("/snapshot.jpg", self._snapshot),
+        ]
+        return [*routes, Route("/key", self._key, methods=["POST"])] if self._on_key is not None else routes
 
     def open(self, size: Size) -> None:
         """Begin to serve."""
-        self._server.start()
+        self._feed = PictureFeed(self._server.start())
 
     def write(self, picture: Picture, result: Result) -> None:
         """Show it to everybody who watches; returns at once."""
-        self._audience.show(_Shot(picture, self._quality))
+        if self._feed is not None:
+            self._feed.show(picture, result.frame.t_capture)
 
     def close(self) -> None:
         """End every stream and free the port."""
-        self._audience.close()
+        self._feed = None
         self._server.close()
 
-    def _page(self, exchange: Exchange) -> None:
-        page = _PAGE.replace("KEYS", "true" if self._on_key else "false")
-        exchange.reply(page.encode(), "text/html; charset=utf-8")
+    # In the server's event loop -------------------------------------------------------------------------------
 
-    def _stream(self, exchange: Exchange) -> None:
-        with self._audience.seat() as slot:
-            exchange.begin(f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
-            exchange.send(_PART_END + _PART_HEAD)
-            while (shot := _next_shot(slot, exchange)) is not None:
-                exchange.send(shot.jpeg() + _PART_END + _PART_HEAD)
+    async def _page(self, _request: Request) -> Response:
+        from starlette.responses import HTMLResponse
 
-    def _snapshot(self, exchange: Exchange) -> None:
-        with self._audience.seat() as slot:
-            try:
-                shot = slot.take(_FIRST_PICTURE)
-            except HandoverClosedError:
-                shot = None
-        if shot is None:
-            exchange.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "There is no picture yet.")
-        else:
-            exchange.reply(shot.jpeg(), "image/jpeg")
+        return HTMLResponse(_PAGE.replace("KEYS", "true" if self._on_key else "false"))
 
-    def _key(self, exchange: Exchange) -> None:
-        key = (exchange.body() or b"").decode("utf-8", "replace")
+    async def _stream(self, _request: Request) -> Response:
+        from starlette.responses import StreamingResponse
+
+        return StreamingResponse(self._parts(), media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        self.viewers += 1
+        try:
+            yield _PART_END + _PART_HEAD
+            last = 0
+            while (feed := self._feed) is not None and (shown := await feed.newest(last)) is not None:
+                last = shown.number
+                yield await self._jpeg(shown) + _PART_END + _PART_HEAD
+        finally:
+            self.viewers -= 1
+
+    async def _snapshot(self, _request: Request) -> Response:
+        from starlette.responses import Response
+
+        shown = await self._feed.newest(0, _FIRST_PICTURE) if self._feed is not None else None
+        if shown is None:
+            return refusal(HTTPStatus.SERVICE_UNAVAILABLE, "There is no picture yet.")
+        return Response(await self._jpeg(shown), media_type="image/jpeg")
+
+    async def _jpeg(self, shown: Shown) -> bytes:
+        """Encoded once for all viewers, and for nobody not at all."""
+        if self._encoding is None or self._encoding[0] != shown.number:
+            work = asyncio.to_thread(encode_jpeg, shown.picture, self._quality)
+            self._encoding = (shown.number, asyncio.ensure_future(work))
+        return await asyncio.shield(self._encoding[1])  # others may wait for it when this viewer goes
+
+    async def _key(self, request: Request) -> Response:
+        from starlette.responses import Response
+
+        key = await read_text(request)
         if self._on_key is not None and (len(key) == 1 or key.lower() in _NAMED_KEYS):
             self._on_key(key if len(key) == 1 else key.lower())
-        exchange.reply(b"", "text/plain", HTTPStatus.NO_CONTENT)
-
-
-class _Shot:
-    """A picture that is encoded when the first viewer takes it."""
-
-    def __init__(self, picture: Picture, quality: int) -> None:
-        self._picture, self._quality = picture, quality
-        self._lock = threading.Lock()
-        self._jpeg: bytes | None = None
-
-    def jpeg(self) -> bytes:
-        with self._lock:
-            if self._jpeg is None:
-                self._jpeg = encode_jpeg(self._picture, self._quality)
-            return self._jpeg
+        return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
 def encode_jpeg(picture: Picture, quality: int) -> bytes:
@@ -163,14 +181,3 @@ def encode_jpeg(picture: Picture, quality: int) -> bytes:
 
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(encoded).tobytes()
-
-
-def _next_shot(slot: Slot[_Shot], exchange: Exchange) -> _Shot | None:
-    """The next picture for a viewer; None: it is gone, or the sink is closed."""
-    try:
-        while (shot := slot.take(_LOOK_AFTER_VIEWER)) is None:
-            if exchange.is_gone():
-                return None
-    except HandoverClosedError:
-        return None
-    return shot

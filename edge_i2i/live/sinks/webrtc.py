@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import json
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
 from edge_i2i.errors import PictureError
-from edge_i2i.live.clock import Clock, SystemClock, Task
+from edge_i2i.live.clock import Clock, SystemClock
 from edge_i2i.live.frame import Picture, Result
 from edge_i2i.live.sink import Sink
-from edge_i2i.live.sinks.page_server import Address, Exchange, PageServer
+from edge_i2i.live.sinks.page_server import Address, PageServer, parse_offer, read_text, refusal
+from edge_i2i.live.web.hosting import need_web_packages
 from edge_i2i.live.webrtc_track import PictureFeed, picture_track, prefer_sharp_codec
 from edge_i2i.models.contract import Size
 from edge_i2i.requirements import require
 
 if TYPE_CHECKING:
     from aiortc import RTCPeerConnection
+    from starlette.requests import Request
+    from starlette.responses import Response
 
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 DEFAULT_PORT = 8091
 MOST_PEERS = 8  # each has an encoder of its own
@@ -84,12 +84,14 @@ class WebRtcSink(Sink):
 
     def __init__(self, address: Address | None = None, *, clock: Clock | None = None) -> None:
         require("aiortc", extra="webrtc", purpose="The sink 'webrtc'")
-        self._clock = clock or SystemClock()
-        routes = {"GET /": self._page, "POST /offer": self._offer}
-        self._server = PageServer(self._clock, address or Address(port=DEFAULT_PORT), routes)
+        need_web_packages("The sink 'webrtc'")
+        from starlette.routing import Route
+
+        routes = [Route("/", self._page), Route("/offer", self._offer, methods=["POST"])]
+        self._server = PageServer(clock or SystemClock(), address or Address(port=DEFAULT_PORT), routes)
         self.url = self._server.url
         self.notes: tuple[str, ...] = (f"Watch at {self.url}",)
-        self._loop: _LoopThread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._feed: PictureFeed | None = None
         self._peers: _Peers | None = None
 
@@ -100,10 +102,9 @@ class WebRtcSink(Sink):
 
     def open(self, size: Size) -> None:
         """Begin to serve."""
-        self._loop = _LoopThread(self._clock)
-        self._feed = PictureFeed(self._loop.loop)
+        self._loop = self._server.start()
+        self._feed = PictureFeed(self._loop)
         self._peers = _Peers(self._feed)
-        self._server.start()
 
     def write(self, picture: Picture, result: Result) -> None:
         """Show it to every peer; returns at once."""
@@ -111,44 +112,41 @@ class WebRtcSink(Sink):
             self._feed.show(picture, result.frame.t_capture)
 
     def close(self) -> None:
-        """Hang up on every peer, end the loop and free the port."""
-        self._server.close()
+        """Hang up on every peer, and free the port."""
         loop, self._loop, self._feed = self._loop, None, None
         if loop is not None and self._peers is not None:
-            loop.end(self._peers.close())
+            hanging_up = asyncio.run_coroutine_threadsafe(self._peers.close(), loop)
+            try:
+                hanging_up.result(_CLOSING)
+            except TimeoutError:
+                _log.warning("A WebRTC peer did not hang up in time.")
+        self._server.close()
 
-    def _page(self, exchange: Exchange) -> None:
-        exchange.reply(_PAGE.encode(), "text/html; charset=utf-8")
+    # In the server's event loop -------------------------------------------------------------------------------
 
-    def _offer(self, exchange: Exchange) -> None:
-        loop, peers = self._loop, self._peers
-        offer = _parse_offer(exchange.body())
+    async def _page(self, _request: Request) -> Response:
+        from starlette.responses import HTMLResponse
+
+        return HTMLResponse(_PAGE)
+
+    async def _offer(self, request: Request) -> Response:
+        offer = parse_offer(await read_text(request))
         if offer is None:
-            exchange.refuse(HTTPStatus.BAD_REQUEST, "This is no WebRTC offer.")
-        elif loop is None or peers is None or len(peers) >= MOST_PEERS:
-            exchange.refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"{MOST_PEERS} viewers are here already.")
-        else:
-            self._answer(exchange, loop, peers, offer)
+            return refusal(HTTPStatus.BAD_REQUEST, "This is no WebRTC offer.")
+        if self._peers is None or len(self._peers) >= MOST_PEERS:
+            return refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"{MOST_PEERS} viewers are here already.")
+        return await self._answer(self._peers, offer)
 
-    def _answer(self, exchange: Exchange, loop: _LoopThread, peers: _Peers, offer: Mapping[str, str]) -> None:
+    async def _answer(self, peers: _Peers, offer: Mapping[str, str]) -> Response:
+        from starlette.responses import JSONResponse
+
         try:
-            answer = loop.call(peers.answer(offer), _ANSWERING)
+            async with asyncio.timeout(_ANSWERING):
+                return JSONResponse(await peers.answer(offer))
         except PictureError as error:
-            exchange.refuse(HTTPStatus.BAD_REQUEST, error.what)
-        except (concurrent.futures.CancelledError, TimeoutError):
-            exchange.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "The offer could not be answered in time.")
-        else:
-            exchange.reply(json.dumps(answer).encode(), "application/json")
-
-
-def _parse_offer(body: bytes | None) -> Mapping[str, str] | None:
-    try:
-        offer = json.loads(body or b"")
-    except ValueError:
-        return None
-    if not isinstance(offer, dict) or offer.get("type") != "offer" or not isinstance(offer.get("sdp"), str):
-        return None
-    return {"sdp": offer["sdp"], "type": "offer"}
+            return refusal(HTTPStatus.BAD_REQUEST, error.what)
+        except TimeoutError:
+            return refusal(HTTPStatus.SERVICE_UNAVAILABLE, "The offer could not be answered in time.")
 
 
 class _Peers:
@@ -199,49 +197,3 @@ class _Peers:
     async def _drop(self, peer: RTCPeerConnection) -> None:
         self._open.discard(peer)
         await peer.close()
-
-
-class _LoopThread:
-    """An event loop in a thread of its own."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.loop = asyncio.new_event_loop()
-        self._task: Task = clock.spawn(self._run, "webrtc")
-
-    def call(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
-        """Do something on the loop, from another thread.
-
-        Raises:
-            TimeoutError: it is not done after ``timeout`` seconds, and was told to stop.
-        """
-        future = asyncio.run_coroutine_threadsafe(work, self.loop)
-        try:
-            return future.result(timeout)
-        except concurrent.futures.TimeoutError:
-            future.cancel()
-            raise
-
-    def end(self, last: Coroutine[Any, Any, None]) -> None:
-        """Do something at last, and end the loop and its threads, whether or not that was done in time."""
-        try:
-            self.call(last, _CLOSING)
-        except TimeoutError:
-            _log.warning("A WebRTC peer did not hang up in time.")
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._task.join(_CLOSING)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        try:
-            self.loop.run_forever()
-        finally:
-            _cancel_all(self.loop)
-            self.loop.run_until_complete(self.loop.shutdown_default_executor())
-            self.loop.close()
-
-
-def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _RTSP_PROTOCOLS = "rtsp,rtsps,rtp,udp,tcp,tls,srtp,http,https"
 _HTTP_PROTOCOLS = "http,https,httpproxy,tcp,tls,crypto,data"
 
+_MULTIPART, _MARKED = "mpjpeg", "mjpeg"  # FFmpeg's names: JPEGs in parts with headers, and one after the other
+
 _LONGEST_WAIT = 2.0  # seconds between two frames of a stream that is played by its time stamps
 
 
@@ -48,7 +50,9 @@ class NetworkSource(Source):
 
     RTSP goes over TCP: over UDP, a lost packet smears the picture until the next key frame. What does not come as it is
     filmed (HLS comes in segments, a film over HTTP as fast as the line allows) is played by its time stamps. There is
-    no end: where the stream ends, it is lost. ``t_source`` is the stream's, where it has times of its own.
+    no end: where the stream ends, it is lost. ``t_source`` is the stream's, where it has times of its own. MJPEG whose
+    parts are not as the rules say (no or another type, wrong lengths, texts between the pictures) is read by the marks
+    of the JPEGs themselves, which costs the delay of one picture.
     """
 
     live = True
@@ -63,6 +67,7 @@ class NetworkSource(Source):
         self._to_rgb = FrameToRgb()
         self._pace: Pace | None = None
         self._has_times = True
+        self._by_marks = False
 
     def open(self) -> SourceInfo:
         """As the base class says; waits for the first picture.
@@ -72,9 +77,7 @@ class NetworkSource(Source):
             PictureError: what answers is sound without pictures.
         """
         try:
-            self._container = container = self._connect()
-            stream = self._film(container)
-            self._frames = self._decode(container, stream)
+            stream = self._begin()
             first = self._next_frame()
         except BaseException:
             self.close()
@@ -95,12 +98,31 @@ class NetworkSource(Source):
         if self._container is not None:
             self._container.close()
 
+    def _begin(self) -> VideoStream:
+        self._container = container = self._connect()
+        stream = self._film(container)
+        self._frames = self._decode(container, stream)
+        return stream
+
+    def _begin_by_marks(self) -> None:
+        """Open the same address again, and look for the pictures' own first and last bytes."""
+        self.close()
+        self._by_marks = True
+        self._begin()
+
     def _connect(self) -> InputContainer:
         import av
 
         times = (self._timeouts.opening, self._timeouts.reading)
         try:
-            return av.open(self._address, "r", options=self._options(), timeout=times, metadata_errors="ignore")
+            return av.open(
+                self._address,
+                "r",
+                format=_MARKED if self._by_marks else None,
+                options=self._options(),
+                timeout=times,
+                metadata_errors="ignore",
+            )
         except (av.error.FFmpegError, OSError, ValueError) as error:
             # Not "from error": FFmpeg's own text names the address, with its password.
             raise self._lost(f"did not open ({_reason(error)})") from None
@@ -120,8 +142,8 @@ class NetworkSource(Source):
             )
         stream = container.streams.video[0]
         stream.thread_type = "SLICE"  # threads by frame would hold back one frame each
-        # Multipart MJPEG carries no times: FFmpeg counts 25 a second, whatever comes.
-        self._has_times = container.format.name != "mpjpeg"
+        # MJPEG carries no times: FFmpeg counts 25 a second, whatever comes.
+        self._has_times = container.format.name not in (_MULTIPART, _MARKED)
         if container.format.name == "hls" or container.duration is not None:
             self._pace = Pace(self._clock, _LONGEST_WAIT)
         return stream
@@ -139,10 +161,16 @@ class NetworkSource(Source):
         try:
             frame = next(self._frames, None)
         except (av.error.FFmpegError, OSError) as error:
+            if isinstance(error, av.error.InvalidDataError) and self._is_multipart():
+                self._begin_by_marks()
+                return self._next_frame()
             raise self._lost(f"broke off ({_reason(error)})") from None
         if frame is None:
             raise self._lost("ended")
         return frame
+
+    def _is_multipart(self) -> bool:
+        return self._container is not None and self._container.format.name == _MULTIPART
 
     def _declared_fps(self, stream: VideoStream) -> float | None:
         rate = stream.average_rate or stream.guessed_rate if self._has_times else None

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from edge_i2i.errors import BadInputError, EdgeI2IError, MissingRequirementError, UsageError
+from edge_i2i.errors import BadInputError, BundleError, EdgeI2IError, MissingRequirementError, UsageError
 from edge_i2i.live.prometheus import CONTENT_TYPE, render
-from edge_i2i.live.web.security import ASGIApp, Guard, Rules
+from edge_i2i.live.web.asgi import ASGIApp
+from edge_i2i.live.web.incoming import Uploads, read_body, visitor
+from edge_i2i.live.web.security import STRANGER, Guard, Rules
 from edge_i2i.live.web.sessions import Tabs
 from edge_i2i.live.web.sharing import ModelGoneError, ModelState
-from edge_i2i.live.web.site import PAGE_FOLDER, RequestError, Site
+from edge_i2i.live.web.site import BUNDLES, PAGE_FOLDER, RequestError, Site
 from edge_i2i.live.web.thumbnails import Thumbnails
-from edge_i2i.live.web.uploads import TooLargeError, WrongFormatError, decode_exemplar, too_many_bytes
+from edge_i2i.live.web.uploads import TooLargeError, WrongFormatError, decode_exemplar
 from edge_i2i.live.web.webrtc import answer_offer, webrtc_available
 from edge_i2i.models.contract import Size
 
-UPLOADS_AT_ONCE = 4
 LARGEST_OFFER = 1 << 18  # bytes; an SDP with every candidate of a well-connected machine has some 10 KiB
 
 _REVALIDATE = "private, no-cache"  # kept by the browser, and asked about each time
@@ -43,19 +45,26 @@ _MEDIA_TYPES = {
 """Said here, because what a system's registry says of them may be wrong, and ``nosniff`` takes it literally."""
 
 
-def make_app(site: Site, rules: Rules) -> ASGIApp:
-    """The application for a server of one site."""
-    return Guard(_Routes(site).starlette(), rules)
+def make_app(sites: Mapping[str, Site], rules: Rules) -> ASGIApp:
+    """The application for a server of sites: the first at the root, and each under ``/bundles/ID/`` as well."""
+    routes = {name: _Routes(site).all() for name, site in sites.items()}
+    mounts = [Mount(f"{BUNDLES}/{name}", routes=items) for name, items in routes.items()]
+    handlers: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
+        EdgeI2IError: _error_response,
+        HTTPException: _http_error_response,
+    }
+    return Guard(Starlette(routes=[*mounts, *next(iter(routes.values()))], exception_handlers=handlers), rules)
 
 
 class _Routes:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._tabs, self._thumbnails = Tabs(site), Thumbnails(site)
-        self._uploading = asyncio.Semaphore(UPLOADS_AT_ONCE)
+        self._uploads = Uploads()
 
-    def starlette(self) -> Starlette:
-        routes = [
+    def all(self) -> list[BaseRoute]:
+        """What is answered, beneath the site's own path."""
+        return [
             Route("/", self._page),
             Mount("/page", _PageFiles(directory=PAGE_FOLDER)),
             Route("/bundle.json", self._bundle),
@@ -67,11 +76,6 @@ class _Routes:
             Route("/metrics", self._metrics),
             WebSocketRoute("/ws", self._socket),
         ]
-        handlers: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
-            EdgeI2IError: _error_response,
-            HTTPException: _http_error_response,
-        }
-        return Starlette(routes=routes, exception_handlers=handlers)
 
     async def _socket(self, socket: WebSocket) -> None:
         await self._tabs.serve(socket)
@@ -91,7 +95,7 @@ class _Routes:
         headers = {"etag": f'"{record.sha256}"', "cache-control": _REVALIDATE, "content-length": str(record.bytes)}
         if request.headers.get("if-none-match") == headers["etag"]:
             return Response(status_code=304, headers={"etag": headers["etag"], "cache-control": _REVALIDATE})
-        chunks = self._site.bundle.chunks(record.path)
+        chunks = await asyncio.to_thread(_begun, self._site.bundle.chunks(record.path))
         return StreamingResponse(chunks, headers=headers, media_type="application/octet-stream")
 
     async def _thumbnail(self, request: Request) -> Response:
@@ -101,12 +105,10 @@ class _Routes:
     async def _exemplar(self, request: Request) -> Response:
         if (size := self._exemplar_size()) is None:
             raise RequestError(422, "This bundle takes no exemplar.", remedy="Pick a style instead.")
-        if self._uploading.locked():
-            raise RequestError(429, "Too many pictures are uploaded at once.", remedy="Try again in a moment.")
-        async with self._uploading:
-            limits = self._site.limits
-            data = await _body(request, limits.exemplar_bytes, limits.upload_seconds)
-            picture = await self._site.in_pool(decode_exemplar, data, limits, size)
+        limits = self._site.limits
+        async with self._uploads.place(visitor(request)) as upload:
+            data = await upload.read(request, limits.exemplar_bytes, limits.upload_seconds)
+            picture = await self._site.in_turn(decode_exemplar, data, limits, size)
         self._site.figures.uploads += 1
         return JSONResponse({"id": self._site.exemplars.add(picture)})
 
@@ -116,15 +118,17 @@ class _Routes:
         return Size(*specs[0].shape[:2]) if specs else None
 
     async def _webrtc(self, request: Request) -> Response:
-        data = await _body(request, LARGEST_OFFER, self._site.limits.upload_seconds)
+        data = await read_body(request, LARGEST_OFFER, self._site.limits.upload_seconds)
         offer = _read_offer(data)
         if (tab := self._tabs.find(offer["tab"])) is None:
             raise RequestError(422, "That tab is not open.", remedy="Open the WebSocket first; 'ready' names the tab.")
         return JSONResponse(await answer_offer(self._site, tab, offer["sdp"]))
 
-    async def _health(self, _request: Request) -> Response:
+    async def _health(self, request: Request) -> Response:
         shared = self._site.shared
         state: dict[str, Any] = {"state": shared.state.value}
+        if request.scope[STRANGER]:
+            return JSONResponse(state, 200 if shared.state is ModelState.READY else 503)
         if shared.state is ModelState.READY and shared.info is not None:
             state |= {"engine": shared.info.engine, "effective_precision": shared.info.effective_precision}
             return JSONResponse(state)
@@ -135,6 +139,11 @@ class _Routes:
     async def _metrics(self, _request: Request) -> Response:
         text = render(self._site.figures.families(self._site.shared))
         return Response(text, headers={"content-type": CONTENT_TYPE})
+
+
+def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """With the first chunk read: what is not there (any more) is an error before the answer has begun."""
+    return itertools.chain([next(chunks, b"")], chunks)
 
 
 class _PageFiles(StaticFiles):
@@ -156,22 +165,6 @@ def _with_charset(media_type: str) -> str:
     return f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
 
 
-async def _body(request: Request, limit: int, seconds: float) -> bytes:
-    """A request's body, whose length has to be said beforehand."""
-    declared = request.headers.get("content-length", "")
-    if not declared.isdecimal():
-        raise RequestError(411, "The length of the upload is not stated.", remedy="Send Content-Length.")
-    if int(declared) > limit:
-        raise too_many_bytes(limit)
-    try:
-        async with asyncio.timeout(seconds):
-            return await request.body()
-    except TimeoutError as error:
-        raise RequestError(408, "The upload took too long.", remedy="Send a smaller picture.") from error
-    except ClientDisconnect as error:
-        raise RequestError(400, "The upload was broken off.", remedy="Send it again.") from error
-
-
 def _read_offer(data: bytes) -> dict[str, str]:
     try:
         offer = json.loads(data)
@@ -188,6 +181,7 @@ def _read_offer(data: bytes) -> dict[str, str]:
 _STATUS: tuple[tuple[type[EdgeI2IError], int], ...] = (
     (TooLargeError, 413),
     (WrongFormatError, 415),
+    (BundleError, 503),
     (BadInputError, 400),
     (UsageError, 422),
     (ModelGoneError, 503),

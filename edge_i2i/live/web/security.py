@@ -8,24 +8,23 @@ answered. Somebody in the same network looks in: beyond loopback every request n
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+from edge_i2i.live.web.asgi import ASGIApp, Message, Receive, Scope, Send
+from edge_i2i.live.web.forwarded import as_forwarded
+from edge_i2i.live.web.reach import Network, address_of
 
 TOKEN = "token"
 COOKIE = "edge_i2i_token"
 OPEN_TO_ALL = frozenset({"/healthz"})
-"""Paths that tell nothing but whether the server is up."""
+"""Paths that tell everybody whether the server is up, under any name; and strangers nothing else (``STRANGER``)."""
+
+STRANGER = "edge_i2i.stranger"
+"""In a scope: whether who asks would be refused elsewhere."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -53,23 +52,6 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
 _NO_STORE = (b"cache-control", b"no-store")
 
 
-def new_token() -> str:
-    """192 random bits as text."""
-    return secrets.token_urlsafe(24)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it.
-
-    >>> is_loopback("localhost"), is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0")
-    (True, True, True, False)
-    """
-    if host == "localhost":
-        return True
-    address = _address(host)
-    return address is not None and address.is_loopback
-
-
 @dataclass(frozen=True)
 class Refusal:
     """Why a request is not answered."""
@@ -81,22 +63,40 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Rules:
-    """Who is let in. ``names``: hosts besides addresses and ``localhost``. ``token``: None where none is needed."""
+    """Who is let in.
+
+    ``names``: hosts besides addresses and ``localhost``. ``token``: None where none is needed. ``sites``: names under
+    which a proxy shows the page, so that it may come from there whatever ``Host`` the proxy sends. ``base``: the path
+    before all others, which a proxy may pass on or not. ``proxies``: whose headers are believed.
+    """
 
     names: frozenset[str]
     token: str | None
+    sites: frozenset[str] = frozenset()
+    base: str = "/"
+    proxies: tuple[Network, ...] = ()
 
     def refusal(self, scope: Scope) -> Refusal | None:
         """Why this request or WebSocket is refused; None: it is not."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get("host", "")
         if not self._is_known(host):
-            return Refusal(403, "This server is not called that.", "Use the address that it printed.")
-        if _changes_something(scope) and not _is_own(headers.get("origin"), host):
+            return Refusal(
+                403,
+                "This server is not called that.",
+                "Use the address that it printed, or start it with --allow-host.",
+            )
+        if _changes_something(scope) and not self._is_own(headers.get("origin"), host):
             return Refusal(403, "Another site's page may not do this.", "Open the server's own page.")
-        if scope["path"] not in OPEN_TO_ALL and not self._has_token(scope, headers):
+        if not self._has_token(scope, headers):
             return Refusal(401, "The token is missing or wrong.", "Use the whole address that the server printed.")
         return None
+
+    def without_base(self, scope: Scope) -> Scope:
+        """The request with its path as routes know it."""
+        if self.base == "/" or not scope["path"].startswith(self.base):
+            return scope
+        return {**scope, "path": "/" + scope["path"].removeprefix(self.base)}
 
     def admits_by_address(self, scope: Scope) -> bool:
         """Whether the address itself holds the token, so that a cookie has to be set for what follows."""
@@ -104,7 +104,15 @@ class Rules:
 
     def _is_known(self, host: str) -> bool:
         name = _name_of(host)
-        return name is not None and (name == "localhost" or name in self.names or _address(name) is not None)
+        known = self.names | self.sites | {"localhost"}
+        return name is not None and (name in known or address_of(name) is not None)
+
+    def _is_own(self, origin: str | None, host: str) -> bool:
+        """Whether a page of this server asks, or no page at all: browsers always say so, programs need not."""
+        if origin is None or origin.lower() in (f"http://{host.lower()}", f"https://{host.lower()}"):
+            return True
+        scheme, mark, place = origin.lower().partition("://")
+        return scheme in ("http", "https") and mark != "" and _name_of(place) in self.sites
 
     def _has_token(self, scope: Scope, headers: dict[str, str]) -> bool:
         if self.token is None:
@@ -122,11 +130,35 @@ class Guard:
         """As ASGI has it."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
-        elif (refusal := self._rules.refusal(scope)) is not None:
-            await _refuse(refusal, scope, _with_headers(send, None))
+            return
+        scope = self._rules.without_base(as_forwarded(scope, self._rules.proxies))
+        refusal = self._rules.refusal(scope)
+        if refusal is not None and not _is_open_to_all(scope):
+            await _refuse(refusal, scope, _with_headers(send, ()))
+        elif scope["path"] == self._rules.base.rstrip("/"):
+            await _move(self._rules.base, scope["query_string"], _with_headers(send, ()))
         else:
-            cookie = self._rules.token if self._rules.admits_by_address(scope) else None
-            await self._app(scope, receive, _with_headers(send, cookie))
+            scope[STRANGER] = refusal is not None
+            await self._app(scope, receive, _with_headers(send, self._cookies(scope)))
+
+    def _cookies(self, scope: Scope) -> tuple[bytes, ...]:
+        """What the first answer sets, so that later requests need no token in their address."""
+        if self._rules.token is None or not self._rules.admits_by_address(scope):
+            return ()
+        secure = "; Secure" if scope["scheme"] in ("https", "wss") else ""
+        cookie = f"{COOKIE}={self._rules.token}; Path={self._rules.base}; HttpOnly; SameSite=Strict{secure}"
+        return (cookie.encode(),)
+
+
+def _is_open_to_all(scope: Scope) -> bool:
+    return scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and scope["path"] in OPEN_TO_ALL
+
+
+async def _move(base: str, query: bytes, send: Send) -> None:
+    """To the page, whose own addresses are relative to it."""
+    headers = [(b"location", base.encode() + (b"?" + query if query else b"")), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 308, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _refuse(refusal: Refusal, scope: Scope, send: Send) -> None:
@@ -140,29 +172,20 @@ async def _refuse(refusal: Refusal, scope: Scope, send: Send) -> None:
     await send({"type": f"{kind}.body", "body": body})
 
 
-def _with_headers(send: Send, token: str | None) -> Send:
+def _with_headers(send: Send, cookies: tuple[bytes, ...]) -> Send:
     async def add(message: Message) -> None:
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
             headers = list(message.get("headers", ()))
             cacheable = any(name == b"cache-control" for name, _ in headers)
-            cookie = () if token is None else ((b"set-cookie", _cookie(token)),)
-            message["headers"] = [*headers, *HEADERS, *(() if cacheable else (_NO_STORE,)), *cookie]
+            set_cookies = [(b"set-cookie", cookie) for cookie in cookies]
+            message["headers"] = [*headers, *HEADERS, *(() if cacheable else (_NO_STORE,)), *set_cookies]
         await send(message)
 
     return add
 
 
-def _cookie(token: str) -> bytes:
-    return f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict".encode()
-
-
 def _changes_something(scope: Scope) -> bool:
     return scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
-
-
-def _is_own(origin: str | None, host: str) -> bool:
-    """Whether a page of this server asks, or no page at all: browsers always say so, programs need not."""
-    return origin is None or origin.lower() in (f"http://{host.lower()}", f"https://{host.lower()}")
 
 
 def _name_of(host: str) -> str | None:
@@ -173,13 +196,6 @@ def _name_of(host: str) -> str | None:
     except ValueError:
         return None
     return parts.hostname if parts.netloc == host and "@" not in host else None
-
-
-def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(name)
-    except ValueError:
-        return None
 
 
 def _in_address(scope: Scope) -> Iterable[str]:

@@ -2,55 +2,54 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import Self, Unpack
 
 from edge_i2i.bundle.reader import Bundle, open_bundle
 from edge_i2i.conditions import Given
 from edge_i2i.engines.choice import AUTO
-from edge_i2i.errors import EdgeI2IError, UsageError
-from edge_i2i.live.clock import Clock, Signal, SystemClock, Task
+from edge_i2i.live.clock import Clock, SystemClock
+from edge_i2i.live.web.hosting import HostOptions, WebHost, need_web_packages
 from edge_i2i.live.web.model import check_takes_pictures, model_loader
-from edge_i2i.live.web.security import TOKEN, Rules, is_loopback, new_token
+from edge_i2i.live.web.reach import LOOPBACK, Reach, is_loopback, listen, reachable
+from edge_i2i.live.web.security import TOKEN, Rules
 from edge_i2i.live.web.sharing import ModelState, SharedModel
 from edge_i2i.live.web.site import Site
 from edge_i2i.live.web.styles import LooksTaken, named_styles, own_styles
 from edge_i2i.live.web.uploads import Exemplars, Limits
 from edge_i2i.live.web.wire import FRAME_HEADER
-from edge_i2i.requirements import require
 from edge_i2i.translator import LoadOptions, Translator, load
 
-if TYPE_CHECKING:
-    import uvicorn
-
-LOOPBACK = "127.0.0.1"
 STOP_SECONDS = 2.0
 
-_GRACE_SECONDS = 1  # for requests under way when the server stops; uvicorn takes whole seconds
-_BACKLOG = 64
-_CONNECTIONS_A_TAB = 16  # the page's files, thumbnails, the WebSocket; beyond, HTTP 503
+BundlePath = str | PathLike[str]
 
 
 def serve(
-    bundle: str | PathLike[str],
-    *,
+    bundle: BundlePath,
+    *more: BundlePath,
     host: str = LOOPBACK,
     port: int = 0,
+    reach: Reach | None = None,
     variant: str = AUTO,
     styles: Mapping[str, Given] | None = None,
     limits: Limits | None = None,
     clock: Clock | None = None,
     **options: Unpack[LoadOptions],
 ) -> Server:
-    """Serve a bundle to browsers; returns as soon as the address is taken, while the model still loads.
+    """Serve bundles to browsers; returns as soon as the address is taken, while the model still loads.
 
     Args:
         bundle: the ``.i2i`` bundle; its network takes camera pictures.
+        more: further ones that visitors can choose; each is loaded when it is first chosen.
         host: the address to listen on. Any but loopback needs the token that ``Server.url`` holds.
         port: 0 takes a free one.
+        reach: where else the page is found, in place of ``host`` and ``port``.
         variant, options: as ``edge_i2i.load``.
         styles: what the page offers, by title, each as ``Translator.condition`` takes it; by default what the bundle
             can show by itself (see ``styles``).
@@ -58,48 +57,77 @@ def serve(
         clock: waits and threads.
 
     Raises:
-        BundleError: the bundle is damaged, unsafe or too new.
-        UsageError: its network takes no camera pictures, or the address cannot be listened on.
+        BundleError: a bundle is damaged, unsafe or too new.
+        UsageError: a network takes no camera pictures, or the address cannot be listened on.
         MissingRequirementError: a package of the extra ``web`` is not installed.
     """
-    for package in ("starlette", "uvicorn", "websockets"):
-        require(package, extra="web", purpose="Serving a page")
-    opened = open_bundle(bundle)
-    check_takes_pictures(opened)
+    need_web_packages("Serving a page")
+    paths = (bundle, *more)
+    opened = [open_bundle(path) for path in paths]
+    for item in opened:
+        check_takes_pictures(item)
+    names = _ids(opened)
 
-    def make() -> Translator:
-        return load(bundle, variant=variant, **options)
+    def site(path: BundlePath, item: Bundle) -> Site:
+        def make() -> Translator:
+            return load(path, variant=variant, **options)
 
-    site = _site(opened, make, styles, limits or Limits(), clock or SystemClock())
-    return Server(site, listen(host, port), host)
+        return _site(item, make, styles, limits or Limits(), clock or SystemClock(), names)
+
+    sites = {name: site(path, item) for name, path, item in zip(names, paths, opened, strict=True)}
+    return Server(sites, reach or Reach(host, port))
+
+
+def _ids(bundles: Sequence[Bundle]) -> dict[str, str]:
+    """Names of bundles by what stands for them in addresses."""
+    ids: dict[str, str] = {}
+    for bundle in bundles:
+        name = re.sub(r"[^a-z0-9]+", "-", bundle.manifest.name.lower()).strip("-")[:40] or "bundle"
+        number = next(count for count in itertools.count(1) if _numbered(name, count) not in ids)
+        shown = bundle.manifest.name if number == 1 else f"{bundle.manifest.name} ({number})"
+        ids[_numbered(name, number)] = shown
+    return ids
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-{number}"
 
 
 def _site(
-    bundle: Bundle, make: Callable[[], Translator], styles: Mapping[str, Given] | None, limits: Limits, clock: Clock
+    bundle: Bundle,
+    make: Callable[[], Translator],
+    styles: Mapping[str, Given] | None,
+    limits: Limits,
+    clock: Clock,
+    names: Mapping[str, str],
 ) -> Site:
     takes = LooksTaken.by(bundle)
     offered = named_styles(styles) if styles else own_styles(bundle, takes)
     exemplars = Exemplars(limits.exemplars_bytes)
     load_model = model_loader(make, bundle, takes, offered, exemplars.find)
-    return Site(bundle, takes, offered, SharedModel(load_model, clock), exemplars, limits, clock)
+    return Site(bundle, takes, offered, SharedModel(load_model, clock), exemplars, limits, clock, names)
 
 
 class Server:
     """A running server. A context manager; ``stop`` is idempotent.
 
-    ``url``: what to open in a browser, with the token where one is needed. ``port``: the port that was taken.
+    ``url``: what to open in a browser, with the token where one is needed. ``urls_elsewhere``: what it is where a proxy
+    shows it under ``Reach.names``. ``port``: the port that was taken. ``is_for_others``: whether others may open it.
     """
 
-    def __init__(self, site: Site, listening: socket.socket, host: str) -> None:
-        self._site, self._clock = site, site.clock
+    def __init__(self, sites: Mapping[str, Site], reach: Reach) -> None:
+        self._sites = tuple(sites.values())
+        self._site = self._sites[0]
+        self._clock = self._site.clock
+        listening = listen(reach.host, reach.port)
         self.port: int = listening.getsockname()[1]
-        token = None if is_loopback(host) else new_token()
-        self.url = f"http://{_reachable(host)}:{self.port}/{f'?{TOKEN}={token}' if token else ''}"
-        self._uvicorn = _uvicorn_server(site, Rules(_names(host), token))
-        self._ended = Signal(self._clock)
-        self._failure: Exception | None = None
-        site.shared.start()
-        self._task: Task = self._clock.spawn(lambda: self._run(listening), "web server")
+        token = reach.new_token()
+        self._path = f"{reach.base}{f'?{TOKEN}={token}' if token else ''}"
+        self.url = f"{reach.scheme}://{reachable(reach.host)}:{self.port}{self._path}"
+        self.urls_elsewhere: tuple[str, ...] = tuple(f"https://{name}{self._path}" for name in reach.names)
+        self.is_for_others = not is_loopback(reach.host) or bool(reach.names)
+        self._site.shared.start()
+        self._host = _host(sites, reach, token, listening)
 
     @property
     def state(self) -> ModelState:
@@ -125,10 +153,7 @@ class Server:
         Raises:
             EdgeI2IError: it has ended by itself.
         """
-        ended = self._ended.wait(timeout)
-        if self._failure is not None:
-            raise EdgeI2IError(f"The server broke off: {self._failure}.") from self._failure
-        return ended
+        return self._host.wait(timeout)
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
         """Close every tab, free the port and the model, in ``timeout`` seconds at most.
@@ -136,11 +161,9 @@ class Server:
         A model that hangs is abandoned in its thread, which does not keep the process alive.
         """
         deadline = self._clock.now() + timeout
-        self._uvicorn.should_exit = True
-        if not self._task.join(timeout * 0.75):
-            self._uvicorn.force_exit = True
-        self._site.shared.stop(max(0.0, deadline - self._clock.now()))
-        self._task.join(max(0.0, deadline - self._clock.now()))
+        self._host.stop(timeout * 0.9)
+        for site in self._sites:
+            site.shared.stop(max(0.0, deadline - self._clock.now()))
 
     def __enter__(self) -> Self:
         return self
@@ -150,84 +173,24 @@ class Server:
     ) -> None:
         self.stop()
 
-    def _run(self, listening: socket.socket) -> None:
-        try:
-            self._uvicorn.run(sockets=[listening])
-        except Exception as error:  # noqa: BLE001 (the thread's end is told by `wait`, whatever it was)
-            self._failure = error
-        finally:
-            listening.close()
-            self._site.pool.shutdown(wait=False, cancel_futures=True)
-            self._ended.set()
 
-
-def _uvicorn_server(site: Site, rules: Rules) -> uvicorn.Server:
-    import uvicorn
-
+def _host(sites: Mapping[str, Site], reach: Reach, token: str | None, listening: socket.socket) -> WebHost:
     from edge_i2i.live.web.app import make_app
 
-    return uvicorn.Server(
-        uvicorn.Config(
-            make_app(site, rules),
-            loop="asyncio",
-            http="h11",
-            lifespan="off",
-            ws="websockets-sansio",
-            ws_max_size=FRAME_HEADER.size + site.limits.frame_bytes,
-            ws_per_message_deflate=False,  # pictures do not shrink, and what inflates can be a bomb
-            limit_concurrency=_CONNECTIONS_A_TAB * site.limits.tabs,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-            backlog=_BACKLOG,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-        )
+    first = next(iter(sites.values()))
+    limits = first.limits
+    options = HostOptions(
+        connections=limits.connections,
+        message_bytes=FRAME_HEADER.size + limits.frame_bytes,
+        proxies=reach.proxy_networks,
+        certificate=reach.certificate,
+        key=reach.key,
+        patience=limits.patience,
     )
+    rules = Rules(reach.own_names(), token, frozenset(reach.names), reach.base, reach.proxy_networks)
 
+    def close() -> None:
+        for site in sites.values():
+            site.close()
 
-def listen(host: str, port: int) -> socket.socket:
-    """Take an address; port 0 takes a free one.
-
-    Raises:
-        UsageError: it is not this machine's, or taken.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(address)
-            listening.listen(_BACKLOG)
-        except BaseException:
-            listening.close()
-            raise
-    except (OSError, OverflowError, UnicodeError) as error:
-        raise UsageError(
-            f"{host}:{port} cannot be listened on: {getattr(error, 'strerror', None) or error}.",
-            remedy="Give an address of this machine; port 0 takes a free one.",
-        ) from error
-    return listening
-
-
-def _names(host: str) -> frozenset[str]:
-    """What this machine is called, besides its addresses."""
-    own = set() if is_loopback(host) else {socket.gethostname().lower(), f"{socket.gethostname().lower()}.local"}
-    return frozenset({host.lower(), *own})
-
-
-def _reachable(host: str) -> str:
-    """What to write in an address, so that others reach this machine."""
-    if host in ("0.0.0.0", "::", ""):
-        return _own_address()
-    return f"[{host}]" if ":" in host else host
-
-
-def _own_address() -> str:
-    """The address from which this machine would reach others; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # documentation address (RFC 5737)
-        except OSError:
-            return socket.gethostname()
-        return str(probe.getsockname()[0])
+    return WebHost(make_app(sites, rules), listening, first.clock, options, close)

@@ -13,8 +13,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from edge_i2i.errors import EdgeI2IError
 from edge_i2i.live.web.encoding import DEFAULT_QUALITY, encode
+from edge_i2i.live.web.incoming import visitor
 from edge_i2i.live.web.metrics import Answered, TabFigures, Unanswered
 from edge_i2i.live.web.recipes import LookRequest, Recipe
+from edge_i2i.live.web.shares import who_makes_room
 from edge_i2i.live.web.sharing import ModelInfo, ModelState, SupersededError, Translated
 from edge_i2i.live.web.site import Site
 from edge_i2i.live.web.uploads import decode_frame
@@ -47,6 +49,13 @@ class Peer(Protocol):
 
 
 @dataclass(frozen=True)
+class _Answer:
+    """What gives a credit back, when it is sent: who does not read gets no further pictures made."""
+
+    content: bytes | str
+
+
+@dataclass(frozen=True)
 class _Farewell:
     code: int
 
@@ -61,9 +70,11 @@ class Tab:
     def __init__(self, site: Site, socket: WebSocket) -> None:
         self._site, self._socket = site, socket
         self.id = secrets.token_urlsafe(12)
+        self.visitor = visitor(socket)
+        self.since = site.clock.now()
         self.seat = site.shared.seat()
         self.figures = TabFigures(site.clock)
-        self._outbox: asyncio.Queue[bytes | str | _Farewell] = asyncio.Queue(_OUTBOX_ROOM)
+        self._outbox: asyncio.Queue[str | _Answer | _Farewell] = asyncio.Queue(_OUTBOX_ROOM)
         self._quality = DEFAULT_QUALITY
         self._worn = self._wanted = Recipe()
         self._in_flight = self._uncredited = 0
@@ -93,6 +104,14 @@ class Tab:
             await before.close()
         if self._ended:
             await peer.close()
+
+    def show_out(self, error: EdgeI2IError) -> None:
+        """Tell the tab why, and close it."""
+        try:
+            self._post_json(error_message(error))
+            self._post(_Farewell(BUSY))
+        except _EndedError:
+            return  # it does not read; what it is sent ends it
 
     # What comes in ------------------------------------------------------------------------------------------
 
@@ -153,12 +172,10 @@ class Tab:
     async def _answer(self, message: bytes, arrived: float) -> None:
         try:
             frame = read_frame(message)
-            self._post(await self._answered(frame, arrived))
+            self._post(_Answer(await self._answered(frame, arrived)))
         except EdgeI2IError as error:
             self.count_unanswered(_cause(error))
-            self._post_json(error_message(error, frame_id(message)))
-        finally:
-            self._in_flight -= 1
+            self._post(_Answer(json.dumps(error_message(error, frame_id(message)))))
 
     async def _answered(self, frame: FrameMessage, arrived: float) -> bytes:
         picture = await self._site.in_pool(decode_frame, frame, self._site.limits)
@@ -231,7 +248,7 @@ class Tab:
     def _post_json(self, message: Mapping[str, Any]) -> None:
         self._post(json.dumps(message))
 
-    def _post(self, message: bytes | str | _Farewell) -> None:
+    def _post(self, message: str | _Answer | _Farewell) -> None:
         try:
             self._outbox.put_nowait(message)
         except asyncio.QueueFull:
@@ -243,10 +260,16 @@ class Tab:
             if isinstance(message, _Farewell):
                 await self._socket.close(message.code)
                 raise _EndedError
-            if isinstance(message, bytes):
-                await self._socket.send_bytes(message)
-            else:
-                await self._socket.send_text(message)
+            await self._send(message)
+
+    async def _send(self, message: str | _Answer) -> None:
+        if isinstance(message, _Answer):
+            self._in_flight -= 1  # before it is sent: the next frame may be here before this goes on
+        content = message.content if isinstance(message, _Answer) else message
+        if isinstance(content, bytes):
+            await self._socket.send_bytes(content)
+        else:
+            await self._socket.send_text(content)
 
 
 class Tabs:
@@ -258,21 +281,33 @@ class Tabs:
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve a WebSocket to its end, unless there are too many."""
-        if len(self._open) >= self._site.limits.tabs:
+        self._site.shared.start()
+        tab = Tab(self._site, socket)
+        if len(self._open) >= self._site.limits.tabs and not self._make_room(tab):
             await self._turn_away(socket)
             return
-        tab = Tab(self._site, socket)
         self._open[tab.id] = tab
         self._site.figures.tabs = len(self._open)
         try:
             await tab.run()
         finally:
-            del self._open[tab.id]
+            self._open.pop(tab.id, None)
             self._site.figures.tabs = len(self._open)
 
     def find(self, number: str) -> Tab | None:
         """The open tab of an id."""
         return self._open.get(number)
+
+    def _make_room(self, tab: Tab) -> bool:
+        """Have the oldest tab of whoever has most of them go, unless this visitor has as many."""
+        leaves = who_makes_room(self._open.values(), tab.visitor)
+        if leaves is None:
+            return False
+        del self._open[leaves.id]
+        leaves.show_out(
+            EdgeI2IError("Somebody else wants to try, too, and you have several tabs open.", remedy="Use one of them.")
+        )
+        return True
 
     async def _turn_away(self, socket: WebSocket) -> None:
         self._site.figures.tabs_refused += 1

@@ -120,8 +120,11 @@ class SharedModel:
         self._task: Task | None = None
 
     def start(self) -> None:
-        """Begin to load; returns at once."""
-        self._task = self.clock.spawn(self._work, "shared model")
+        """Begin to load, unless that has begun; returns at once."""
+        with self._condition:
+            if self._task is not None or self.state is not ModelState.LOADING:
+                return
+            self._task = self.clock.spawn(self._work, "shared model")
 
     def wait_ready(self, timeout: float | None = None) -> bool:
         """Wait until the model is loaded, at most ``timeout`` seconds; returns whether it is.

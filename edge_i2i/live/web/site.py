@@ -23,6 +23,9 @@ from edge_i2i.models.contract import GraphDeclaration, TensorSpec, in_order
 T = TypeVar("T")
 P = ParamSpec("P")
 
+BUNDLES = "/bundles"
+"""Under it each bundle has its own page, by its id."""
+
 PAGE_FOLDER = Path(__file__).with_name("page")
 BROWSER_PRECISION = "fp32"
 """What runs in every browser: onnxruntime-web has few FP16 kernels for WASM, and slow ones for Q/DQ."""
@@ -40,7 +43,7 @@ class RequestError(EdgeI2IError):
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """Everything that requests are answered from."""
+    """Everything that requests are answered from. ``neighbours``: every bundle of the server, names by id."""
 
     bundle: Bundle
     takes: LooksTaken
@@ -49,12 +52,24 @@ class Site:
     exemplars: Exemplars
     limits: Limits
     clock: Clock
+    neighbours: Mapping[str, str] = field(default_factory=dict)
     figures: ServerFigures = field(default_factory=ServerFigures)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_PICTURE_THREADS, "web pictures"))
+    uploads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "web uploads"))
+    """One large picture at a time is in memory, and none holds up a frame."""
 
     async def in_pool(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Do what takes long beside the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.pool, lambda: work(*arguments, **options))
+
+    async def in_turn(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Do what takes much memory, one after the other."""
+        return await asyncio.get_running_loop().run_in_executor(self.uploads, lambda: work(*arguments, **options))
+
+    def close(self) -> None:
+        """Begin nothing more in the pools."""
+        for pool in (self.pool, self.uploads):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def browser_variant(self, graph: str) -> VariantRecord | None:
         """The file of a graph that browsers run, if the bundle has one."""
@@ -81,7 +96,7 @@ class Site:
                 {
                     "id": style.id,
                     "title": style.title,
-                    "thumbnail": f"/thumbs/{style.id}.jpg",
+                    "thumbnail": f"thumbs/{style.id}.jpg",
                     "given": _given(style, self.takes),
                 }
                 for style in self.styles
@@ -97,6 +112,7 @@ class Site:
                 "exemplar_pixels": limits.exemplar_pixels,
                 "tabs": limits.tabs,
             },
+            "bundles": [{"name": name, "path": f"bundles/{key}/"} for key, name in self.neighbours.items()],
             "ice": [],
             "webrtc": webrtc,
             "wasm": any((PAGE_FOLDER / "ort").glob("*.wasm")),
@@ -116,7 +132,7 @@ class Site:
             return None
         return {
             "name": graph.name,
-            "graph": f"/graphs/{graph.name}.onnx",
+            "graph": f"graphs/{graph.name}.onnx",
             "bytes": record.bytes,
             "inputs": [_tensor(spec) for spec in graph.inputs],
             "outputs": [_tensor(spec) for spec in graph.outputs],

@@ -9,12 +9,13 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from edge_i2i.errors import BadInputError, PictureError
 from edge_i2i.live.frame import Picture
+from edge_i2i.live.web.doors import Patience
 from edge_i2i.live.web.wire import FrameMessage
 from edge_i2i.media.headers import (
     SIGNATURE_BYTES,
@@ -37,6 +38,8 @@ class Limits:
 
     Bytes are those of the encoded file, pixels those that its header declares. ``tabs``: WebSockets at a time.
     ``uncredited``: frames in a row without credit before a tab is shown out. ``upload_seconds``: to send an exemplar.
+    ``exemplar_deep_pixels``: of formats that may be transparent or have 16 bits, which take some 40 bytes a pixel to
+    decode. ``connections``: of browsers, at a time; ``patience``: with those that say nothing.
     ``exemplars_bytes``: of all exemplars together, decoded; the oldest goes first.
     """
 
@@ -44,10 +47,13 @@ class Limits:
     frame_pixels: int = 4 << 20
     exemplar_bytes: int = 16 << 20
     exemplar_pixels: int = 50_000_000
+    exemplar_deep_pixels: int = 16_000_000
     exemplars_bytes: int = 64 << 20
     tabs: int = 16
     uncredited: int = 100
     upload_seconds: float = 30.0
+    connections: int = 256
+    patience: Patience = field(default_factory=Patience)
 
 
 class TooLargeError(BadInputError):
@@ -81,7 +87,8 @@ def decode_exemplar(data: bytes, limits: Limits, wanted: Size) -> Picture:
     """
     if len(data) > limits.exemplar_bytes:
         raise too_many_bytes(limits.exemplar_bytes)
-    checked_header(data, UPLOADABLE, limits.exemplar_pixels)
+    is_plain = sniff(data[:SIGNATURE_BYTES]) is PictureFormat.JPEG
+    checked_header(data, UPLOADABLE, limits.exemplar_pixels if is_plain else limits.exemplar_deep_pixels)
     return _shrunk(decode_picture(data, "that was uploaded"), wanted)
 
 

@@ -47,7 +47,10 @@ class Viewer:
         return code.number if code else None
 
     def ended(self) -> bool:
-        return self._reply.read1(1 << 16) == b""
+        try:
+            return self._reply.read1(1 << 16) == b""
+        except http.client.IncompleteRead:  # hung up on in the middle, as streams are that have no end
+            return True
 
     def close(self) -> None:
         self._reply.close()

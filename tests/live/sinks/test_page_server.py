@@ -5,25 +5,30 @@ from __future__ import annotations
 import http.client
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 
 import pytest
-from sink_samples import no_thread_left, until
+from sink_samples import get, no_thread_left
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from edge_i2i.errors import EdgeI2IError
 from edge_i2i.live.clock import SystemClock
-from edge_i2i.live.sinks.page_server import LARGEST_BODY, Address, Exchange, PageServer
+from edge_i2i.live.sinks.page_server import LARGEST_BODY, Address, PageServer, read_text
 
 
-def hello(exchange: Exchange) -> None:
-    exchange.reply(b"hello", "text/plain")
+async def hello(request: Request) -> Response:
+    return PlainTextResponse("hello")
 
 
-def echo(exchange: Exchange) -> None:
-    exchange.reply(exchange.body() or b"too long", "text/plain")
+async def echo(request: Request) -> Response:
+    return PlainTextResponse(await read_text(request))
 
 
 def serve(address: Address | None = None, *, token: bool = False) -> PageServer:
-    server = PageServer(SystemClock(), address or Address(), {"GET /": hello, "POST /echo": echo}, token=token)
+    routes = [Route("/", hello), Route("/echo", echo, methods=["POST"])]
+    server = PageServer(SystemClock(), address or Address(), routes, token=token)
     server.start()
     return server
 
@@ -52,7 +57,7 @@ def test_the_page_and_nothing_else(server: PageServer) -> None:
     assert ask(server, "/") == (200, b"hello")
     assert ask(server, "/?some=thing") == (200, b"hello")
     assert ask(server, "/other")[0] == 404
-    assert ask(server, "/echo")[0] == 404
+    assert ask(server, "/echo")[0] == 405
     assert ask(server, "/../..")[0] == 404
 
 
@@ -77,7 +82,19 @@ def test_other_pages_may_not_post(server: PageServer) -> None:
 def test_a_body_has_a_limit(server: PageServer) -> None:
     assert ask(server, "/echo", method="POST", body=b"x" * LARGEST_BODY)[1] == b"x" * LARGEST_BODY
     headers = {"Content-Length": str(LARGEST_BODY + 1)}
-    assert ask(server, "/echo", method="POST", body=b"", **headers)[1] == b"too long"
+    assert ask(server, "/echo", method="POST", body=b"", **headers)[0] == 413
+    assert ask(server, "/echo", method="POST", body=b"", **{"Content-Length": "9" * 5000})[0] in (400, 413)
+
+
+def test_what_is_odd_is_refused_in_a_line_and_nothing_is_logged(
+    server: PageServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = f"127.0.0.1:{server.port}"
+    assert ask(server, "/", Host="[::1")[0] == 403
+    assert ask(server, "/echo", method="POST", body=b"x", Origin="http://[", Host=own)[0] == 403
+    assert ask(server, "/echo", method="POST", body=b"\xff\xfe", Host=own) == (200, "\ufffd\ufffd".encode())
+    assert ask(server, "/%ff%fe")[0] == 404
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("address", [Address("0.0.0.0", 0), Address()])
@@ -112,12 +129,12 @@ def test_closing_frees_the_port_and_ends_who_says_nothing() -> None:
             connection.close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", server.port))
-    again = PageServer(SystemClock(), Address(port=server.port), {})
+    again = PageServer(SystemClock(), Address(port=server.port), [])
     again.close()
 
 
 def test_a_server_that_never_started_can_be_closed() -> None:
-    server = PageServer(SystemClock(), Address(), {})
+    server = PageServer(SystemClock(), Address(), [])
     server.close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", server.port))
@@ -125,21 +142,23 @@ def test_a_server_that_never_started_can_be_closed() -> None:
 
 def test_an_address_of_another_machine() -> None:
     with pytest.raises(EdgeI2IError, match=r"cannot be served at 203\.0\.113\.7"):
-        PageServer(SystemClock(), Address("203.0.113.7", 0), {})
+        PageServer(SystemClock(), Address("203.0.113.7", 0), [])
 
 
-def test_who_is_gone_is_known() -> None:
-    seen: list[bool] = []
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_what_is_shown_can_be_opened(host: str) -> None:
+    server = serve(Address(host, 0))
+    assert "0.0.0.0" not in server.url and "[::]" not in server.url
+    path = server.url.split("/", 3)[3]
+    assert get(f"http://127.0.0.1:{server.port}/{path}") == b"hello"
+    server.close()
 
-    def watch(exchange: Exchange) -> None:
-        until(exchange.is_gone)
-        seen.append(True)
 
-    with no_thread_left():
-        server = PageServer(SystemClock(), Address(), {"GET /": watch})
-        server.start()
-        viewer = socket.create_connection(("127.0.0.1", server.port))
-        viewer.sendall(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
-        viewer.close()
-        until(lambda: bool(seen))
-        server.close()
+def test_silent_connections_lock_nobody_out(server: PageServer) -> None:
+    with ExitStack() as stack:
+        for said in (b"", b"GET / HTTP/1.1\r\nX: "):
+            for _ in range(100):
+                connection = socket.create_connection(("127.0.0.1", server.port))
+                stack.enter_context(closing(connection))
+                connection.sendall(said)
+        assert ask(server, "/") == (200, b"hello")

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from edge_i2i.bundle.manifest import ModelRecord
+from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.live.web.server import Server, serve
-from edge_i2i.models.contract import Size
+from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 from edge_i2i.models.loading import LoadedModel, WeightsOrigin, load_demo
 from edge_i2i.models.registry import get_family
 
@@ -28,6 +30,27 @@ def demo_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped demo network at 64x64, FP32: it takes no look."""
     output = tmp_path_factory.mktemp("demo") / "demo.i2i"
     export_bundle(load_demo("pix2pixhd"), Size(64, 64), output, ExportOptions(precisions=("fp32",), threads=1))
+    return output
+
+
+@pytest.fixture(scope="session")
+def plain_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that does nothing, at 64x64: made in no time."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    output, size = tmp_path_factory.mktemp("plain") / "plain.i2i", Size(64, 64)
+    ends = [helper.make_tensor_value_info(name, TensorProto.UINT8, [64, 64, 3]) for name in ("frame", "image")]
+    graph = helper.make_graph([helper.make_node("Identity", ["frame"], ["image"])], "plain", ends[:1], ends[1:])
+    opsets = [helper.make_opsetid("", 18)]
+    encoded: onnx.ModelProto = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    frame = picture_spec("frame", Role.FRAME, size, "the frame")
+    image = picture_spec("image", Role.IMAGE, size, "the picture")
+    declaration = GraphDeclaration("frame", GraphKind.FRAME, (frame,), (image,))
+    model = ModelRecord(family="toy", title="Toy", config={}, source="a test", licence="none", weights="random")
+    with BundleWriter(output) as writer:
+        writer.add_graph(declaration, variant="fp32", precision="fp32", opset=18, onnx=encoded.SerializeToString())
+        writer.finish(name="plain", model=model, size=size, recipe={})
     return output
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.errors import BadInputError
 from edge_i2i.live.clock import Clock, Signal, SystemClock
+from edge_i2i.live.web.reach import LOOPBACK, Reach
 from edge_i2i.live.web.recipes import Recipe
-from edge_i2i.live.web.server import LOOPBACK, Server, listen
+from edge_i2i.live.web.server import Server
 from edge_i2i.live.web.sharing import ModelInfo, ModelLoader, Note, SharedModel
 from edge_i2i.live.web.site import Site
 from edge_i2i.live.web.styles import LooksTaken, own_styles
@@ -64,4 +65,4 @@ def serve_model(bundle: Path, load: ModelLoader, limits: Limits | None = None, h
     takes = LooksTaken.by(opened)
     shared, exemplars = SharedModel(load, clock), Exemplars(options.exemplars_bytes)
     site = Site(opened, takes, own_styles(opened, takes), shared, exemplars, options, clock)
-    return Server(site, listen(host, 0), host)
+    return Server({"fake": site}, Reach(host))

@@ -72,14 +72,12 @@ def test_the_own_page_and_programs_may(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "WS"])
-def test_the_token_is_needed_for_everything_but_health(method: str) -> None:
+def test_the_token_is_needed_for_everything(method: str) -> None:
     assert refused(CLOSED, method=method, path="/x") == 401
     assert refused(CLOSED, method=method, path="/x", query="token=s3cre") == 401
     assert refused(CLOSED, method=method, path="/x", cookie="edge_i2i_token=s3cret2; token=s3cret") == 401
     assert refused(CLOSED, method=method, path="/x", query="a=b&token=s3cret") == 0
     assert refused(CLOSED, method=method, path="/x", cookie="other=1; edge_i2i_token=s3cret") == 0
-    assert refused(CLOSED, path="/healthz") == 0
-    assert refused(CLOSED, path="/healthz", host="evil.example") == 403
 
 
 # Over the wire --------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ export class Connection {
   }
 
   #open() {
-    const address = new URL("/ws", location.href);
+    const address = new URL("ws", location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = (this.socket = new WebSocket(address));
     socket.binaryType = "arraybuffer";
@@ -124,7 +124,7 @@ export class Connection {
 /** A WebSocket that is refused does not say why; a plain request does. */
 async function refusal() {
   try {
-    const answer = await fetch("/healthz", { cache: "no-store" });
+    const answer = await fetch("healthz", { cache: "no-store" });
     if (answer.status === 401) return TOKEN_NEEDED;
     if (answer.ok || answer.status === 503) return null;
     const { what, remedy } = await answer.json();

@@ -36,7 +36,7 @@ export class LookMessages {
 }
 
 async function upload(file) {
-  const answer = await fetch("/exemplar", { method: "POST", body: file, headers: { "Content-Type": file.type } });
+  const answer = await fetch("exemplar", { method: "POST", body: file, headers: { "Content-Type": file.type } });
   const said = await answer.json();
   if (!answer.ok) throw new Error(`${said.what} ${said.remedy ?? ""}`.trim());
   return said.id;

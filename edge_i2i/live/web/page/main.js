@@ -259,7 +259,7 @@ async function begin() {
   const problem = insecure(window);
   if (problem) return refuse(problem);
   try {
-    const answer = await fetch("/bundle.json");
+    const answer = await fetch("bundle.json");
     const said = await answer.json();
     if (!answer.ok) return refuse({ title: said.what, text: said.remedy });
     new Page(said);

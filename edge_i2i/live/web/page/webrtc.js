@@ -62,7 +62,7 @@ export class WebRtcWay {
     peer.addTransceiver(track, { direction: "sendrecv", streams: [stream] });
     await peer.setLocalDescription(await peer.createOffer());
     await gathered(peer);
-    const answer = await fetch("/webrtc", {
+    const answer = await fetch("webrtc", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ sdp: peer.localDescription.sdp, type: "offer", tab }),

@@ -69,7 +69,7 @@ async function session({ name, graph, bytes }, backend) {
 }
 
 async function download(address, bytes, name) {
-  const answer = await fetch(address);
+  const answer = await fetch(new URL(`../${address}`, import.meta.url));
   if (!answer.ok) throw new Error(`The graph '${name}' could not be fetched (${answer.status}).`);
   const data = new Uint8Array(bytes);
   let at = 0;

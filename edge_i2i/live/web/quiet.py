@@ -1,0 +1,58 @@
+"""Around an application: what goes wrong in a request becomes an answer and one line, never a traceback.
+
+A traceback is for whoever runs the server with ``--debug``. What visitors can cause is not worth one, and not worth
+a full disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+
+from edge_i2i.live.web.asgi import ASGIApp, Message, Receive, Scope, Send
+
+_log = logging.getLogger(__name__)
+
+_BODY = json.dumps(
+    {"type": "error", "what": "The server could not do that.", "remedy": "Try again; its own output says why."}
+).encode()
+
+
+class QuietApp:
+    """An ASGI application that raises nothing. It says each kind of failure once."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._said: set[str] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        begun = False
+
+        async def watch(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except asyncio.CancelledError:
+            _log.debug("A request was under way when the server stopped.")
+        except Exception as error:  # noqa: BLE001 (whatever it is, others are served on)
+            self._say(scope, error)
+            if not begun and scope["type"] == "http":
+                await _answer_500(send)
+
+    def _say(self, scope: Scope, error: Exception) -> None:
+        what = f"{type(error).__name__}: {error}"
+        if type(error).__name__ not in self._said:
+            self._said.add(type(error).__name__)
+            _log.warning("A request for %s failed (said once): %s", ascii(scope.get("path")), ascii(what))
+        _log.debug("A request failed.", exc_info=error)
+
+
+async def _answer_500(send: Send) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(_BODY)).encode())]
+    await send({"type": "http.response.start", "status": 500, "headers": [*headers, (b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": _BODY})
