@@ -20,7 +20,9 @@ READABLE_SUFFIXES = HEIF_SUFFIXES | frozenset(
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".divx", ".ts", ".m2t", ".mts", ".m2ts", ".mpg", ".mpeg"}
     | {".mpe", ".m2v", ".vob", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".mxf", ".ivf"}
-    | {".h264", ".264", ".hevc", ".h265", ".265", ".lrv"}
+    | {".h264", ".264", ".avc", ".hevc", ".h265", ".265", ".obu", ".lrv", ".insv", ".360", ".mod", ".tod", ".trp"}
+    | {".m1v", ".mpv", ".mk3d", ".3gpp", ".ogm", ".mjpg", ".mjpeg", ".y4m", ".dv", ".rm", ".rmvb", ".nut", ".wtv"}
+    | {".gif"}
 )
 """Films that are read."""
 
@@ -31,14 +33,11 @@ RAW_SUFFIXES = frozenset(
 """What cameras store before it is a picture; the picture inside, if there is one, is a thumbnail."""
 
 _UNREAD_PICTURES = frozenset(
-    {".gif", ".exr", ".hdr", ".pfm", ".pam", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jxl", ".jxr", ".wdp"}
+    {".exr", ".hdr", ".pfm", ".pam", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jxl", ".jxr", ".wdp"}
     | {".tga", ".psd", ".psb", ".xcf", ".svg", ".svgz", ".ico", ".cur", ".pcx", ".sgi", ".ras", ".xbm", ".xpm", ".dds"}
     | {".qoi", ".heics", ".heifs", ".avifs", ".avci", ".btf", ".tf8", ".fits", ".dcm", ".pict", ".emf", ".wmf", ".eps"}
 )
-_UNREAD_VIDEOS = frozenset(
-    {".mjpg", ".mjpeg", ".y4m", ".yuv", ".dv", ".mod", ".tod", ".rm", ".rmvb", ".amv", ".insv", ".360", ".braw", ".r3d"}
-    | {".swf", ".av1", ".obu", ".nut", ".wtv"}
-)
+_UNREAD_VIDEOS = frozenset({".yuv", ".amv", ".braw", ".r3d", ".swf", ".av1"})
 
 REPORTED_SUFFIXES = RAW_SUFFIXES | _UNREAD_PICTURES | _UNREAD_VIDEOS
 """Pictures and films that are not read, but that their owner expects to be."""

@@ -11,10 +11,10 @@ dynamic range is read without tone mapping and looks flat; the log says so.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -23,6 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_i2i.errors import PictureError
+from edge_i2i.media.film_packets import FilmPackets, film_stream
+from edge_i2i.media.film_tally import FilmTally
+from edge_i2i.media.film_times import WITHOUT_DISPLAY_TIMES, timed
 from edge_i2i.media.rgb import FrameToRgb
 from edge_i2i.models.contract import Size
 from edge_i2i.requirements import require
@@ -30,8 +33,6 @@ from edge_i2i.requirements import require
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
-    from av.packet import Packet
-    from av.stream import Stream
     from av.video.stream import VideoStream
 
 _log = logging.getLogger(__name__)
@@ -39,8 +40,13 @@ _log = logging.getLogger(__name__)
 Picture = NDArray[np.uint8]
 
 # Containers of films. Playlists are left out because they make the library open whatever they name.
-_READABLE_FORMATS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,asf,flv,ogg,h264,hevc,ivf,mxf"
+_READABLE_FORMATS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,asf,flv,ogg,h264,hevc,ivf,mxf,mpegvideo,m4v,mjpeg,yuv4mpegpipe,dv,rm,obu,"
+    "nut,wtv,gif,apng"
+)
 FINE_TICK = Fraction(1, 90_000)  # the clock of MPEG and RTP: whole ticks a frame at 24, 25, 30, 30000/1001, 50, 60
+_NO_TIMES = 0x80  # avformat.h: AVFMT_NOTIMESTAMPS, of raw streams
+_FASTEST = 1000  # frames a second; what claims more counts ticks
 _HDR_TRANSFERS = frozenset({16, 18})  # AVColorTransferCharacteristic: SMPTE 2084 (PQ) and ARIB STD-B67 (HLG)
 
 
@@ -79,16 +85,16 @@ class VideoReader:
         try:
             self._stream = self._film_stream()
             self._stream.thread_type = "AUTO"
-            self._tally = _Tally(self._stream)
+            self._tally = FilmTally(self.path, self._stream)
             self._to_rgb = FrameToRgb()
             self.origin = _origin(self._container)
-            self._decoded = self._decode()
-            self._first = self._first_frame()
+            self.fps = self._rate()
+            self._decoded = timed(self._decode(), guessed=self._is_guessed)
+            self._first, self._begins = self._first_frame()
         except BaseException:
             self._container.close()
             raise
         self.time_base = self._stream.time_base or FINE_TICK
-        self.fps = self._stream.average_rate or self._stream.guessed_rate or Fraction(25)
         self.frame_count = self._stream.frames or None
         self._upright = _Upright.of(self._first)
         self.size = self._upright.size(self._first.height, self._first.width)
@@ -108,111 +114,84 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[VideoFrame]:
         first = (self._first.height, self._first.width)
-        for index, frame in enumerate(self._frames()):
+        end = Fraction(0)
+        for index, (frame, at) in enumerate(self._frames()):
             if (frame.height, frame.width) != first:
                 raise self._broken(f"its frames change size after {index} frames")
-            at = index / self.fps if frame.pts is None else frame.pts * self.time_base - self.origin
-            duration = frame.duration * self.time_base if frame.duration else None
-            yield VideoFrame(index, at, self._upright.turn(self._to_rgb(frame)), duration)
+            duration = frame.duration * self.time_base if frame.duration and self._has_times else None
+            shown_at = end if at is None else at
+            end = shown_at + (duration or 1 / self.fps)
+            yield VideoFrame(index, shown_at, self._upright.turn(self._picture(frame)), duration)
+
+    @property
+    def _has_times(self) -> bool:
+        """Whether the container knows any; a bare stream of pictures does not, and the library counts 25 a second."""
+        return not self._container.format.flags & _NO_TIMES
+
+    @property
+    def _is_guessed(self) -> bool:
+        return self._container.format.name == WITHOUT_DISPLAY_TIMES
+
+    def _rate(self) -> Fraction:
+        stream = self._stream
+        rates = [stream.average_rate if self._has_times else None, stream.guessed_rate, stream.base_rate]
+        return next((rate for rate in rates if rate and rate <= _FASTEST), Fraction(25))
 
     def _film_stream(self) -> VideoStream:
-        # Cover art is a "video stream" of one picture.
-        films = [s for s in self._container.streams.video if not s.disposition & s.disposition.attached_pic]
-        if not films:
+        stream = film_stream(self._container)
+        if stream is None:
             raise PictureError(
                 f"The file '{self.path}' holds no video.", remedy="It may be sound only, or have been cut off early."
             )
-        return films[0]
+        return stream
 
-    def _first_frame(self) -> av.VideoFrame:
+    def _first_frame(self) -> tuple[av.VideoFrame, Fraction | None]:
         first = next(self._decoded, None)
         if first is None:
             raise PictureError(f"The video '{self.path}' holds no frame.", remedy="Record or export it again.")
-        if first.color_trc in _HDR_TRANSFERS:
+        if first[0].color_trc in _HDR_TRANSFERS:
             _log.warning("'%s' has a high dynamic range and is read without tone mapping: it looks flat.", self.path)
         return first
 
-    def _frames(self) -> Iterator[av.VideoFrame]:
-        yield self._first
-        yield from self._decoded
+    def _frames(self) -> Iterator[tuple[av.VideoFrame, Fraction | None]]:
+        """Frames with their times from the origin; None: it follows the one before."""
+        origin = self.origin
+        if self._is_guessed and self._begins is not None:  # guesses begin with what decoders hold back
+            origin = self._begins - self._tally.lead(self.origin)
+        for frame, at in chain([(self._first, self._begins)], self._decoded):
+            yield frame, at - origin if at is not None and self._has_times else None
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         """Every decoded frame; raises at the point where the file turns out not to be whole."""
         import av
 
-        read = 0
         try:
-            for packet in self._container.demux():
-                self._tally.count(packet)
-                if packet.stream_index == self._stream.index:
+            for packet in FilmPackets(self._container):
+                self._tally.count_packet(packet)
+                if packet.stream.index == self._stream.index:
                     for frame in packet.decode():
-                        yield frame  # type: ignore[misc]  # the stream is a video stream
-                        read += 1
-        except av.error.FFmpegError as error:
-            raise self._broken(f"decoding failed after {read} frames ({error.strerror})") from error
+                        self._tally.count_frame(frame)  # type: ignore[arg-type]  # the stream is a video stream
+                        yield frame  # type: ignore[misc]
+        except (av.error.FFmpegError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise self._broken(f"decoding failed after {self._tally.frames} frames ({why})") from error
         shortfall = self._tally.shortfall(self._container)
         if shortfall:
-            raise self._broken(f"{read} frames were read, and {shortfall}")
+            raise self._broken(f"{self._tally.frames} frames were read, and {shortfall}")
+
+    def _picture(self, frame: av.VideoFrame) -> Picture:
+        import av
+
+        try:
+            return self._to_rgb(frame)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise self._broken(f"its pixels ({frame.format.name}) cannot be converted") from error
 
     def _broken(self, why: str) -> PictureError:
         return PictureError(
             f"The video '{self.path}' is damaged or cut off: {why}.",
             remedy="Fetch or record it again. To use what is left of it, let a video tool rewrite the file first.",
         )
-
-
-class _Tally:
-    """What a container handed over of its film, to hold against what it declares."""
-
-    def __init__(self, stream: VideoStream) -> None:
-        self._stream = stream
-        self._packets = 0
-        self._cut_packet = False
-        self._ends: dict[int, Fraction] = {}
-
-    def count(self, packet: Packet[Stream]) -> None:
-        at = packet.pts if packet.pts is not None else packet.dts
-        if at is None:  # the empty packet at the end
-            return
-        end = (at + (packet.duration or 0)) * packet.time_base
-        self._ends[packet.stream_index] = max(end, self._ends.get(packet.stream_index, end))
-        self._packets += packet.stream_index == self._stream.index
-        self._cut_packet |= packet.is_corrupt
-
-    def shortfall(self, container: InputContainer) -> str:
-        """What is missing, as the end of a sentence; empty if nothing is."""
-        if container.format.name == "mpegts":
-            return ""  # recordings off the air begin and end anywhere
-        if self._cut_packet:
-            return "the file ends in the middle of a packet"
-        if self._stream.frames and self._lacks_frames():
-            return f"it declares {self._stream.frames}"
-        if "matroska" in container.format.name and self._lacks_time(container):
-            return f"the file ends before the {(container.duration or 0) / 1e6:.2f} s that it declares"
-        return ""
-
-    def _lacks_frames(self) -> bool:
-        # Frames that an edit list cuts away are declared and not handed over: the duration must agree as well.
-        wanted = self._seconds(self._stream.start_time) + self._seconds(self._stream.duration)
-        return self._packets < self._stream.frames and self._end() + self._tolerance() < wanted
-
-    def _lacks_time(self, container: InputContainer) -> bool:
-        # The container's duration is that of its longest stream, which need not be the film.
-        whole = Fraction(container.duration or 0, 1_000_000)
-        film = _matroska_duration(self._stream) or whole
-        return (
-            max(self._ends.values(), default=0) + self._tolerance() < whole and self._end() + self._tolerance() < film
-        )
-
-    def _end(self) -> Fraction:
-        return self._ends.get(self._stream.index, Fraction(0))
-
-    def _tolerance(self) -> Fraction:
-        """A frame and a half: containers round time stamps, and differ on whether the last frame lasts."""
-        return Fraction(3, 2) / (self._stream.average_rate or Fraction(25))
-
-    def _seconds(self, ticks: int | None) -> Fraction:
-        return (ticks or 0) * (self._stream.time_base or Fraction(0))
 
 
 @dataclass(frozen=True)
@@ -271,9 +250,3 @@ def _origin(container: InputContainer) -> Fraction:
         if stream.start_time is not None and stream.time_base is not None
     ]
     return min(starts, default=Fraction(0))
-
-
-def _matroska_duration(stream: Stream) -> Fraction | None:
-    """A track's own duration in seconds, which Matroska writers leave in a tag as ``00:01:02.345000000``."""
-    match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
-    return int(match[1]) * 3600 + int(match[2]) * 60 + Fraction(match[3]) if match else None

@@ -8,6 +8,7 @@ players that ignore the marks assume the same.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
@@ -205,6 +206,11 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (av.error.FFmpegError, OSError) as error:
+        if error.errno == errno.EINVAL or isinstance(error, av.error.InvalidDataError | av.error.PatchWelcomeError):
+            raise PictureError(  # nothing is wrong with the place: other films may well be written there
+                f"The video '{path}' cannot be written: its format refuses what the film holds ({error.strerror}).",
+                remedy="Write another kind of file, for example .mkv.",
+            ) from error
         raise EdgeI2IError(
             f"The video '{path}' cannot be written: {error.strerror or error}.",
             remedy="Check that the folder exists, that you may write to it, and that the disk has room.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -222,16 +221,6 @@ def test_picture_and_sound_stay_together(tmp_path: Path, container: str) -> None
 
     assert lead(tmp_path / "a.mp4") == pytest.approx(lead(source), abs=0.03)
     assert lead(source) > 0.25
-
-
-def test_sound_that_the_format_cannot_hold_is_left_out_and_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    source = with_sound(tmp_path / "source", "matroska", "wavpack")
-    with caplog.at_level(logging.WARNING):
-        copy_film(source, tmp_path / "a.mp4")
-    assert "wavpack" in caplog.text and "left out" in caplog.text
-    assert len(read(tmp_path / "a.mp4")) == 30
 
 
 def test_a_silent_film_stays_silent(tmp_path: Path) -> None:
