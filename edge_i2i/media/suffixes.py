@@ -13,16 +13,15 @@ HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif", ".avif"})
 
 READABLE_SUFFIXES = HEIF_SUFFIXES | frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp", ".mpo"}
-    | {".png", ".apng", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
+    | {".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
 )
 """Pictures that are read."""
 
 VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".divx", ".ts", ".m2t", ".mts", ".m2ts", ".mpg", ".mpeg"}
-    | {".mpe", ".m2v", ".vob", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".mxf", ".ivf"}
-    | {".h264", ".264", ".avc", ".hevc", ".h265", ".265", ".obu", ".lrv", ".insv", ".360", ".mod", ".tod", ".trp"}
-    | {".m1v", ".mpv", ".mk3d", ".3gpp", ".ogm", ".mjpg", ".mjpeg", ".y4m", ".dv", ".rm", ".rmvb", ".nut", ".wtv"}
-    | {".gif"}
+    {".mp4", ".m4v", ".mov", ".qt", ".mkv", ".mk3d", ".webm", ".avi", ".divx", ".ts", ".m2t", ".mts", ".m2ts", ".trp"}
+    | {".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".mpv", ".vob", ".mod", ".tod", ".wmv", ".asf", ".flv", ".f4v", ".3gp"}
+    | {".3gpp", ".3g2", ".ogv", ".ogm", ".mxf", ".ivf", ".obu", ".av1", ".nut", ".wtv", ".rm", ".rmvb", ".dv", ".y4m"}
+    | {".h264", ".264", ".avc", ".hevc", ".h265", ".265", ".mjpg", ".mjpeg", ".lrv", ".insv", ".360", ".gif", ".apng"}
 )
 """Films that are read."""
 
@@ -37,7 +36,7 @@ _UNREAD_PICTURES = frozenset(
     | {".tga", ".psd", ".psb", ".xcf", ".svg", ".svgz", ".ico", ".cur", ".pcx", ".sgi", ".ras", ".xbm", ".xpm", ".dds"}
     | {".qoi", ".heics", ".heifs", ".avifs", ".avci", ".btf", ".tf8", ".fits", ".dcm", ".pict", ".emf", ".wmf", ".eps"}
 )
-_UNREAD_VIDEOS = frozenset({".yuv", ".amv", ".braw", ".r3d", ".swf", ".av1"})
+_UNREAD_VIDEOS = frozenset({".yuv", ".amv", ".braw", ".r3d", ".crm", ".swf"})
 
 REPORTED_SUFFIXES = RAW_SUFFIXES | _UNREAD_PICTURES | _UNREAD_VIDEOS
 """Pictures and films that are not read, but that their owner expects to be."""

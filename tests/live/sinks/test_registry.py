@@ -81,7 +81,7 @@ def test_no_addresses(text: str) -> None:
         ("windw", "Did you mean 'window'"),
         ("flie:out.mp4", "Did you mean 'file'"),
         ("", "Known sinks"),
-        ("out.gif", "Known sinks"),
+        ("out.gif", "can be written"),
         ("file:", "needs a path"),
         ("folder:", "needs a path"),
         ("file:out.avi", "Use one of"),
