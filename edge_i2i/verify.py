@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from edge_i2i.bundle.golden import golden_input, golden_output
 from edge_i2i.bundle.reader import Bundle
 from edge_i2i.engines.choice import AUTO, Choice, choose
-from edge_i2i.engines.protocol import Array, EngineOptions, SessionInfo
+from edge_i2i.engines.protocol import Array, EngineOptions
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.errors import BundleError, MissingRequirementError, ParityError
 from edge_i2i.graphs.parity import EXACT, REDUCED_PRECISION, Parity, Tolerance, compare
@@ -55,7 +55,8 @@ def verify_bundle(
     """Run the golden inputs of every graph through an engine and hold the outputs against the references.
 
     ``variants``: those to verify (none: all). A variant that was quantized for other engines than the one that runs, or
-    than those that can run here, is skipped, unless it was asked for by name.
+    than those that can run here, or judged in float arithmetic that this processor lacks, is skipped, unless it was
+    asked for by name.
 
     Raises:
         BundleError: the bundle has no golden data.
@@ -83,7 +84,10 @@ def _skipped_because(bundle: Bundle, graph: str, engine: str, variant: str, opti
     source = bundle.graph(graph, variant)
     told = f"it was quantized for {' and '.join(source.targets)}"
     if engine != AUTO:
-        return "" if get_engine(engine).reads(source) else told
+        chosen = get_engine(engine)
+        if not chosen.reads(source):
+            return told
+        return chosen.lacks(source, options) if chosen.availability().ok else ""
     if not source.targets:
         return ""
     try:
@@ -99,7 +103,7 @@ def _verify(bundle: Bundle, declaration: GraphDeclaration, choice: Choice, golde
         results = [session.run(sample) for sample in samples]
         info = session.info
     parity = compare(f"{choice.graph.variant} on {info.engine}", info.engine, references, results)
-    tolerance = _tolerance(bundle, declaration.name, choice, info)
+    tolerance = _tolerance(bundle, declaration.name, choice)
     return Verdict(
         declaration.name,
         choice.graph.variant,
@@ -110,30 +114,33 @@ def _verify(bundle: Bundle, declaration: GraphDeclaration, choice: Choice, golde
     )
 
 
-def _tolerance(bundle: Bundle, graph: str, choice: Choice, info: SessionInfo) -> Tolerance:
-    """What a variant may differ by: rounding in FP32 and FP16, and what was measured of it where it is narrower."""
-    narrow = choice.graph.precision in _QUANTIZED or "bf16" in info.effective_precision
-    if not narrow:
-        exact = choice.graph.precision == "fp32" and choice.options.precision in (None, "fp32")
+def _tolerance(bundle: Bundle, graph: str, choice: Choice) -> Tolerance:
+    """What a variant may differ by: rounding in FP32 and FP16, and what was measured of it where it is narrower.
+
+    By what was asked for and judged, never by what a processor happens to offer.
+    """
+    asked = choice.options.precision or choice.engine.runs_in(choice.graph)
+    if choice.graph.precision not in _QUANTIZED and asked != "bf16":
+        exact = choice.graph.precision == "fp32" and asked in (None, "fp32")
         return EXACT if exact else REDUCED_PRECISION
-    stated = _stated_psnr_db(bundle, graph, choice, info.engine)
+    stated = _stated_psnr_db(bundle, graph, choice, asked)
     limit = LOWEST_PSNR_DB if stated is None else stated - STATED_PSNR_MARGIN_DB
     return replace(REDUCED_PRECISION, psnr_db=limit)
 
 
-def _stated_psnr_db(bundle: Bundle, graph: str, choice: Choice, engine: str) -> float | None:
-    """What the bundle states of a variant on its golden inputs, in the float arithmetic that is asked for, if it does.
+def _stated_psnr_db(bundle: Bundle, graph: str, choice: Choice, asked: str | None) -> float | None:
+    """What the bundle states of a variant on its golden inputs, if it does.
 
-    That on this engine counts, or else the worst that was measured on any.
+    What speaks of the arithmetic that was ``asked`` for counts first, then what speaks of this engine; of several, the
+    worst. So an arithmetic that was never judged is held to what was.
     """
-    asked = (choice.graph.variant, choice.options.precision)
-    figures = [
-        (record.engine == engine, record.figures[GOLDEN_PSNR])
+    told = [
+        (record.precision in (asked, None), record.engine == choice.engine.name, record.figures[GOLDEN_PSNR])
         for record in bundle.evidence("quality", graph)
-        if (record.variant, record.precision) == asked and GOLDEN_PSNR in record.figures
+        if record.variant == choice.graph.variant and GOLDEN_PSNR in record.figures
     ]
-    here = [psnr_db for same_engine, psnr_db in figures if same_engine]
-    return min(here or [psnr_db for _, psnr_db in figures], default=None)
+    best = max((fits[:2] for fits in told), default=None)
+    return min((psnr_db for *fits, psnr_db in told if tuple(fits) == best), default=None)
 
 
 def _problem(parity: Parity, tolerance: Tolerance, declaration: GraphDeclaration) -> str:

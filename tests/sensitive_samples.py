@@ -14,10 +14,11 @@ from onnx import numpy_helper
 from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions
+from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT
 from edge_i2i.graphs.qdq.targets import get_target
 from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 from edge_i2i.quantize.graphs import Quantizer
-from edge_i2i.quantize.judge import Judge, JudgedInputs, judge_for
+from edge_i2i.quantize.judge import Judge, JudgedInputs, engine_for, judge_for
 from edge_i2i.quantize.statistics import collect_statistics
 
 SIZE = Size(40, 48)
@@ -119,7 +120,9 @@ def quantizer(target: str = "openvino") -> Quantizer:
     """Of the painter, calibrated on a few scenes."""
     chosen = get_target(target)
     statistics = collect_statistics(painter(), scenes(), "scenes", outputs=chosen.needs_outputs, threads=1)
-    return Quantizer(painter(), statistics, chosen)
+    engine = engine_for(target)
+    largest = LARGEST_WEIGHT if engine is None else engine.largest_weight()
+    return Quantizer(painter(), statistics, chosen, largest_weight=largest)
 
 
 def judge(target: str = "openvino", cache: Path | None = None, *, clip: bool = True) -> Judge:

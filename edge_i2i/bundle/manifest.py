@@ -26,10 +26,10 @@ from edge_i2i.bundle.paths import RESERVED_NAMES, unsafe_because
 from edge_i2i.errors import UsageError
 from edge_i2i.models.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """2: tensors say how they are set (labels, drawn, mixable, second_of, stack_of, fallback, default). 3: variants say who
 may read them (targets), whether ``auto`` may take them (recommended, label), and measurements which float arithmetic
-was forced (precision). 1 and 2 are read, too."""
+was forced (precision). 4: variants say in which float arithmetic they were judged (floats). 1 to 3 are read, too."""
 
 _INFINITIES = {"Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -170,6 +170,8 @@ class VariantRecord(StoredFile):
 
     ``targets``: the quantization targets whose engines read it as it is meant (empty: every engine does).
     ``recommended``: whether ``auto`` may take it; ``label`` says in a sentence why not, or what is special about it.
+    ``floats``: the float arithmetic that its pictures were judged in, the one that it runs in first. Empty: it was
+    judged in none by name, and an engine that has a choice computes its floats in FP32.
     """
 
     name: Identifier
@@ -178,6 +180,7 @@ class VariantRecord(StoredFile):
     targets: tuple[Identifier, ...] = ()
     label: str = ""
     recommended: bool = True
+    floats: tuple[Identifier, ...] = ()
 
 
 class FileRecord(StoredFile):

@@ -59,6 +59,11 @@ class BundledGraph:
         return self.record.targets
 
     @property
+    def floats(self) -> tuple[str, ...]:
+        """The float arithmetic that its pictures were judged in, its own first; empty: in none by name."""
+        return self.record.floats
+
+    @property
     def sha256(self) -> str:
         """The checksum of the ONNX file, in hexadecimal."""
         return self.record.sha256

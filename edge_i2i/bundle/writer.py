@@ -115,11 +115,12 @@ class BundleWriter:
         targets: Collection[str] = (),
         label: str = "",
         recommended: bool = True,
+        floats: Collection[str] = (),
     ) -> None:
         """Add one variant of a graph, from bytes or from a file (as ``add_file``).
 
         A variant of that name that came with ``add_bundle`` is replaced, and its evidence dropped. ``targets``,
-        ``label`` and ``recommended`` are those of a ``VariantRecord``.
+        ``label``, ``recommended`` and ``floats`` are those of a ``VariantRecord``.
 
         Raises:
             BundleError: as ``add_file``; or the graph was added before with another declaration.
@@ -143,8 +144,16 @@ class BundleWriter:
                 targets=tuple(targets),
                 label=label,
                 recommended=recommended,
+                floats=tuple(floats),
             )
         self._graphs[name] = (*self._graphs.get(name, ()), record)
+
+    def judged_in(self, graph: str, variant: str, floats: Collection[str]) -> None:
+        """Say of a variant that was added before in which float arithmetic it was judged."""
+        self._graphs[graph] = tuple(
+            record.model_copy(update={"floats": tuple(floats)}) if record.name == variant else record
+            for record in self._graphs[graph]
+        )
 
     def add_golden(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Add the example inputs and reference outputs, by name.

@@ -50,6 +50,8 @@ def _tell_graph(graph: dict[str, Any]) -> None:
             result(f"  {side[:-1]:7s} {spec['name']:14s} {spec['dtype']:8s} {shape:14s} {spec['meaning']}")
     for variant in graph["variants"]:
         meant_for = f"for {', '.join(variant['targets'])}" if variant["targets"] else "for every engine"
+        if variant["floats"]:
+            meant_for += f", floats in {' or '.join(variant['floats'])}"
         line = (
             f"  variant {variant['name']:18s} {variant['bytes'] / 1e6:8.1f} MB  {variant['sha256'][:12]}  {meant_for}"
         )

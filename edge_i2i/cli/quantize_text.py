@@ -48,7 +48,16 @@ def _about(variant: QuantizedVariant) -> Iterator[str]:
     yield f"{count} layer{'' if count == 1 else 's'} in INT8, {len(variant.kept_float)} in float"
     for reason, names in _by_reason(variant).items():
         yield f"in float: {', '.join(names)} ({reason})"
+    yield from _floats(variant)
     yield from _price(variant)
+
+
+def _floats(variant: QuantizedVariant) -> Iterator[str]:
+    """In what floats are computed, where there was a choice, and what was not borne."""
+    if variant.alone:
+        yield f"floats computed in {' or '.join(variant.floats).upper()}"
+    for name, complaints in variant.unbearable.items():
+        yield f"not in {name.upper()}: even with nothing in INT8, {'; '.join(complaints)}"
 
 
 def _by_reason(variant: QuantizedVariant) -> dict[str, list[str]]:
@@ -108,6 +117,8 @@ def _variant(variant: QuantizedVariant) -> dict[str, Any]:
         "min_ssim": variant.budget.min_ssim,
         "int8_layers": list(variant.graph.layers),
         "float_layers": dict(variant.kept_float),
+        "floats": list(variant.floats),
+        "floats_not_borne": {name: list(complaints) for name, complaints in variant.unbearable.items()},
         "passes": dict(variant.graph.passes),
         "tried": [_combination(item) for item in variant.tried],
     }

@@ -6,8 +6,8 @@ The rule: of the engines that can run now without a long build, ``auto`` takes t
 
 Figures come before the rule: where the bundle holds latencies that were measured on this very processor and with these
 versions (see ``figures``), ``auto`` takes the variant and engine with the shortest median, in the float arithmetic that
-was measured. They decide only if the engine that the rule would take was measured, too: a GPU that is ready is not
-passed over because somebody measured the processor beside it.
+was measured, if the variant's pictures were judged in that, too. They decide only if the engine that the rule would
+take was measured, too: a GPU that is ready is not passed over because somebody measured the processor beside it.
 
 Variants that a bundle keeps only on request are never picked by themselves, unless it has no others. An engine or a
 variant that is named leaves only the other one to choose. What was picked, and by what, is in ``Translator.info``.
@@ -89,7 +89,9 @@ def choose(shelf: GraphShelf, graph: str, engine: str, variant: str, options: En
     if not pairs:
         raise _no_pair(graph, engine, variant, engines, shelf.variants(graph), options)
     latencies = [
-        record for record in shelf.latencies(graph) if variant == AUTO or record.precision == options.precision
+        record
+        for record in shelf.latencies(graph)
+        if variant == AUTO or any(_speaks_of(record, *pair, options) for pair in pairs)
     ]
     measured = fastest_first(latencies, engines, [source.variant for source in sources], options)
     return _by_figures(pairs, measured, options) or Choice(*pairs[0], options, Picked.RULE)
@@ -141,10 +143,24 @@ def _by_figures(pairs: Sequence[_Pair], measured: Sequence[Latency], options: En
         return None
     known = {(engine.name, source.variant): (engine, source) for engine, source in pairs}
     for record in measured:
-        if (pair := known.get((record.engine or "", record.variant or ""))) is not None:
+        pair = known.get((record.engine or "", record.variant or ""))
+        if pair is not None and _was_judged(*pair, record.precision, options):
             precision = record.precision or options.precision
             return Choice(*pair, replace(options, precision=precision), Picked.FIGURES)
     return None
+
+
+def _speaks_of(record: Latency, engine: Engine, source: GraphSource, options: EngineOptions) -> bool:
+    """Whether a figure was taken in the arithmetic that a variant that is named will run in."""
+    if (record.engine, record.variant) != (engine.name, source.variant):
+        return False
+    return record.precision in (options.precision, options.precision or engine.runs_in(source))
+
+
+def _was_judged(engine: Engine, source: GraphSource, precision: str | None, options: EngineOptions) -> bool:
+    """Whether a variant may run in the float arithmetic of a figure: speed alone is no reason to lose the picture."""
+    judged = engine.judged_in(source)
+    return not judged or precision in (None, options.precision, *judged)
 
 
 def _refuse_misfit(shelf: GraphShelf, graph: str, engine: Engine, source: GraphSource, options: EngineOptions) -> None:

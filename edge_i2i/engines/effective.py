@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 INTEGER = "int8"
+WIDEST = "fp32"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,15 @@ class Arithmetic:
         """
         integers = (INTEGER,) if INTEGER in self.convolutions else ()
         return "+".join((*integers, *self.floats)) or "none"
+
+    def is_in(self, precision: str) -> bool:
+        """Whether floats are computed in this arithmetic: some of them, or all where it is the widest.
+
+        >>> Arithmetic({"bf16": 4, "fp32": 1}).is_in("bf16"), Arithmetic({"bf16": 4, "fp32": 1}).is_in("fp32")
+        (True, False)
+        """
+        computed = {*self.floats, *((self.rest,) if self.rest else ())}
+        return not computed or (computed == {WIDEST} if precision == WIDEST else precision in computed)
 
     @property
     def mixed(self) -> bool:

@@ -17,6 +17,7 @@ class GraphInMemory:
     variant: str = "fp32"
     precision: str = "fp32"
     targets: tuple[str, ...] = ()
+    floats: tuple[str, ...] = ()
     sha256: str = field(init=False)
 
     def __post_init__(self) -> None:

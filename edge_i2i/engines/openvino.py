@@ -1,4 +1,10 @@
-"""OpenVINO on x86 and ARM CPUs."""
+"""OpenVINO on x86 and ARM CPUs.
+
+Left to itself, OpenVINO computes floats in BF16 where the processor has it, and adds up INT8 products inexactly where
+it lacks the instructions: one file would give other pictures on other machines. So both are settled here. Floats are
+computed in what the variant was judged in, FP32 where nothing is known; and integers in integers only where they come
+out as they are written.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +12,22 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
+from edge_i2i.engines import openvino_capabilities
 from edge_i2i.engines.effective import Arithmetic
 from edge_i2i.engines.openvino_precision import read_arithmetic
-from edge_i2i.engines.protocol import Array, Availability, Engine, EngineOptions, GraphSource, Session, SessionInfo
+from edge_i2i.engines.protocol import (
+    Array,
+    Availability,
+    Engine,
+    EngineOptions,
+    GraphSource,
+    Session,
+    SessionInfo,
+)
 from edge_i2i.errors import GraphError, MissingRequirementError
+from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT
 from edge_i2i.requirements import installed_version, require
 
 if TYPE_CHECKING:
@@ -17,6 +35,14 @@ if TYPE_CHECKING:
 
 _QUANTIZED = ("int8", "mixed")
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+_FULL = "fp32"
+_WITHOUT_BEING_JUDGED = (_FULL,)
+_WORTH_TRYING = (_FULL, "bf16")
+_INTEGERS_AS_FLOATS = {"LP_TRANSFORMS_MODE": False}
+_INTEGER_TYPES = {"i8": 0, "u8": 128}  # of weights, and where their middle lies
+_KERNEL_AXES = 3  # at least, of a convolution's weights
+OVERFLOW_SAFE = 64
+"""Two weights of at most this size times the largest step fit into 16 bits together."""
 
 
 class OpenVinoEngine(Engine):
@@ -38,24 +64,58 @@ class OpenVinoEngine(Engine):
         return Availability(True, version=version)
 
     def precisions_here(self) -> tuple[str, ...]:
-        """What the processor has instructions for; OpenVINO emulates BF16 elsewhere, slower than FP32."""
-        ov = require("openvino", extra="cpu", purpose="The engine 'openvino'")
-        capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        return tuple(name for name in self.forced_precisions if name.upper() in capabilities)
+        """What the processor has instructions for; what it has not, OpenVINO would compute in FP32 without a word."""
+        return openvino_capabilities.found().floats
+
+    def float_choices(self) -> tuple[str, ...]:
+        """FP32, and BF16 where the processor has it: faster, at about 50 dB, and less of a sensitive network."""
+        here = self.precisions_here()
+        return tuple(name for name in _WORTH_TRYING if name in here)
+
+    def arithmetic_here(self) -> str:
+        """All that was found out about this processor."""
+        return str(openvino_capabilities.found())
+
+    def largest_weight(self) -> int:
+        """All of INT8 where its products are added up exactly, else what two sums of 16 bits hold."""
+        return LARGEST_WEIGHT if openvino_capabilities.found().exact_integers else OVERFLOW_SAFE
+
+    def judged_in(self, graph: GraphSource) -> tuple[str, ...]:
+        """As the bundle says; FP32 of graphs of which nothing is said."""
+        return graph.floats or _WITHOUT_BEING_JUDGED
+
+    def runs_in(self, graph: GraphSource) -> str | None:
+        """The first that was judged and that this processor has."""
+        return next((name for name in self.judged_in(graph) if self._has(name)), None)
+
+    def lacks(self, graph: GraphSource, options: EngineOptions) -> str:
+        """The instructions for what it was judged in."""
+        if options.precision is not None or self.runs_in(graph) is not None:
+            return ""
+        judged = " or ".join(self.judged_in(graph)).upper()
+        return f"its pictures were judged with floats in {judged}, and this processor has no instructions for that"
+
+    def _has(self, precision: str) -> bool:
+        """FP32 is everywhere, so that nothing has to be found out."""
+        return precision == _FULL or precision in self.precisions_here()
 
     def _load(self, graph: GraphSource, options: EngineOptions) -> Session:
-        """Compile for latency.
+        """Compile for latency, in the float arithmetic of ``judged_in`` unless another is asked for.
 
-        A FP32 graph runs in FP32: OpenVINO's silent BF16 on AMX machines is switched off. The float rest of a quantized
-        graph, and FP16 graphs, run in what OpenVINO prefers, which is BF16 where the processor has it.
+        Where the processor would add up a quantized graph's products inexactly, they are computed as floats: slower
+        than FP32, but the pictures that were judged. ``info`` says so.
         """
         self.ensure_available()
         ov = require("openvino", extra="cpu", purpose="The engine 'openvino'")
-        if options.precision is not None and options.precision not in self.precisions_here():
-            raise _no_arithmetic(options.precision, "this processor has no instructions for it")
+        precision = options.precision or self.runs_in(graph) or _FULL
+        if not self._has(precision):
+            raise _no_arithmetic(precision, "this processor has no instructions for it")
         core = ov.Core()
         try:
-            compiled = core.compile_model(core.read_model(model=graph.read()), "CPU", _settings(graph, options))
+            model = core.read_model(model=graph.read())
+            inexact = graph.precision in _QUANTIZED and _would_overflow(model)
+            settings = _settings(precision, options.threads) | (_INTEGERS_AS_FLOATS if inexact else {})
+            compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise GraphError(
                 f"OpenVINO {ov.__version__} cannot compile the graph '{graph.declaration.name}' "
@@ -63,19 +123,30 @@ class OpenVinoEngine(Engine):
                 remedy="pip install -U openvino, or choose another --engine or --variant.",
             ) from error
         arithmetic = read_arithmetic(compiled.get_runtime_model())
-        if options.precision is not None and arithmetic.floats and options.precision not in arithmetic.floats:
-            raise _no_arithmetic(options.precision, f"it computes this graph in {arithmetic.name}")
-        return OpenVinoSession(compiled, graph, ov, arithmetic)
+        if not arithmetic.is_in(precision):
+            raise _no_arithmetic(precision, f"it computes this graph in {arithmetic.name}")
+        return OpenVinoSession(compiled, graph, ov, arithmetic, inexact=inexact)
 
 
-def _settings(graph: GraphSource, options: EngineOptions) -> dict[str, Any]:
-    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-    precision = options.precision or ("fp32" if graph.precision == "fp32" else None)
-    if precision is not None:
-        settings["INFERENCE_PRECISION_HINT"] = _HINTS[precision]
-    if options.threads is not None:
-        settings["INFERENCE_NUM_THREADS"] = options.threads
+def _settings(precision: str, threads: int | None) -> dict[str, Any]:
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _HINTS[precision]}
+    if threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = threads
     return settings
+
+
+def _would_overflow(model: Any) -> bool:
+    """Whether this processor may cut off sums of this graph's products."""
+    return not openvino_capabilities.found().exact_integers and any(map(_has_large_weights, model.get_ordered_ops()))
+
+
+def _has_large_weights(node: Any) -> bool:
+    if node.get_type_name() != "Constant" or len(node.get_output_shape(0)) < _KERNEL_AXES:
+        return False
+    middle = _INTEGER_TYPES.get(node.get_element_type().to_string())
+    if middle is None:
+        return False
+    return bool(np.abs(np.asarray(node.data).astype(np.int16) - middle).max(initial=0) > OVERFLOW_SAFE)
 
 
 def _no_arithmetic(precision: str, reason: str) -> MissingRequirementError:
@@ -88,7 +159,9 @@ def _no_arithmetic(precision: str, reason: str) -> MissingRequirementError:
 class OpenVinoSession(Session):
     """A compiled graph with one infer request; outputs are written straight into the caller's arrays."""
 
-    def __init__(self, compiled: openvino.CompiledModel, graph: GraphSource, ov: Any, arithmetic: Arithmetic) -> None:
+    def __init__(
+        self, compiled: openvino.CompiledModel, graph: GraphSource, ov: Any, arithmetic: Arithmetic, *, inexact: bool
+    ) -> None:
         self.declaration = graph.declaration
         self._ov = ov
         self._request: openvino.InferRequest | None = compiled.create_infer_request()
@@ -99,7 +172,7 @@ class OpenVinoSession(Session):
             provider="CPU",
             effective_precision=arithmetic.name,
             threads=int(compiled.get_property("INFERENCE_NUM_THREADS")) or os.cpu_count(),
-            notes=_notes(graph.precision, arithmetic),
+            notes=(*_notes(graph.precision, arithmetic), *(_COMPUTED_AS_FLOATS if inexact else ())),
         )
 
     def _run_into(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
@@ -116,6 +189,9 @@ class OpenVinoSession(Session):
     def close(self) -> None:
         """Drop the request and the compiled graph."""
         self._request = None
+
+
+_COMPUTED_AS_FLOATS = ("integers are computed as floats: this processor adds up such large weights inexactly",)
 
 
 def _notes(precision: str, arithmetic: Arithmetic) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_i2i.errors import BadInputError, GraphError, MissingRequirementError, UsageError
+from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT
 from edge_i2i.models.contract import GraphDeclaration
 
 Array = NDArray[Any]
@@ -77,6 +78,11 @@ class GraphSource(Protocol):
     @property
     def targets(self) -> tuple[str, ...]:
         """The quantization targets whose engines read the file as it is meant; empty: every engine does."""
+        ...
+
+    @property
+    def floats(self) -> tuple[str, ...]:
+        """The float arithmetic that its pictures were judged in, its own first; empty: in none by name."""
         ...
 
     @property
@@ -189,6 +195,11 @@ class Engine(ABC):
         """
         self.check_target(graph)
         self.check_precision(graph, options.precision)
+        if reason := self.lacks(graph, options):
+            raise MissingRequirementError(
+                f"The variant '{graph.variant}' of the graph '{graph.declaration.name}' cannot run here: {reason}.",
+                remedy="Use another --variant, or quantize again on this machine: edge-i2i quantize.",
+            )
         return self._load(graph, options)
 
     @abstractmethod
@@ -239,9 +250,33 @@ class Engine(ABC):
         """Those of ``forced_precisions`` that this machine has. The engine must be available."""
         return self.forced_precisions
 
+    def arithmetic_here(self) -> str:
+        """What else of this machine decides the results, in words: figures of quality hold where it is the same."""
+        return ""
+
+    def largest_weight(self) -> int:
+        """The largest INT8 weight that this engine multiplies exactly on this machine."""
+        return LARGEST_WEIGHT
+
+    def float_choices(self) -> tuple[str, ...]:
+        """The float arithmetic that is worth trying here for what is not in integers; empty: there is no choice."""
+        return ()
+
+    def judged_in(self, graph: GraphSource) -> tuple[str, ...]:
+        """The float arithmetic that a graph may run in without being told to, its own first; empty: no choice."""
+        return ()
+
+    def runs_in(self, graph: GraphSource) -> str | None:
+        """The float arithmetic that a graph runs in here where none is asked for; None: there is no choice, or none."""
+        return None
+
+    def lacks(self, graph: GraphSource, options: EngineOptions) -> str:
+        """Why a graph cannot be computed here in the arithmetic that it was judged in; empty where it can."""
+        return ""
+
     def ready(self, graph: GraphSource, options: EngineOptions) -> bool:
         """Whether ``load`` would succeed now without a long build."""
-        return self.availability().ok
+        return self.availability().ok and not self.lacks(graph, options)
 
     def ensure_available(self) -> None:
         """Raise ``MissingRequirementError`` with the reason and the remedy unless the engine can run here."""

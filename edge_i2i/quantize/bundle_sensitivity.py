@@ -59,7 +59,7 @@ def bundle_sensitivity(
         inputs, engine = JudgedInputs.of(calibration), EngineOptions(threads=options.threads)
         judge = judge_for(chosen, graph, inputs, engine, fine=True, cache=cache)
         return measure_sensitivity(
-            Quantizer(graph, statistics, chosen),
+            Quantizer(graph, statistics, chosen, largest_weight=judge.engine.largest_weight()),
             judge,
             calibration.sha256,
             min_psnr_db=default_budget(chosen.scheme).min_psnr_db if min_psnr_db is None else min_psnr_db,

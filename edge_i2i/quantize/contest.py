@@ -44,7 +44,8 @@ class Entry:
     @property
     def name(self) -> str:
         """For people: ``fp32 on openvino (bf16)``."""
-        return f"{self.graph.variant} on {self.engine.name}" + (f" ({self.precision})" if self.precision else "")
+        narrow = self.precision not in (None, FULL_PRECISION)
+        return f"{self.graph.variant} on {self.engine.name}" + (f" ({self.precision})" if narrow else "")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Placing:
 
 
 def entries(sources: Sequence[GraphSource], options: EngineOptions) -> list[Entry]:
-    """Every variant on every engine at hand that reads it as it is meant; FP32 also in BF16 where there is BF16."""
+    """Every variant on every engine at hand that reads it, in each float arithmetic that it was judged in."""
     found = []
     for engine in _engines_at_hand():
         for source in sources:
@@ -76,9 +77,9 @@ def _engines_at_hand() -> Iterator[Engine]:
 
 
 def _precisions(engine: Engine, source: GraphSource) -> tuple[str | None, ...]:
-    """BF16 is forced on FP32 graphs only: what is quantized has it anyhow, where the processor has it."""
-    forced = source.precision == FULL_PRECISION and "bf16" in engine.precisions_here()
-    return (None, "bf16") if forced else (None,)
+    """The arithmetic that it was judged in and that is here; None where nothing is said, or for FP32 as it is."""
+    judged = [name for name in engine.judged_in(source) if source.floats and name in engine.precisions_here()]
+    return tuple(None if name == source.precision else name for name in judged) or (None,)
 
 
 class Contest(Protocol):

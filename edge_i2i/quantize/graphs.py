@@ -13,7 +13,7 @@ from edge_i2i.graphs.model_bytes import model_from_bytes, model_to_bytes
 from edge_i2i.graphs.qdq.equalise import equalise_channels
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.layers import Layer, find_layers
-from edge_i2i.graphs.qdq.scheme import WeightMemo
+from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT, WeightMemo
 from edge_i2i.graphs.qdq.targets.protocol import Placement
 from edge_i2i.quantize.statistics import Statistics
 
@@ -43,6 +43,7 @@ class Quantizer:
         target: whose rule, scheme and passes count.
         equalise: whether to make the channels of a tensor equally wide before.
         keep_float: layers that stay in float whatever the rule says.
+        largest_weight: the largest integer that a weight may become: ``Engine.largest_weight``.
 
     Raises:
         UsageError: there is no layer of a name.
@@ -57,12 +58,14 @@ class Quantizer:
         *,
         equalise: bool = True,
         keep_float: Collection[str] = (),
+        largest_weight: int = LARGEST_WEIGHT,
     ) -> None:
         self._graph, self._statistics, self.target, self._equalise = graph, statistics, target, equalise
-        self._model, self._memo = model_from_bytes(graph.read()), WeightMemo()
+        self._model, self._memo = model_from_bytes(graph.read()), WeightMemo(largest_weight)
         self.layers = find_layers(self._model)
         self.opset = int(self._model.opset_imports[""])
         check_names(keep_float, self.layers)
+        self.largest_weight = largest_weight
         self.rule = target.placement(self.layers)
         self.placement = _without(self.rule, keep_float)
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from edge_i2i.graphs.qdq.targets.protocol import Target
     from edge_i2i.quantize.data import CalibrationSet
 
-_FORMAT = 1  # of what is measured; another number is measured again
+_FORMAT = 2  # of what is measured; another number is measured again
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +159,8 @@ class Judge:
             "inputs": self.inputs.sha256,
             "engine": [self.engine.name, self.engine.availability().version, self.options.precision],
             "emulated": self.emulated,
-            "processor": describe_machine()["processor"],
+            "processor": [describe_machine()["processor"], describe_machine()["instructions"]],
+            "arithmetic": self.engine.arithmetic_here(),
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -188,7 +189,7 @@ def judge_for(
         inputs: what to judge on.
         options: of the engine.
         fine: compute the float rest of variants in FP32 where the engine can be told to, so that BF16 rounding (about
-            50 dB by itself) does not cover what single layers do. The variant will be used without that.
+            50 dB by itself) does not cover what single layers do, whatever the variant will be used with.
         cache: a folder where verdicts are kept.
     """
     engine, options = engine_for(target.name) or EmulatingEngine(target), options or EngineOptions()

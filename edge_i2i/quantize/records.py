@@ -16,27 +16,46 @@ from edge_i2i.quantize.contest import Placing
 from edge_i2i.quantize.judge import engine_for
 from edge_i2i.quantize.statistics import RangeKind
 from edge_i2i.quantize.variants import QuantizedVariant
+from edge_i2i.quantize.verdicts import Verdict
 from edge_i2i.verify import GOLDEN_PSNR
 
 STAGE = "quantize"
 
 
-def quality_record(graph: str, variant: QuantizedVariant, golden_db: float | None, command: str) -> EvidenceRecord:
-    """A variant's quality against FP32 of the same network. ``golden_db``: on the bundle's example inputs."""
-    engine = None if variant.verdict.emulated else engine_for(variant.target)
+def quality_record(
+    graph: str,
+    variant: str,
+    target: str,
+    precision: str | None,
+    verdict: Verdict,
+    golden_db: float | None,
+    command: str,
+) -> EvidenceRecord:
+    """A variant's quality against FP32 of the same network.
+
+    Args:
+        graph: the graph's name.
+        variant: the variant's.
+        target: the quantization target whose engine judged it.
+        precision: the float arithmetic that it was judged in; None: the engine has no choice.
+        verdict: what was found.
+        golden_db: the PSNR on the bundle's example inputs.
+        command: what a person typed.
+    """
+    engine = None if verdict.emulated else engine_for(target)
     return EvidenceRecord(
         kind="quality",
         stage=STAGE,
         graph=graph,
-        variant=variant.name,
-        engine=f"{variant.target}, emulated" if engine is None else engine.name,
-        figures=variant.verdict.quality.figures() | ({} if golden_db is None else {GOLDEN_PSNR: golden_db}),
+        variant=variant,
+        engine=f"{target}, emulated" if engine is None else engine.name,
+        precision=precision,
+        figures=verdict.quality.figures() | ({} if golden_db is None else {GOLDEN_PSNR: golden_db}),
         machine=describe_machine(),
         versions=installed_versions() if engine is None else evidence_versions(engine),
         command=command,
         date=_now(),
-        note=f"against FP32 of the same network, on pictures that no range was taken from, "
-        f"by {variant.verdict.judged_by}",
+        note=f"against FP32 of the same network, on pictures that no range was taken from, by {verdict.judged_by}",
     )
 
 
@@ -68,6 +87,9 @@ def recipe_record(
         "target": variant.target,
         "quantized": list(variant.graph.layers),
         "float": dict(variant.kept_float),
+        "floats": list(variant.floats),
+        "floats_not_borne": {name: list(complaints) for name, complaints in variant.unbearable.items()},
+        "largest_weight": variant.largest_weight,
         "ranges": kind.value,
         "passes": dict(variant.graph.passes),
         "calibration": list(calibration),
@@ -87,6 +109,7 @@ def keep_aside(folder: Path, variant: QuantizedVariant, complaints: Sequence[str
         "quality": variant.verdict.quality.figures(),
         "judged_by": variant.verdict.judged_by,
         "float": dict(variant.kept_float),
+        "floats": list(variant.floats),
     }
     with replacing(folder / f"{variant.name}.json") as partial:
         partial.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edge_i2i.bundle.extend import extend_bundle
+from edge_i2i.bundle.manifest import EvidenceRecord
 from edge_i2i.bundle.paths import SUFFIX
-from edge_i2i.bundle.reader import Bundle, open_bundle
+from edge_i2i.bundle.reader import Bundle, BundledGraph, open_bundle
 from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.engines.choice import AUTO, choose
 from edge_i2i.engines.protocol import Array, EngineOptions, GraphSource
 from edge_i2i.errors import BundleError, UsageError
 from edge_i2i.progress import NullProgress, Progress
-from edge_i2i.quantize.contest import FULL_PRECISION, Contest, entries, hold_contest
+from edge_i2i.quantize.contest import FULL_PRECISION, Contest, Entry, entries, hold_contest
 from edge_i2i.quantize.data import CalibrationOptions, CalibrationSet, load_calibration
 from edge_i2i.quantize.graphs import check_names, layers_of
 from edge_i2i.quantize.job import QuantizeJob
@@ -24,6 +25,7 @@ from edge_i2i.quantize.outcome import QuantizeSummary, Standing, settle
 from edge_i2i.quantize.records import keep_aside, latency_record, quality_record, recipe_record
 from edge_i2i.quantize.sensitivity_report import read_recipe
 from edge_i2i.quantize.variants import Ingredients, QuantizedVariant, golden_psnr, make_variant, names_for
+from edge_i2i.quantize.verdicts import Verdict
 from edge_i2i.verify import golden_samples
 
 if TYPE_CHECKING:
@@ -71,8 +73,8 @@ def quantize_bundle(
     plan = _plan(bundle, output, job)
     on_stage("calibration pictures")
     with load_calibration(bundle, data, options, progress) as calibration:
-        made = _make(plan, bundle, calibration, job, progress, on_stage)
-        variants = [variant for variant, _ in made]
+        made = _make(plan, bundle, calibration, job, contest, progress, on_stage)
+        variants = [item.variant for item in made]
         on_stage("time every variant on every engine at hand")
         contestants = entries(_sources(bundle, variants), EngineOptions(threads=job.threads))
         placings = contest(
@@ -87,8 +89,17 @@ def quantize_bundle(
     before = bundle.variants(bundle.frame_graph.name)
     summary = settle(before, output, variants, tuple(placings), lines, job)
     on_stage("write the bundle")
-    _write(source, bundle, summary, {variant.name: golden_db for variant, golden_db in made}, sha256, job)
+    _write(source, bundle, summary, made, sha256, job)
     return replace(summary, auto=_auto(output, job))
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A variant, the evidence of its quality, and that of the float network in arithmetic narrower than FP32."""
+
+    variant: QuantizedVariant
+    evidence: tuple[EvidenceRecord, ...]
+    of_float: tuple[EvidenceRecord, ...]
 
 
 @dataclass(frozen=True)
@@ -139,16 +150,26 @@ def _make(
     bundle: Bundle,
     calibration: CalibrationSet,
     job: QuantizeJob,
+    contest: Contest,
     progress: Progress,
     on_stage: Stage,
-) -> list[tuple[QuantizedVariant, float | None]]:
-    """A variant for each target, and its PSNR on the bundle's example inputs."""
+) -> list[_Made]:
+    """A variant for each target, and what was measured of its quality."""
     inputs, golden = JudgedInputs.of(calibration), _golden(bundle)
     outputs, made = any(target.needs_outputs for target in plan.targets), []
     for target in plan.targets:
         on_stage(f"{target.title}: calibrate, quantize and judge")
         given = Ingredients(
-            plan.graph, target, calibration, inputs, job.budget(target), job.cache, job.kind, job.threads, outputs
+            plan.graph,
+            target,
+            calibration,
+            inputs,
+            job.budget(target),
+            job.cache,
+            job.kind,
+            job.threads,
+            outputs,
+            contest,
         )
         variant = make_variant(
             given,
@@ -157,11 +178,44 @@ def _make(
             max_latency_ms=job.max_latency_ms,
             progress=progress,
         )
-        made.append((variant, golden_psnr(given, variant, *golden)))
+        of_float = {name: verdict for name, verdict in variant.alone.items() if name not in variant.unbearable}
+        made.append(
+            _Made(
+                variant,
+                _evidence(given, variant.graph.source, variant.verdicts or {None: variant.verdict}, golden, job),
+                _evidence(given, plan.graph, of_float, golden, job),
+            )
+        )
     return made
 
 
-def _golden(bundle: Bundle) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
+_Golden = tuple[list[dict[str, Array]], list[dict[str, Array]]]
+
+
+def _evidence(
+    given: Ingredients,
+    graph: GraphSource,
+    verdicts: Mapping[str, Verdict] | Mapping[None, Verdict],
+    golden: _Golden,
+    job: QuantizeJob,
+) -> tuple[EvidenceRecord, ...]:
+    """The quality of a variant in each float arithmetic that it was judged in, on the bundle's examples, too."""
+    name, target = graph.declaration.name, given.target.name
+    return tuple(
+        quality_record(
+            name,
+            graph.variant,
+            target,
+            precision,
+            verdict,
+            golden_psnr(given, graph, precision, *golden),
+            job.command,
+        )
+        for precision, verdict in verdicts.items()
+    )
+
+
+def _golden(bundle: Bundle) -> _Golden:
     """The bundle's own example inputs of the frame graph, and its outputs of each."""
     golden = bundle.golden()
     return golden_samples(bundle, bundle.frame_graph, golden) if golden else ([], [])
@@ -173,7 +227,22 @@ def _sources(bundle: Bundle, variants: Sequence[QuantizedVariant]) -> list[Graph
     good = [variant for variant in variants if not variant.complaints]
     replaced = {old for variant in good for old in names_for(variant.target)}
     kept = [bundle.graph(name, old) for old in bundle.variants(name) if old not in replaced]
-    return [*kept, *(variant.graph.source for variant in good)]
+    floats = _full_floats(bundle, variants)
+    judged = [_judged(graph, floats) if graph.variant == FULL_PRECISION else graph for graph in kept]
+    return [*judged, *(replace(variant.graph.source, floats=variant.floats) for variant in good)]
+
+
+def _judged(graph: BundledGraph, floats: tuple[str, ...]) -> BundledGraph:
+    return replace(graph, record=graph.record.model_copy(update={"floats": floats}))
+
+
+def _full_floats(bundle: Bundle, variants: Sequence[QuantizedVariant]) -> tuple[str, ...]:
+    """The float arithmetic that FP32 bears: as found now, and as known from before where it was not tried now."""
+    known = _full_precision(bundle).floats
+    tried = {name: name not in item.unbearable for item in variants for name in item.alone}
+    if not tried:
+        return known
+    return tuple(dict.fromkeys([FULL_PRECISION, *(name for name in (*known, *tried) if tried.get(name, True))]))
 
 
 # Writing ---------------------------------------------------------------------------------------------------------
@@ -183,7 +252,7 @@ def _write(
     source: Path,
     bundle: Bundle,
     summary: QuantizeSummary,
-    golden_db: Mapping[str, float | None],
+    made: Sequence[_Made],
     calibration_sha256: str,
     job: QuantizeJob,
 ) -> None:
@@ -197,13 +266,19 @@ def _write(
     with extend_bundle(source, output=place, without_variants=summary.removed) as writer:
         for variant in kept:
             _add(writer, bundle, variant, summary.kept[variant.name])
-            writer.add_evidence(quality_record(graph, variant, golden_db[variant.name], job.command))
+        writer.judged_in(graph, FULL_PRECISION, _full_floats(bundle, summary.variants))
+        for record in (record for item in made for record in _worth_keeping(item, summary)):
+            writer.add_evidence(record)
         held = _held(bundle, summary)
         for placing in summary.placings:
             if held.get(placing.entry.graph.variant) == placing.entry.graph.sha256:
                 writer.add_evidence(latency_record(graph, placing, job.command))
         recipes = {item.name: recipe_record(item, summary.calibration, calibration_sha256, job.kind) for item in kept}
         writer.finish_extended({"quantize": {**_earlier_recipes(bundle, summary.removed), **recipes}})
+
+
+def _worth_keeping(made: _Made, summary: QuantizeSummary) -> tuple[EvidenceRecord, ...]:
+    return (*(made.evidence if made.variant.name in summary.kept else ()), *made.of_float)
 
 
 def _refuse_changed(source: Path, bundle: Bundle) -> None:
@@ -238,6 +313,7 @@ def _add(writer: BundleWriter, bundle: Bundle, variant: QuantizedVariant, standi
         targets=graph.targets,
         label=standing.label,
         recommended=standing.recommended,
+        floats=variant.floats,
     )
 
 
@@ -245,5 +321,4 @@ def _auto(output: Path, job: QuantizeJob) -> str:
     """What runs on this machine where neither engine nor variant is named."""
     bundle = open_bundle(output)
     choice = choose(bundle, bundle.frame_graph.name, AUTO, AUTO, EngineOptions(threads=job.threads))
-    forced = f" ({choice.options.precision})" if choice.options.precision else ""
-    return f"{choice.graph.variant} on {choice.engine.name}{forced}"
+    return Entry(choice.graph, choice.engine, choice.options.precision).name

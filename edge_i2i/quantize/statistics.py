@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,6 +27,8 @@ from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.samples import Sample
 from edge_i2i.quantize.taps import TappedGraph
 from edge_i2i.requirements import require
+
+_log = logging.getLogger(__name__)
 
 _FORMAT = 2  # of the cached file; another number is collected again
 
@@ -203,10 +206,17 @@ def _read(path: Path, key: str) -> Statistics | None:
     """What a file holds; None where there is none, or it is another's or damaged: it is collected again then."""
     try:
         digest, _, text = path.read_text(encoding="utf-8").partition("\n")
-    except (OSError, UnicodeDecodeError):
+        found = _statistics(text, key) if digest == _digest(text) else None
+    except FileNotFoundError:
         return None
-    if digest != _digest(text):
-        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        found = None
+    if found is None:
+        _log.warning("what was calibrated before is damaged in %s: it is calibrated again", path)
+    return found
+
+
+def _statistics(text: str, key: str) -> Statistics | None:
     stored = json.loads(text)
     if stored["key"] != key:
         return None

@@ -1,17 +1,23 @@
-"""One quantized variant: calibrated, placed, judged, and mixed with float where INT8 throughout loses too much."""
+"""One quantized variant: calibrated, placed, judged, and mixed with float where INT8 throughout loses too much.
+
+What is not in integers is computed in floats, and in which is part of the variant: where the engine has a choice
+(OpenVINO on processors with BF16), each arithmetic that keeps the picture is searched, and the fastest result taken.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge_i2i.engines.protocol import Array, EngineOptions, GraphSource
 from edge_i2i.errors import BadInputError
+from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT
 from edge_i2i.graphs.qdq.targets.protocol import Target
 from edge_i2i.measure.quality import LARGEST_FIGURE, QualityBudget, quality_of
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.combinations import Combination, Estimated, Latency, Measured, MixedResult
+from edge_i2i.quantize.contest import FULL_PRECISION, LEAST_GAIN, Contest, Entry, hold_contest
 from edge_i2i.quantize.data import CalibrationSet
 from edge_i2i.quantize.delicate import spare_delicate
 from edge_i2i.quantize.emulation import EmulatingEngine
@@ -25,6 +31,7 @@ from edge_i2i.quantize.verdicts import Verdict
 
 FOR_THE_BUDGET = "for the budget"
 INT8, MIXED = "int8", "mixed"
+_ROUNDS, _SECONDS = 15, 8.0  # of timing float arithmetic against float arithmetic
 QUICK_PICTURES = 2
 """Held-out pictures that layers are judged on before a choice; what is chosen is judged on all of them."""
 
@@ -35,6 +42,7 @@ class Ingredients:
 
     ``cache``: where statistics and verdicts are kept. ``outputs``: whether to collect what layers write even where this
     target does not ask for it; another one that shares the cache does, and the frames need to run only once.
+    ``contest``: what times variants in different float arithmetic against each other.
     """
 
     graph: GraphSource
@@ -46,6 +54,11 @@ class Ingredients:
     kind: RangeKind = RangeKind.MIN_MAX
     threads: int | None = None
     outputs: bool = False
+    contest: Contest = hold_contest
+
+    def options(self, precision: str | None) -> EngineOptions:
+        """Of an engine that computes floats in ``precision``."""
+        return EngineOptions(threads=self.threads, precision=precision)
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,10 @@ class QuantizedVariant:
     ``kept_float``: why layers stay in float, by name. ``complaints``: where it misses the budget; empty where it keeps
     it. ``tried``: the combinations that a search went through, none where INT8 in every placed layer was good enough;
     ``taken``: the one of them that this is.
+
+    ``verdicts``: what was found of it by the float arithmetic that it may run in, its own first; empty where the engine
+    has no choice. ``alone``: the same of the float network in arithmetic narrower than FP32: where that misses the
+    budget, no variant with such floats was searched for. ``largest_weight``: the largest integer among its weights.
     """
 
     target: str
@@ -66,6 +83,20 @@ class QuantizedVariant:
     opset: int
     tried: tuple[Combination, ...] = ()
     taken: Combination | None = None
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    alone: Mapping[str, Verdict] = field(default_factory=dict)
+    largest_weight: int = LARGEST_WEIGHT
+
+    @property
+    def floats(self) -> tuple[str, ...]:
+        """The float arithmetic that it may run in, its own first; empty where the engine has no choice."""
+        return tuple(self.verdicts)
+
+    @property
+    def unbearable(self) -> dict[str, tuple[str, ...]]:
+        """Float arithmetic that the network does not bear even with nothing in INT8, and what it misses."""
+        found = {name: self.budget.complaints(verdict.quality) for name, verdict in self.alone.items()}
+        return {name: complaints for name, complaints in found.items() if complaints}
 
     @property
     def name(self) -> str:
@@ -105,10 +136,68 @@ def make_variant(
         threads=given.threads,
         progress=progress,
     )
-    quantizer = Quantizer(given.graph, statistics, given.target, keep_float=keep_float)
+    engine = engine_for(given.target.name)
+    largest_weight = LARGEST_WEIGHT if engine is None else engine.largest_weight()
+    quantizer = Quantizer(given.graph, statistics, given.target, keep_float=keep_float, largest_weight=largest_weight)
     _refuse_empty(quantizer)
-    options = EngineOptions(threads=given.threads)
-    judge = judge_for(given.target, given.graph, given.inputs, options, cache=given.cache)
+    choices = () if engine is None else engine.float_choices()
+    alone = {name: _judge(given, name).judge(given.graph) for name in choices if name != FULL_PRECISION}
+    borne: list[str | None] = [
+        name for name in choices if name not in alone or not given.budget.complaints(alone[name].quality)
+    ]
+    made = [
+        _make_in(given, quantizer, precision, max_latency_ms, progress, mixed=mixed) for precision in borne or [None]
+    ]
+    return replace(_fastest(given, made, progress), alone=alone, largest_weight=largest_weight)
+
+
+def _judge(given: Ingredients, precision: str | None) -> Judge:
+    return judge_for(given.target, given.graph, given.inputs, given.options(precision), cache=given.cache)
+
+
+def _fastest(given: Ingredients, made: Sequence[QuantizedVariant], progress: Progress | None) -> QuantizedVariant:
+    """Of variants in different float arithmetic the fastest that keeps the budget; none is faster by noise alone."""
+    meeting = [variant for variant in made if not variant.complaints]
+    engine = engine_for(given.target.name)
+    if len(meeting) < 2 or engine is None:
+        return meeting[0] if meeting else max(made, key=lambda variant: variant.verdict.fine_psnr_db)
+    contestants = [Entry(variant.graph.source, engine, variant.floats[0]) for variant in meeting]
+    placings = given.contest(
+        contestants,
+        given.calibration.held_out[0],
+        given.options(None),
+        rounds=_ROUNDS,
+        seconds=_SECONDS,
+        progress=progress,
+    )
+    best = 0
+    for number, placing in enumerate(placings):
+        if placing.timings.is_faster_than(placings[best].timings, LEAST_GAIN):
+            best = number
+    return _with_fallback(given, meeting[best])
+
+
+def _with_fallback(given: Ingredients, variant: QuantizedVariant) -> QuantizedVariant:
+    """A variant with narrow floats may run in FP32, too, if that was judged: for machines without the others."""
+    if FULL_PRECISION in variant.floats:
+        return variant
+    full = _judge(given, FULL_PRECISION).judge(variant.graph.source)
+    if given.budget.complaints(full.quality):
+        return variant
+    return replace(variant, verdicts={**variant.verdicts, FULL_PRECISION: full})
+
+
+def _make_in(
+    given: Ingredients,
+    quantizer: Quantizer,
+    precision: str | None,
+    max_latency_ms: float | None,
+    progress: Progress | None,
+    *,
+    mixed: bool,
+) -> QuantizedVariant:
+    """The variant whose floats are computed in ``precision`` (None: the engine has no choice)."""
+    judge = _judge(given, precision)
     layers = quantizer.placement.quantized
     whole = quantizer.quantize(layers, variant_name(quantizer, layers))
     verdict = judge.judge(whole.source)
@@ -116,8 +205,21 @@ def make_variant(
     reasons = quantizer.placement.left_out
     left_out = {layer.name: reasons[layer.name] for layer in quantizer.layers if layer.name in reasons}
     found = QuantizedVariant(given.target.name, whole, verdict, given.budget, complaints, left_out, quantizer.opset)
-    if not complaints or not mixed:
-        return found
+    if complaints and mixed:
+        found = _mixed(given, quantizer, judge, found, max_latency_ms, progress)
+    return found if precision is None else replace(found, verdicts={precision: found.verdict})
+
+
+def _mixed(
+    given: Ingredients,
+    quantizer: Quantizer,
+    judge: Judge,
+    found: QuantizedVariant,
+    max_latency_ms: float | None,
+    progress: Progress | None,
+) -> QuantizedVariant:
+    """The best mixture where all placed layers in INT8 (``found``) miss the budget."""
+    whole, verdict = found.graph, found.verdict
     timer = _timer(given, judge)
     latency = _latency(quantizer, whole, timer)
     result = spare_delicate(quantizer, judge, judge.quick(QUICK_PICTURES), latency, given.budget, verdict, progress)
@@ -208,7 +310,8 @@ def _best_with_int8(result: MixedResult, placed: int) -> Combination:
 
 def golden_psnr(
     given: Ingredients,
-    variant: QuantizedVariant,
+    graph: GraphSource,
+    precision: str | None,
     samples: Sequence[Mapping[str, Array]],
     references: Sequence[Mapping[str, Array]],
 ) -> float | None:
@@ -216,7 +319,8 @@ def golden_psnr(
 
     Args:
         given: what the variant was made from.
-        variant: the variant.
+        graph: the variant.
+        precision: the float arithmetic that it is computed in; None: the engine has no choice.
         samples: the bundle's example inputs.
         references: its outputs of each.
     """
@@ -224,7 +328,7 @@ def golden_psnr(
         return None
     picture = given.graph.declaration.outputs[0].name
     engine = engine_for(given.target.name) or EmulatingEngine(given.target)
-    with engine.load(variant.graph.source, EngineOptions(threads=given.threads)) as session:
+    with engine.load(graph, given.options(precision)) as session:
         found = [session.run(sample)[picture] for sample in samples]
     worst = quality_of(found, [reference[picture] for reference in references]).worst_psnr_db
     return max(min(worst, LARGEST_FIGURE), -LARGEST_FIGURE)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,9 @@ from typing import Any
 from edge_i2i.measure.quality import PictureQuality
 from edge_i2i.media.atomic import replacing
 
-_NAME = "verdicts-{key}.json"
+_NAME = "verdicts-{key}.txt"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,15 @@ class Verdict:
 
 
 class VerdictCache:
-    """Verdicts by the checksum of the variant's graph, in one file for each way of judging (``key``)."""
+    """Verdicts by the checksum of the variant's graph, in one file for each way of judging (``key``).
+
+    Each has a checksum of its own over what it says, of which graph, and how that was judged: verdicts become a
+    bundle's evidence, so one that was damaged or changed is judged again, and that is said.
+    """
 
     def __init__(self, folder: Path, key: str) -> None:
-        self._path = folder / _NAME.format(key=key[:32])
-        self._verdicts = _read(self._path)
+        self._path, self._key = folder / _NAME.format(key=key[:32]), key
+        self._verdicts = _read(self._path, key)
 
     def get(self, sha256: str) -> Verdict | None:
         """What was found of a graph before, in this run or an earlier one."""
@@ -49,18 +57,52 @@ class VerdictCache:
         """Keep a verdict; the file is complete at any time."""
         self._verdicts[sha256] = verdict
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({name: asdict(found) for name, found in self._verdicts.items()}, indent=1)
+        lines = [_line(self._key, name, found) for name, found in self._verdicts.items()]
         with replacing(self._path) as partial:
-            partial.write_text(text, encoding="utf-8")
+            partial.write_text("".join(lines), encoding="utf-8")
 
 
-def _read(path: Path) -> dict[str, Verdict]:
-    """What a file holds; nothing where there is none or it is damaged: it is judged again then."""
+def _line(key: str, sha256: str, verdict: Verdict) -> str:
+    """A checksum, and what it is of."""
+    text = json.dumps([key, sha256, asdict(verdict)])
+    return f"{_digest(text)} {text}\n"
+
+
+def _read(path: Path, key: str) -> dict[str, Verdict]:
+    """The sound verdicts of a file; what is not among them is judged again."""
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        return {sha256: _verdict(found) for sha256, found in stored.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
         return {}
+    except OSError as error:
+        _log.warning("what was judged before cannot be read from %s (%s): it is judged again", path, error.strerror)
+        return {}
+    sound = [found for found in (_sound(line, key) for line in lines) if found is not None]
+    if len(sound) < len(lines):
+        _log.warning(
+            "%d of %d verdicts in %s are damaged: those graphs are judged again",
+            len(lines) - len(sound),
+            len(lines),
+            path,
+        )
+    return dict(sound)
+
+
+def _sound(line: bytes, key: str) -> tuple[str, Verdict] | None:
+    """The graph's checksum and the verdict on it; None where anything of the line was changed or is another judge's."""
+    digest, _, rest = line.partition(b" ")
+    try:
+        text = rest.decode("utf-8")
+        if digest.decode("ascii") != _digest(text):
+            return None
+        judged_as, sha256, stored = json.loads(text)
+        return (str(sha256), _verdict(stored)) if judged_as == key else None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _verdict(stored: dict[str, Any]) -> Verdict:

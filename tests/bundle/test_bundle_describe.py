@@ -18,7 +18,7 @@ def test_a_description_is_plain_and_complete(any_bundle: Path) -> None:
     assert told["path"] == str(any_bundle)
     assert told["layout"] == ("directory" if any_bundle.is_dir() else "file")
     assert told["size"] == "16x24"
-    assert told["name"] == "toy" and told["created"] == "2026-01-02T03:04:05Z" and told["schema_version"] == 3
+    assert told["name"] == "toy" and told["created"] == "2026-01-02T03:04:05Z" and told["schema_version"] == 4
     assert told["model"]["weights"] == "random"
     assert told["golden"] == "golden.npz"
     assert {file["role"] for file in told["files"]} == {"golden", "clusters"}

@@ -210,4 +210,4 @@ def test_a_bundle_of_the_second_schema_is_read_and_extended(edit_header: EditHea
     bundle = open_bundle(edit_header(as_before))
     assert bundle.graph("frame", "fp32").targets == () and bundle.recommended("frame") == ("fp32", "fp16")
     extended(folder_bundle)
-    assert json.loads((folder_bundle / "bundle.json").read_bytes())["schema_version"] == 3
+    assert json.loads((folder_bundle / "bundle.json").read_bytes())["schema_version"] == 4

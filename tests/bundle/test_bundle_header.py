@@ -27,8 +27,8 @@ def refusal(bundle: Path) -> str:
 
 
 def test_a_newer_schema_says_how_to_upgrade(edit_header: EditHeader) -> None:
-    message = refusal(edit_header(lambda header: header.update(schema_version=4, novelty={"x": 1})))
-    assert "has schema version 4; this edge-i2i reads up to version 3" in message
+    message = refusal(edit_header(lambda header: header.update(schema_version=5, novelty={"x": 1})))
+    assert "has schema version 5; this edge-i2i reads up to version 4" in message
     assert "pip install -U edge-i2i" in message
 
 

@@ -109,7 +109,8 @@ def test_mixed_names_the_layer_that_goes_back_to_float_and_its_price(place: Path
     lines = [line.strip() for line in out.splitlines()]
     assert any(line.startswith("in float: ") and SENSITIVE in line and "(for the budget)" in line for line in lines)
     assert any(line.startswith("of ") and "choices that were tried, this one gives" in line for line in lines)
-    assert any(line.startswith("with none of the layers in float for the budget: 2") for line in lines)
+    (without,) = (line for line in lines if line.startswith("with none of the layers in float for the budget: "))
+    assert float(without.split(": ")[1].split(" dB")[0]) < 47
     assert variants("studio.i2i") == ("fp32", "mixed-openvino")
 
 

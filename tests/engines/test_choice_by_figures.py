@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import processors
 import pytest
 from qdq_samples import latency
 
@@ -14,6 +15,7 @@ from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.manifest import EvidenceRecord
 from edge_i2i.bundle.reader import Bundle, open_bundle
 from edge_i2i.engines.choice import Choice, Picked, choose
+from edge_i2i.engines.openvino_capabilities import Capabilities
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.errors import GraphError, MissingRequirementError, UsageError
 
@@ -144,16 +146,24 @@ def test_the_float_arithmetic_is_taken_as_it_was_measured(measured: Measured) ->
     assert picked(measured(INT8, latency("fp16", "openvino", 20, "fp32"))).options.precision is None
 
 
-def test_float_arithmetic_that_this_machine_lacks_is_not_picked(measured: Measured) -> None:
-    choice = picked(measured(FP32, latency("fp32", "openvino", 1, "bf16")))
-    can = "bf16" in choice.engine.precisions_here()
-    assert choice.options.precision == ("bf16" if can else None)
+@pytest.mark.parametrize("here", [processors.PLAIN, processors.WITH_BF16])
+@pytest.mark.parametrize("judged", [("fp32", "bf16"), ("fp32",), ()])
+def test_float_arithmetic_that_this_machine_lacks_or_that_nobody_judged_is_not_picked(
+    measured: Measured, monkeypatch: pytest.MonkeyPatch, here: Capabilities, judged: tuple[str, ...]
+) -> None:
+    bundle = measured(FP32, latency("fp32", "openvino", 1, "bf16"))
+    with extend_bundle(bundle.path) as writer:
+        writer.judged_in("frame", "fp32", judged)
+        writer.finish_extended()
+    processors.answer(monkeypatch, here)
+    expected = "bf16" if "bf16" in here.floats and "bf16" in judged else None
+    assert picked(open_bundle(bundle.path)).options.precision == expected
 
 
 def test_a_variant_that_is_named_runs_in_its_own_arithmetic(measured: Measured) -> None:
-    bundle = measured(latency("fp16", "openvino", 20), latency("fp16", "openvino", 2, "fp32"))
-    assert picked(bundle, variant="fp16").options.precision is None
-    assert picked(bundle, variant="fp16", precision="fp32").options.precision == "fp32"
+    bundle = measured(latency("fp32", "openvino", 20), latency("fp32", "openvino", 2, "bf16"))
+    assert picked(bundle, variant="fp32").options.precision is None
+    assert picked(bundle, variant="fp32", precision="fp32").options.precision == "fp32"
 
 
 def test_a_forced_arithmetic_is_held_against_figures_that_were_taken_with_it(measured: Measured) -> None:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
+import processors
 import pytest
 from qdq_samples import DECLARATION, QdqGraph
 
 from edge_i2i.bundle.reader import open_bundle
+from edge_i2i.engines import openvino_capabilities
 from edge_i2i.engines.effective import Arithmetic
 from edge_i2i.engines.in_memory import GraphInMemory
+from edge_i2i.engines.openvino_capabilities import Capabilities
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import engine_names, get_engine
 from edge_i2i.errors import GraphError, MissingRequirementError, UsageError
+from edge_i2i.graphs.qdq.targets import get_target
 from edge_i2i.graphs.samples import sample_inputs
+from edge_i2i.machine import describe_machine
+from edge_i2i.measure.picture import psnr
+from edge_i2i.quantize.emulation import EmulatingEngine
 
 ONE_THREAD = EngineOptions(threads=1)
 
@@ -22,9 +33,11 @@ def forced(precision: str) -> EngineOptions:
     return EngineOptions(threads=1, precision=precision)
 
 
-def quantized(*, norms: bool = True, targets: tuple[str, ...] = (), precision: str = "int8") -> GraphInMemory:
+def quantized(
+    *, norms: bool = True, targets: tuple[str, ...] = (), precision: str = "int8", largest_weight: int = 64
+) -> GraphInMemory:
     """Four convolutions, all but the last behind Q/DQ; with norms between them nothing can be fused behind them."""
-    data = QdqGraph(4, norms=norms).serialised()
+    data = QdqGraph(4, norms=norms, largest_weight=largest_weight).serialised()
     return GraphInMemory(DECLARATION, data, variant="int8-x", precision=precision, targets=targets)
 
 
@@ -34,9 +47,8 @@ def quantized(*, norms: bool = True, targets: tuple[str, ...] = (), precision: s
 @pytest.mark.parametrize("precision", ["int8", "mixed"])
 def test_openvino_tells_how_many_convolutions_are_integers(precision: str) -> None:
     with get_engine("openvino").load(quantized(precision=precision), ONE_THREAD) as session:
-        rest = "bf16" if "bf16" in get_engine("openvino").precisions_here() else "fp32"
-        assert session.info.effective_precision == f"int8+{rest}"
-        assert session.info.notes == (f"3 of 4 convolutions in INT8, 1 in {rest.upper()}",)
+        assert session.info.effective_precision == "int8+fp32", "in FP32 on every processor: nobody judged another"
+        assert session.info.notes == ("3 of 4 convolutions in INT8, 1 in FP32",)
 
 
 def test_the_float_rest_of_a_quantized_graph_can_be_forced() -> None:
@@ -92,6 +104,64 @@ def test_a_plain_fp32_graph_needs_no_notes(rgb_bundle: Path, engine: str) -> Non
 def test_arithmetic_in_words(convolutions: dict[str, int], rest: str, name: str, note: str) -> None:
     arithmetic = Arithmetic(convolutions, rest)
     assert (arithmetic.name, arithmetic.note()) == (name, note)
+
+
+# The integers ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("here", [processors.PLAIN, processors.WITHOUT_VNNI])
+@pytest.mark.parametrize("largest_weight", [64, 127])
+def test_openvino_multiplies_integers_only_where_they_are_added_up_exactly(
+    monkeypatch: pytest.MonkeyPatch, here: Capabilities, largest_weight: int
+) -> None:
+    processors.answer(monkeypatch, here)
+    with get_engine("openvino").load(quantized(largest_weight=largest_weight), ONE_THREAD) as session:
+        as_floats = largest_weight > 64 and not here.exact_integers
+        assert session.info.effective_precision == ("fp32" if as_floats else "int8+fp32")
+        assert any("computed as floats" in note for note in session.info.notes) is as_floats
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("norms", [True, False])
+@pytest.mark.parametrize("largest_weight", [64, 127])
+def test_the_largest_products_come_out_as_written_on_every_processor(
+    engine: str, norms: bool, largest_weight: int
+) -> None:
+    """Without VNNI the kernels of both cut sums off, unless they are kept from it; with the stand-in none is asked."""
+    graph = quantized(norms=norms, largest_weight=largest_weight, targets=(engine,))
+    sample = {"frame": np.random.default_rng(3).choice(np.array([0, 255], np.uint8), (16, 24, 3))}
+    with EmulatingEngine(get_target(engine)).load(graph, ONE_THREAD) as written:
+        expected = written.run(sample)["image"]
+    with get_engine(engine).load(graph, ONE_THREAD) as session:
+        assert psnr(session.run(sample)["image"], expected) > 45
+
+
+def test_what_the_processor_adds_up_is_found_out_by_one_convolution() -> None:
+    found = openvino_capabilities.found()
+    assert "fp32" in found.floats and get_engine("openvino").precisions_here() == found.floats
+    assert get_engine("openvino").largest_weight() == (127 if found.exact_integers else 64)
+    flags = set(describe_machine()["instructions"])
+    if flags & {"avx512_vnni", "avx_vnni"} and not openvino_capabilities.limited_to():
+        assert found.exact_integers
+
+
+def test_with_fewer_instructions_openvino_computes_the_same_picture() -> None:
+    """``ONEDNN_MAX_CPU_ISA``: AVX2 on any x86 processor, so without BF16, AMX and VNNI."""
+    code = (
+        f"import sys; sys.path[:0] = {[str(Path(__file__).parents[1]), str(Path(__file__).parent)]!r}\n"
+        "import numpy as np\n"
+        "from test_precision import ONE_THREAD, get_engine, quantized, sample_inputs, DECLARATION\n"
+        "with get_engine('openvino').load(quantized(largest_weight=127), ONE_THREAD) as session:\n"
+        "    print(session.info.effective_precision, *session.run(sample_inputs(DECLARATION, 3))['image'].ravel())\n"
+    )
+    told = []
+    for limit in ("ALL", "AVX2"):
+        environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": limit}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+        precision, *values = done.stdout.split()
+        assert "bf16" not in precision
+        told.append(np.array(values, np.uint8).reshape(1, -1))
+    assert np.abs(told[0].astype(int) - told[1]).mean() < 0.5
 
 
 # Forced precision -----------------------------------------------------------------------------------------------

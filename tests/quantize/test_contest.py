@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+import processors
 import pytest
 from quantize_samples import ROUNDS, placing
 from sensitive_samples import DECLARATION, ONE_THREAD, painter, scenes
 
 from edge_i2i.engines.in_memory import GraphInMemory
+from edge_i2i.engines.openvino_capabilities import Capabilities
 from edge_i2i.engines.protocol import (
     Array,
     Availability,
@@ -119,8 +121,30 @@ def test_variants_meet_the_engines_that_read_them_and_no_others() -> None:
     found = [(item.graph.variant, item.engine.name) for item in entries([painter(), *quantized], ONE_THREAD)]
     expected = {("fp32", name) for name in ("openvino", "onnxruntime")}
     assert set(found) == {*expected, ("int8-openvino", "openvino"), ("int8-onnxruntime", "onnxruntime")}
-    forced = {item.precision for item in entries([painter(), *quantized], ONE_THREAD) if item.engine.name == "openvino"}
-    assert forced == {None, "bf16"} & {None, *get_engine("openvino").precisions_here()}
+
+
+@pytest.mark.parametrize("here", [processors.PLAIN, processors.WITH_BF16])
+def test_variants_are_timed_in_the_float_arithmetic_that_they_were_judged_in(
+    monkeypatch: pytest.MonkeyPatch, here: Capabilities
+) -> None:
+    processors.answer(monkeypatch, here)
+    judged = [
+        replace(FP32, floats=("fp32", "bf16")),
+        replace(graph("int8-openvino", "int8", "openvino"), floats=("bf16", "fp32")),
+        replace(graph("mixed-openvino", "mixed", "openvino"), floats=("fp32",)),
+    ]
+    found = [
+        (item.graph.variant, item.precision)
+        for item in entries([*judged, FP16], ONE_THREAD)
+        if item.engine.name == "openvino"
+    ]
+    narrow = "bf16" in here.floats
+    assert found == [
+        *[("fp32", None), ("fp32", "bf16")][: 1 + narrow],
+        *[("int8-openvino", "bf16"), ("int8-openvino", "fp32")][1 - narrow :],
+        ("mixed-openvino", "fp32"),
+        ("fp16", None),
+    ]
 
 
 # Verdicts --------------------------------------------------------------------------------------------------------

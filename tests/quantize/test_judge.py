@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import processors
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sensitive_samples import LAYERS, ONE_THREAD, judge, judged_inputs, painter, quantizer
 
 from edge_i2i.engines.in_memory import GraphInMemory
@@ -16,8 +19,10 @@ from edge_i2i.engines.registry import get_engine
 from edge_i2i.errors import BadInputError, GraphError
 from edge_i2i.graphs.parity import NETWORK_OUTPUT
 from edge_i2i.graphs.qdq.targets import get_target
+from edge_i2i.measure.quality import PictureQuality
 from edge_i2i.quantize.emulation import EmulatingEngine
 from edge_i2i.quantize.judge import Judge, JudgedInputs, engine_for, judge_for, with_network_output
+from edge_i2i.quantize.verdicts import Verdict, VerdictCache
 
 
 def variant(target: str = "openvino", layers: tuple[str, ...] = ("body",)) -> GraphInMemory:
@@ -136,16 +141,93 @@ def test_other_pictures_another_engine_and_another_graph_are_judged_anew(tmp_pat
     judge("onnxruntime", cache=tmp_path, clip=False).judge(painter())
     assert len(list(tmp_path.iterdir())) == 3
     judge(cache=tmp_path, clip=False).judge(variant(layers=LAYERS[:2]))
-    stored = [len(json.loads(path.read_text())) for path in tmp_path.iterdir()]
+    stored = [len(path.read_text().splitlines()) for path in tmp_path.iterdir()]
     assert sorted(stored) == [1, 1, 2]
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[1]", '{"a": 3}', '{"a": {"quality": {}}}'])
-def test_a_damaged_file_is_as_none(tmp_path: Path, damage: str) -> None:
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, dict[str, Verdict]]:
+    """A file with two verdicts, its bytes, and the verdicts."""
+    folder = tmp_path_factory.mktemp("verdicts")
+    quality = PictureQuality(50.5, 48.25, 0.99, 1.0, 1.0, None)
+    verdicts = {
+        "a" * 64: Verdict(quality, 61.5, "openvino 2026 (int8+fp32)"),
+        "b" * 64: Verdict(replace(quality, psnr_db=math.inf), None, "onnxruntime", emulated=True),
+    }
+    cache = VerdictCache(folder, "key")
+    for sha256, verdict in verdicts.items():
+        cache.put(sha256, verdict)
+    (path,) = folder.iterdir()
+    return path, path.read_bytes(), verdicts
+
+
+def read(path: Path, key: str = "key") -> dict[str, Verdict | None]:
+    cache = VerdictCache(path.parent, key)
+    return {sha256: cache.get(sha256) for sha256 in ("a" * 64, "b" * 64)}
+
+
+@given(data=st.data())
+def test_a_byte_that_was_changed_anywhere_is_never_believed(
+    kept: tuple[Path, bytes, dict[str, Verdict]], data: st.DataObject
+) -> None:
+    path, whole, verdicts = kept
+    place = data.draw(st.integers(0, len(whole) - 1))
+    byte = bytes([data.draw(st.integers(0, 255).filter(lambda value: value != whole[place]))])
+    changed = data.draw(
+        st.sampled_from(
+            [whole[:place], whole[:place] + byte + whole[place + 1 :], whole[:place] + byte + whole[place:]]
+        )
+    )
+    path.write_bytes(changed)
+    found = read(path)
+    assert all(verdict in (None, verdicts[sha256]) for sha256, verdict in found.items())
+
+
+def test_a_number_that_was_changed_is_judged_again_and_said_the_other_stays(
+    kept: tuple[Path, bytes, dict[str, Verdict]], caplog: pytest.LogCaptureFixture
+) -> None:
+    path, whole, verdicts = kept
+    path.write_bytes(whole)
+    assert read(path) == verdicts and not caplog.records
+    path.write_bytes(whole.replace(b"48.25", b"58.25", 1))
+    assert read(path) == {"a" * 64: None, "b" * 64: verdicts["b" * 64]}
+    assert "1 of 2 verdicts" in caplog.text and "judged again" in caplog.text and path.name in caplog.text
+
+
+def test_verdicts_of_another_judge_or_graph_are_not_taken_over(
+    kept: tuple[Path, bytes, dict[str, Verdict]], caplog: pytest.LogCaptureFixture
+) -> None:
+    path, whole, _ = kept
+    other = path.with_name(path.name.replace("key", "another"))
+    other.write_bytes(whole)
+    assert read(other, "another") == {"a" * 64: None, "b" * 64: None} and "2 of 2" in caplog.text
+    other.unlink()
+    path.write_bytes(whole.replace(b"a" * 64, b"c" * 64))
+    assert read(path)["a" * 64] is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000, b"0 " + b"[" * 100_000])
+def test_a_damaged_file_is_as_none(tmp_path: Path, damage: bytes) -> None:
     first = judge(cache=tmp_path, clip=False).judge(painter())
     (path,) = tmp_path.iterdir()
-    path.write_text(damage)
+    path.write_bytes(damage)
     assert judge(cache=tmp_path, clip=False).judge(painter()) == first
+    assert len(path.read_bytes().splitlines()) == 1
+
+
+def test_a_sound_checksum_of_nonsense_is_as_none(tmp_path: Path) -> None:
+    judge(cache=tmp_path, clip=False).judge(painter())
+    (path,) = tmp_path.iterdir()
+    for text in ("[]", "3", '["key", "a", {}]', '["key", "a", {"quality": {"psnr_db": 1}}]', "[" * 100_000):
+        path.write_text(f"{hashlib.sha256(text.encode()).hexdigest()} {text}\n")
+        judge(cache=tmp_path, clip=False).judge(painter())
+
+
+def test_another_processor_judges_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge(cache=tmp_path, clip=False).judge(painter())
+    processors.answer(monkeypatch, processors.WITH_AMX)
+    judge(cache=tmp_path, clip=False).judge(painter())
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_infinite_figures_survive_the_file(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from edge_i2i.errors import UsageError
 Array = NDArray[Any]
 
 _LARGEST = 127  # -128 stays unused, so that a range reaches as far below zero as above
+LARGEST_WEIGHT = _LARGEST
+"""The largest INT8 weight; processors that add up inexactly are given smaller ones (``Engine.largest_weight``)."""
 _STEPS = 255
 _TINY = float(np.finfo(np.float32).tiny)
 
@@ -95,12 +97,13 @@ def _as_float32(scale: float) -> float:
     return float(str(np.float32(max(scale, _TINY))))
 
 
-def weight_scales(weight: Array, axis: int) -> Array:
+def weight_scales(weight: Array, axis: int, largest_step: int = LARGEST_WEIGHT) -> Array:
     """One scale for each output channel: that of the least squared error, never more than covers the largest weight.
 
     Args:
         weight: a convolution's weights.
         axis: the axis of output channels: 0 for Conv, 1 for ConvTranspose.
+        largest_step: the largest integer that a weight may become.
 
     Returns:
         float32 ``[channels]``, positive.
@@ -108,38 +111,42 @@ def weight_scales(weight: Array, axis: int) -> Array:
     rows = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1).astype(np.float32)
     largest = np.abs(rows).max(axis=1)
     rows = rows[:, :: -(-rows.shape[1] // _ENOUGH_WEIGHTS)]
-    best = np.maximum(largest / _LARGEST, np.finfo(np.float32).tiny)
-    least = _squared_error(rows, best)
+    best = np.maximum(largest / largest_step, np.finfo(np.float32).tiny)
+    least = _squared_error(rows, best, largest_step)
     for share in _CLIPPED_SHARES:
-        scales = np.maximum(largest * share / _LARGEST, np.finfo(np.float32).tiny)
-        error = _squared_error(rows, scales)
+        scales = np.maximum(largest * share / largest_step, np.finfo(np.float32).tiny)
+        error = _squared_error(rows, scales, largest_step)
         best, least = np.where(error < least, scales, best), np.minimum(error, least)
     return np.asarray(best, np.float32)
 
 
-def quantize_weights(weight: Array, scales: Array, axis: int) -> Array:
-    """The int8 weights, -127..127, of the same shape."""
+def quantize_weights(weight: Array, scales: Array, axis: int, largest_step: int = LARGEST_WEIGHT) -> Array:
+    """The int8 weights, at most ``largest_step`` to either side of zero, of the same shape."""
     shape = [1] * weight.ndim
     shape[axis] = -1
     steps = np.rint(weight / scales.reshape(shape))
-    return np.asarray(np.clip(steps, -_LARGEST, _LARGEST), np.int8)
+    return np.asarray(np.clip(steps, -largest_step, largest_step), np.int8)
 
 
 class WeightMemo:
-    """Weights that were quantized before, by content: variants of one graph differ in few of them."""
+    """Weights that were quantized before, by content: variants of one graph differ in few of them.
 
-    def __init__(self) -> None:
+    ``largest_step``: the largest integer that a weight may become.
+    """
+
+    def __init__(self, largest_step: int = LARGEST_WEIGHT) -> None:
+        self.largest_step = largest_step
         self._known: dict[tuple[bytes, int], tuple[Array, Array]] = {}
 
     def quantize(self, weight: Array, axis: int) -> tuple[Array, Array]:
         """The int8 weights, and their scales of the least squared error."""
         key = hashlib.blake2b(np.ascontiguousarray(weight).data, digest_size=20).digest(), axis
         if key not in self._known:
-            scales = weight_scales(weight, axis)
-            self._known[key] = quantize_weights(weight, scales, axis), scales
+            scales = weight_scales(weight, axis, self.largest_step)
+            self._known[key] = quantize_weights(weight, scales, axis, self.largest_step), scales
         return self._known[key]
 
 
-def _squared_error(rows: Array, scales: Array) -> Array:
-    steps = np.clip(np.rint(rows / scales[:, None]), -_LARGEST, _LARGEST)
+def _squared_error(rows: Array, scales: Array, largest_step: int) -> Array:
+    steps = np.clip(np.rint(rows / scales[:, None]), -largest_step, largest_step)
     return np.asarray(np.square(rows - steps * scales[:, None]).sum(axis=1))

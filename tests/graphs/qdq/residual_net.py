@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from tiny_graphs import picture_graph, proto, run_many
 from torch import nn
 
+from edge_i2i.engines.openvino import OVERFLOW_SAFE
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.layers import find_layers
-from edge_i2i.graphs.qdq.scheme import Range, Scheme
+from edge_i2i.graphs.qdq.scheme import Range, Scheme, WeightMemo
 from edge_i2i.graphs.qdq.targets import Target
 from edge_i2i.graphs.trace import trace
 from edge_i2i.models.contract import Size
@@ -77,7 +78,8 @@ class Residual:
 
     def quantized(self, scheme: Scheme, names: list[str] | tuple[str, ...], *, before_pads: bool = False) -> ir.Model:
         model = self.model()
-        insert_qdq(model, self.inputs, scheme, names, before_pads=before_pads)
+        memo = WeightMemo(OVERFLOW_SAFE)  # so that every processor adds up exactly
+        insert_qdq(model, self.inputs, scheme, names, before_pads=before_pads, memo=memo)
         return model
 
     def quantized_for(self, target: Target) -> ir.Model:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import transposed
 from transposed import Geometry
@@ -23,8 +20,8 @@ OF_GENERATORS = {
     "without a stride": Geometry(3, 1, 1, 0),
 }
 
-COMPUTED_WRONGLY = [Geometry(5, 2, 1, 0), Geometry(5, 3, 2, 0), Geometry(6, 3, 1, 0)]
-"""Always, where most of their kind are only now and then."""
+RISKY = [Geometry(5, 2, 1, 0), Geometry(5, 3, 2, 0), Geometry(6, 3, 1, 0)]
+"""Computed wrongly, or beyond the memory, on one processor or another: ``transposed.py`` shows it there."""
 
 
 @pytest.mark.parametrize("geometry", OF_GENERATORS.values(), ids=OF_GENERATORS)
@@ -35,19 +32,15 @@ def test_those_of_generators_are_quantized_and_computed_as_written(geometry: Geo
     assert transposed.off_by(model) < 1e-3
 
 
-@pytest.mark.parametrize("geometry", COMPUTED_WRONGLY)
-def test_those_that_it_computes_wrongly_stay_in_float(geometry: Geometry) -> None:
+@pytest.mark.parametrize("geometry", RISKY)
+def test_those_that_it_may_compute_wrongly_stay_in_float(geometry: Geometry) -> None:
     placement = TARGET.placement(find_layers(transposed.transposed(geometry)))
     assert placement.quantized == () and "no multiple of its stride" in placement.left_out["w"]
     with pytest.raises(GraphError, match="no multiple of its stride"):
         TARGET.check(transposed.in_int8(geometry))
-    words = [sys.executable, transposed.__file__, *map(str, geometry)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
-    killed = done.returncode < 0  # by the signal of a broken heap; an exception of the program itself is no proof
-    assert killed or float(done.stdout) > 1, f"computed as written now: is this still needed? {done.stderr}"
 
 
-@pytest.mark.parametrize("geometry", [Geometry(3, 2, 1, 0), *COMPUTED_WRONGLY])
+@pytest.mark.parametrize("geometry", [Geometry(3, 2, 1, 0), *RISKY])
 def test_of_what_is_never_negative_none_is_refused(geometry: Geometry) -> None:
     TARGET.check(transposed.in_int8(geometry, low=0.0))
 

@@ -18,8 +18,9 @@ import numpy as np
 import onnx_ir as ir
 from tiny_graphs import parse, proto, random, run
 
+from edge_i2i.engines.openvino import OVERFLOW_SAFE
 from edge_i2i.graphs.qdq.insert import insert_qdq
-from edge_i2i.graphs.qdq.scheme import Range, Scheme
+from edge_i2i.graphs.qdq.scheme import Range, Scheme, WeightMemo
 
 CHANNELS, SIDE, LIMIT = 16, 16, 2.0
 
@@ -50,7 +51,7 @@ def transposed(geometry: Geometry) -> ir.Model:
 def in_int8(geometry: Geometry, *, low: float = -LIMIT) -> ir.Model:
     """With its input between ``low`` and ``LIMIT``: INT8 where that may be negative, else UINT8."""
     model = transposed(geometry)
-    insert_qdq(model, {"w": Range(low, LIMIT)}, Scheme.ZERO_BASED, ["w"])
+    insert_qdq(model, {"w": Range(low, LIMIT)}, Scheme.ZERO_BASED, ["w"], memo=WeightMemo(OVERFLOW_SAFE))
     return model
 
 
