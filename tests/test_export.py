@@ -109,7 +109,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
     process = subprocess.run(
         export_command(tmp_path / "net.i2i"), capture_output=True, text=True, preexec_fn=limit, check=False
     )
-    assert process.returncode == 4, process.stderr
+    assert process.returncode == 2, process.stderr
     assert "disk is full" in process.stderr
     assert left_behind(tmp_path) == []
 
@@ -120,7 +120,7 @@ def test_two_exports_to_one_path_at_once(tiny_rgb: LoadedModel, tmp_path: Path) 
     wait_for_stage(process, "reference run")
     with pytest.raises(BundleError, match="writing") as error:
         export_bundle(tiny_rgb, Size(64, 64), output, ExportOptions())
-    assert error.value.exit_code == 4
+    assert error.value.exit_code == 2
     process.communicate(timeout=240)
     assert process.returncode == 0
     assert left_behind(tmp_path) == ["net.i2i"]
