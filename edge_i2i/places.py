@@ -42,7 +42,9 @@ def check_file(path: Path, *, makes_folder: bool = False, needed: int = 0) -> No
     if path.is_file() and _is_protected(path):
         raise _refusal(path, "it is protected against changes")
     if not makes_folder and not os.path.lexists(path.parent):
-        raise _refusal(path, f"there is no folder '{path.parent}'", "Make that folder first, or give another output.")
+        raise _refusal(
+            path, f"its folder is not there ('{path.parent}')", "Make that folder first, or give another output."
+        )
     _check_room(path, path.parent, needed)
 
 

@@ -8,8 +8,8 @@ results appear under their names only when they are complete, and a hidden file 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -19,13 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edge_i2i.errors import BadInputError, EdgeI2IError, PictureError, UsageError
+from edge_i2i.bundle.locking import only_run
+from edge_i2i.errors import BadInputError, OutputError, PictureError, UsageError
 from edge_i2i.media.atomic import replacing
 from edge_i2i.media.heif import MissingDecoderError
 from edge_i2i.media.pictures import read_instance_map, read_label_map, read_picture, write_picture
 from edge_i2i.media.video import VideoReader
 from edge_i2i.media.video_writer import VideoWriter
 from edge_i2i.models.contract import Role, Size
+from edge_i2i.places import check_file, check_folder
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.requirements import require
 from edge_i2i.translate_plan import Failure, Item, Plan, make_plan
@@ -102,7 +104,7 @@ def translate_path(
             summary's ``failed`` instead.
         UsageError: the output cannot hold the results, or holds those of another job.
         MissingRequirementError: a video is to be translated and PyAV is not installed.
-        EdgeI2IError: a result cannot be written.
+        OutputError: a result cannot be written, or another run is writing there.
     """
     began = time.perf_counter()
     unknown = [role for role in sources if role not in _READERS]
@@ -111,13 +113,15 @@ def translate_path(
     plan = make_plan(sources, output)
     if any(item.is_video for item in plan.items):
         require("av", extra="video", purpose="Translating video files")  # now, not after a thousand pictures
-    finished = _finished_before(plan, dict(identity), resume)
+    _check_places(plan)
     tally = _Tally(failed=list(plan.failures))
     reporter = progress or NullProgress()
-    if len(plan.items) == 1 and plan.items[0].is_video:
-        _do(translate, plan.items[0], finished, tally, reporter)
-    else:
-        _do_all(translate, plan, finished, tally, reporter)
+    with _alone(plan):
+        finished = _finished_before(plan, dict(identity), resume)
+        if len(plan.items) == 1 and plan.items[0].is_video:
+            _do(translate, plan.items[0], finished, tally, reporter)
+        else:
+            _do_all(translate, plan, finished, tally, reporter)
     return TranslateSummary(
         tally.translated,
         tally.skipped,
@@ -126,6 +130,32 @@ def translate_path(
         time.perf_counter() - began,
         tuple(tally.outputs),
     )
+
+
+def check_job(sources: Mapping[str, str], output: Path) -> None:
+    """Find out, before a network is loaded, that there is nothing to translate, or no place for the results.
+
+    Raises:
+        PictureError, UsageError, OutputError: as ``translate_path``.
+    """
+    _check_places(make_plan(sources, output))
+
+
+def _check_places(plan: Plan) -> None:
+    if plan.folder is not None:
+        check_folder(plan.folder)
+        return
+    for item in plan.items:
+        check_file(item.output, makes_folder=True)
+
+
+@contextmanager
+def _alone(plan: Plan) -> Iterator[None]:
+    """While no other run writes the same results."""
+    target = plan.folder or plan.items[0].output
+    _make_folder(target if plan.folder else target.parent)
+    with only_run(target, inside=plan.folder is not None):
+        yield
 
 
 def _do_all(translate: Translate, plan: Plan, finished: frozenset[Path], tally: _Tally, progress: Progress) -> None:
@@ -202,7 +232,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EdgeI2IError(
+        raise OutputError(
             f"The folder '{folder}' cannot be made: {error.strerror or error}.",
             remedy="Check that you may write there, and that no file of that name is in the way.",
         ) from error
@@ -265,7 +295,7 @@ def _write_state(state: Path, identity: dict[str, str]) -> None:
         with replacing(state) as temporary:
             temporary.write_text(_State(version=1, identity=identity).model_dump_json(indent=1), "utf-8")
     except OSError as error:
-        raise EdgeI2IError(
+        raise OutputError(
             f"The folder '{state.parent}' cannot be written to: {error.strerror or error}.",
             remedy="Check that you may write there and that the disk has room.",
         ) from error

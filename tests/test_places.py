@@ -34,7 +34,7 @@ def test_a_file_that_can_be_written(place: Path, name: str) -> None:
     ("name", "reason"),
     [
         ("folder", "it is a folder"),
-        ("missing/new", "there is no folder"),
+        ("missing/new", "its folder is not there"),
         ("file/new", "is a file, not a folder"),
         ("n" * 256, "too long"),
         ("ä" * 200, "too long"),

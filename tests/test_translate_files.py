@@ -302,9 +302,9 @@ def test_pictures_do_not_need_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     pictures(tmp_path / "in", "a.png")
     (tmp_path / "file").touch()
-    with pytest.raises(EdgeI2IError, match="cannot be made") as caught:
+    with pytest.raises(EdgeI2IError, match="is a file, not a folder") as caught:
         run(tmp_path / "in", tmp_path / "file" / "out")
-    assert caught.value.exit_code == 1
+    assert caught.value.exit_code == 2
 
 
 # Taking up again ------------------------------------------------------------------------------------------------
@@ -414,3 +414,23 @@ def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
     program = "import sys, edge_i2i.translate_files; print(*{'cv2', 'av', 'torch', 'onnxruntime'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+# Two runs -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_a_second_run_on_the_same_results_says_so(tmp_path: Path, single: bool) -> None:
+    pictures(tmp_path / "in", "a.png", "b.png")
+    source, output = (tmp_path / "in/a.png", tmp_path / "out.png") if single else (tmp_path / "in", tmp_path / "out")
+    refused = []
+
+    def translate(inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
+        with pytest.raises(OutputError, match="Another run is writing") as caught:
+            translate_path(lambda given: given["frame"], {"frame": str(source)}, output)
+        refused.append(caught.value.exit_code)
+        return np.asarray(inputs["frame"], np.uint8)
+
+    summary = translate_path(translate, {"frame": str(source)}, output)
+    assert set(refused) == {2} and not summary.failed
+    assert not [path for path in tmp_path.rglob(".*") if "run" in path.name]

@@ -30,8 +30,9 @@ from edge_i2i.bundle.paths import DIGEST_NAME, GOLDEN_NAME, HEADER_NAME, SUFFIX,
 from edge_i2i.bundle.reader import Bundle
 from edge_i2i.bundle.staging import Staging
 from edge_i2i.bundle.tree import FileTree
-from edge_i2i.errors import BundleError, UsageError
+from edge_i2i.errors import BundleError, BundleOutputError, OutputError, UsageError
 from edge_i2i.models.contract import GraphDeclaration, Size
+from edge_i2i.places import check_file, check_folder
 from edge_i2i.requirements import installed_version
 
 Layout = Literal["file", "directory"]
@@ -321,10 +322,32 @@ def installed_software() -> dict[str, str]:
     return {name: version for name, version in versions.items() if version is not None}
 
 
-def _settled_target(target: Path) -> Path:
-    """The target with its folder made and its links resolved: one lock for one place, however it is spelled."""
+def check_bundle_place(target: Path, *, needed: int = 0) -> None:
+    """Refuse, before the work, a place where no bundle can be written; ``needed``: bytes that are known to be needed.
+
+    Raises:
+        UsageError: the name does not end in ``.i2i``.
+        BundleOutputError: nothing can be written there, or something that is no bundle has that name.
+    """
+    _check_suffix(target)
+    Staging(target).refuse_foreign_target()
+    try:
+        if target.is_dir():
+            check_folder(target.parent, needed=needed)
+        else:
+            check_file(target, makes_folder=True, needed=needed)
+    except OutputError as error:
+        raise BundleOutputError(error.what, remedy=error.remedy) from error
+
+
+def _check_suffix(target: Path) -> None:
     if target.suffix != SUFFIX:
         raise UsageError(f"'{target}' is not a name for a bundle.", remedy=f"Give a name that ends in {SUFFIX}.")
+
+
+def _settled_target(target: Path) -> Path:
+    """The target with its folder made and its links resolved: one lock for one place, however it is spelled."""
+    _check_suffix(target)
     with disk_faults(target.parent, f"'{target.name}'"):
         target.parent.mkdir(parents=True, exist_ok=True)
         return target.parent.resolve() / target.name

@@ -40,9 +40,11 @@ def collect(
 
     Example: edge-i2i collect drive.mp4 --output frames --count 32
     """
+    from edge_i2i.places import check_folder
     from edge_i2i.quantize.collect import collect_frames
     from edge_i2i.quantize.frame_sources import Sampling, open_source
 
+    check_folder(output)
     frames = open_source(source, output, Sampling(seconds, every))
     collection = collect_frames(frames, output, count=count, progress=Bar(json))
     if json:

@@ -39,7 +39,12 @@ def import_checkpoint(
     """
     from edge_i2i.models.importing import find_family, import_checkpoint
     from edge_i2i.models.registry import get_family
+    from edge_i2i.places import check_file, check_folder
 
+    if output is not None:
+        check_file(output, makes_folder=True)
+    else:
+        check_folder(Path())
     found = find_family(file, model)
     pairs = architecture.pairs(get_family(found.family))
     summary = import_checkpoint(file, found, output or Path(f"{found.family}.safetensors"), pairs)

@@ -16,7 +16,8 @@ from edge_i2i.cli.live_keys import KEYS, LiveKeys
 from edge_i2i.cli.live_options import NetworkOptions, PaceOptions, PathOptions, ShowOptions, SourceOptions
 from edge_i2i.cli.option_groups import with_groups
 from edge_i2i.cli.signals import stop_on_signal
-from edge_i2i.errors import UsageError
+from edge_i2i.errors import OutputError
+from edge_i2i.places import check_file, check_folder
 
 if TYPE_CHECKING:
     import threading
@@ -82,6 +83,10 @@ def live(
     from edge_i2i.live.trace import Trace
     from edge_i2i.live.view import View
 
+    if trace is not None:
+        check_file(trace)
+    if show.keep != Path():
+        check_folder(show.keep)
     clock = SystemClock()
     shared: dict[str, Any] = {
         **vars(network),
@@ -225,7 +230,7 @@ def _write_trace(collected: Trace | None, path: Path | None) -> None:
     try:
         collected.write(path)
     except OSError as error:
-        raise UsageError(f"The trace '{path}' cannot be written: {error.strerror}.") from error
+        raise OutputError(f"The trace '{path}' cannot be written: {error.strerror}.") from error
     say(f"trace: {path} (open it in ui.perfetto.dev or chrome://tracing)")
 
 

@@ -79,7 +79,7 @@ def qat(
         )
     target_bundle = output or bundle or Path(f"{network.name()}-qat.i2i")
     folder = training.run or Path("runs") / f"qat-{target_bundle.stem}"
-    _check_run(folder, resume=training.resume)
+    _check_run(folder, target_bundle, resume=training.resume)
     source = bundle or _export(network, architecture, size, folder, training, quiet=json)
     with stop_on_signal() as stop:
         summary = _fine_tune(
@@ -91,14 +91,18 @@ def qat(
         _tell(summary)
 
 
-def _check_run(folder: Path, *, resume: bool) -> None:
+def _check_run(folder: Path, output: Path, *, resume: bool) -> None:
+    from edge_i2i.bundle.writer import check_bundle_place
+    from edge_i2i.places import check_folder
     from edge_i2i.requirements import require
 
     for module in ("torch", "onnx", "nncf"):
         require(module, extra="quantize", purpose="QAT")
-    from edge_i2i.quantize.qat_checkpoint import check_folder
+    from edge_i2i.quantize.qat_checkpoint import check_folder as check_run_folder
 
-    check_folder(folder, resume=resume)
+    check_run_folder(folder, resume=resume)
+    check_bundle_place(output)
+    check_folder(folder)
 
 
 def _export(

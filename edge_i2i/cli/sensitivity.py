@@ -11,7 +11,7 @@ from edge_i2i.cli.calibration_options import CalibrationDataOptions
 from edge_i2i.cli.console import Bar, result, result_json
 from edge_i2i.cli.option_groups import with_groups
 from edge_i2i.cli.sensitivity_table import print_table
-from edge_i2i.errors import UsageError
+from edge_i2i.places import check_file
 
 if TYPE_CHECKING:
     from edge_i2i.quantize.sensitivity_report import SensitivityReport
@@ -78,9 +78,8 @@ def sensitivity(
 def _check_places(*paths: Path | None) -> None:
     """Before minutes of work, not after them."""
     for path in paths:
-        if path is not None and (path.is_dir() or not path.parent.is_dir()):
-            reason = "it is a folder" if path.is_dir() else "its folder is not there"
-            raise UsageError(f"'{path}' cannot be written: {reason}.", remedy="Give the name of a file to write.")
+        if path is not None:
+            check_file(path)
 
 
 def _tell(report: SensitivityReport, recipe: Path) -> None:

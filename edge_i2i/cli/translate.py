@@ -62,7 +62,7 @@ def translate(
     Example: edge-i2i translate city.i2i holiday.mp4 --output holiday-painted.mp4
     """
     from edge_i2i.media.geometry import Fit
-    from edge_i2i.translate_files import translate_path
+    from edge_i2i.translate_files import check_job, translate_path
     from edge_i2i.translator import load
 
     if fit not in {item.value for item in Fit}:
@@ -70,6 +70,7 @@ def translate(
     sources = _sources(source, label_map, instance_map)
     if output is None:
         raise UsageError("Where shall the result go?", remedy="Give --output FILE or --output FOLDER.")
+    check_job(sources, output)
     with load(
         bundle, engine=engine, variant=variant, precision=precision, fit=fit, keep_size=keep_size, threads=threads
     ) as translator:

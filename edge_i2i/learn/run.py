@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lightning_fabric import Fabric
 
+from edge_i2i.bundle.locking import only_run
 from edge_i2i.errors import UsageError
 from edge_i2i.learn.checkpoints import list_snapshots
 from edge_i2i.learn.data import cached_pairs
@@ -18,6 +20,7 @@ from edge_i2i.learn.export_weights import write_weights
 from edge_i2i.learn.recipe import Recipe
 from edge_i2i.learn.results import write_results
 from edge_i2i.learn.trainer import Outcome, Trainer, generator_config
+from edge_i2i.places import check_folder
 from edge_i2i.progress import NullProgress, Progress
 
 logger = logging.getLogger(__name__)
@@ -51,9 +54,15 @@ def train_recipe(recipe: Recipe, options: RunOptions) -> dict[str, Any]:
 
     Raises:
         UsageError: the output folder already holds a run and ``resume`` was not asked for, or the other way round.
+        OutputError: nothing can be written into the folder, or another run is writing there.
         CheckpointError: the checkpoint to resume from is damaged.
     """
     _check_output(options)
+    with _alone(options):
+        return _train(recipe, options)
+
+
+def _train(recipe: Recipe, options: RunOptions) -> dict[str, Any]:
     fabric = Fabric(accelerator=options.accelerator, devices=options.devices, precision=recipe.training.precision)
     fabric.launch()
     pairs = _pairs_once(fabric, recipe, options)
@@ -65,6 +74,18 @@ def train_recipe(recipe: Recipe, options: RunOptions) -> dict[str, Any]:
         (options.output / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
     outcome = trainer.run(should_stop=options.should_stop, progress=options.progress if fabric.is_global_zero else None)
     return _conclude(trainer, outcome, options) if fabric.is_global_zero else {}
+
+
+@contextmanager
+def _alone(options: RunOptions) -> Iterator[None]:
+    """No other run in this folder; the processes of further devices belong to the first one's run."""
+    if any(os.environ.get(name, "0") != "0" for name in ("LOCAL_RANK", "NODE_RANK", "RANK")):
+        yield
+        return
+    check_folder(options.output)
+    options.output.mkdir(parents=True, exist_ok=True)
+    with only_run(options.output, inside=True):
+        yield
 
 
 def _check_output(options: RunOptions) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edge_i2i.errors import UsageError
+from edge_i2i.errors import OutputError
 from edge_i2i.live.events import Event, EventKind
 from edge_i2i.live.uris import without_credentials
 
@@ -36,7 +36,7 @@ class JsonLinesLog:
     A full disk ends no session: the first event that cannot be written is a warning of ``logging``.
 
     Raises:
-        UsageError: the file cannot be written to.
+        OutputError: the file cannot be written to.
     """
 
     def __init__(self, path: Path, limit: int = DEFAULT_LIMIT) -> None:
@@ -45,7 +45,7 @@ class JsonLinesLog:
         try:
             self._append("")
         except OSError as error:
-            raise UsageError(f"{path} cannot be written: {error.strerror}.", remedy="Name another file.") from error
+            raise OutputError(f"{path} cannot be written: {error.strerror}.", remedy="Name another file.") from error
 
     def __call__(self, event: Event) -> None:
         """Write an event."""

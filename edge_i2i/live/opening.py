@@ -154,6 +154,7 @@ def make_sinks(sinks: Sequence[str | Sink], settings: SinkSettings) -> list[Sink
     """Sinks of texts, and those that are sinks already; where one fails, those made before it are closed.
 
     Raises:
+        OutputError: a recording cannot be written where it shall be.
         EdgeI2IError: as ``make_sink``.
     """
     with ExitStack() as made_so_far:
@@ -162,6 +163,7 @@ def make_sinks(sinks: Sequence[str | Sink], settings: SinkSettings) -> list[Sink
             if isinstance(sink, str):
                 sink = make_sink(sink, settings)
                 made_so_far.callback(sink.close)
+            sink.check()
             made.append(sink)
         made_so_far.pop_all()
         return made

@@ -104,8 +104,9 @@ class Outlets:
 
     @property
     def have_failed(self) -> bool:
-        """Whether there were sinks, and all of them failed."""
-        return bool(self._sinks) and all(sink.error is not None for sink in self._sinks)
+        """Whether there were sinks that somebody named, and all of them failed."""
+        named = [sink for sink in self._sinks if not sink.on_request]
+        return bool(named) and all(sink.error is not None for sink in named)
 
     def _everybody(self) -> list[Outlet]:
         return [*self._receivers, *self._sinks]

@@ -104,7 +104,8 @@ class Pipeline:
         """One more sink."""
         same = sum(other.name.partition(" ")[0] == sink.name for other in self.outlets.sinks)
         name = f"{sink.name} {same + 1}" if same else sink.name
-        self.stats.add_sink(name)
+        if not sink.on_request:
+            self.stats.add_sink(name)
         stage = SinkStage(
             self.clock,
             sink,

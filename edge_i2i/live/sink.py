@@ -14,7 +14,8 @@ class Sink(ABC):
 
     ``name``: for people and in ``stats()``. ``wants_every``: every result in order (a recording), as far as it keeps up
     with a bounded lane; else the newest only. ``for_display``: people look at it now, so that the HUD belongs into it.
-    ``takes_keys``: what they press in it does something.
+    ``takes_keys``: what they press in it does something. ``on_request``: it is there for somebody who may ask for it
+    later; that it fails ends no session, and it has figures only while it is on.
     ``notes``: what to tell the user (where to watch), as soon as it is known.
     """
 
@@ -22,7 +23,20 @@ class Sink(ABC):
     wants_every: ClassVar[bool] = False
     for_display: ClassVar[bool] = False
     takes_keys: ClassVar[bool] = False
+    on_request: ClassVar[bool] = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether what it is given goes anywhere, and counts."""
+        return not self.on_request
+
+    def check(self) -> None:  # noqa: B027 (most need no place)
+        """Find out, before a session begins, that it cannot be opened later.
+
+        Raises:
+            OutputError: nothing can be written where it shall write.
+        """
 
     def open(self, size: Size) -> None:  # noqa: B027 (most have nothing to open)
         """Get ready for pictures of a size; called once, before the first ``write``.

@@ -61,6 +61,7 @@ class SinkStage(Worker):
     ) -> None:
         super().__init__(clock, self._work_off, f"sink {name}")
         self._sink, self._results, self._view = sink, results, view
+        self.on_request = sink.on_request
         self._stats, self._emit, self._trace, self._ended = stats, emit, trace, ended
         self._snapshot, self._snapshot_until = StatsSnapshot(), -1.0
         self.name = name
@@ -74,7 +75,7 @@ class SinkStage(Worker):
         except HandoverClosedError:
             self._miss(1)
             return
-        if missed is not None:
+        if missed is not None and self._sink.is_on:
             self._stats.add_sink_drop(self.name, DropCause.SLOW_SINK)
 
     def finish(self) -> None:
@@ -113,7 +114,8 @@ class SinkStage(Worker):
                 self._sink.open(Size(*picture.shape[:2]))
                 is_open = True
             self._sink.write(picture, result)
-            self._stats.add_written(self.name, result)
+            if self._sink.is_on:
+                self._stats.add_written(self.name, result)
             self._trace.span(f"sink {self.name}", "write", began, self._clock.now(), seq=result.frame.seq)
 
     def _compose(self, result: Result) -> Picture:
@@ -132,6 +134,6 @@ class SinkStage(Worker):
         self._emit(EventKind.SINK_FAILED, f"{self.name}: {text_of(error)}", sink=self.name, error=type(error).__name__)
 
     def _miss(self, count: int) -> None:
-        if count:
+        if count and self._sink.is_on:
             cause = DropCause.STOPPED if self.error is None else DropCause.SINK_FAILED
             self._stats.add_sink_drop(self.name, cause, count)

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_i2i.errors import EdgeI2IError, PictureError, UsageError
+from edge_i2i.errors import OutputError, PictureError, UsageError
 from edge_i2i.media.atomic import replacing
 from edge_i2i.media.headers import (
     SIGNATURE_BYTES,
@@ -115,7 +115,7 @@ def write_picture(path: Path | str, rgb: Picture) -> None:
     Raises:
         UsageError: the suffix is none of ``.png``, ``.jpg``, ``.jpeg``, ``.webp``.
         PictureError: the array is no picture, or too large for the format.
-        EdgeI2IError: the file cannot be written (no such folder, no space, no permission).
+        OutputError: the file cannot be written (no such folder, no space, no permission).
     """
     path = Path(path)
     encoded = _encode(path, rgb)
@@ -123,7 +123,7 @@ def write_picture(path: Path | str, rgb: Picture) -> None:
         with replacing(path) as temporary:
             temporary.write_bytes(encoded)
     except OSError as error:
-        raise EdgeI2IError(
+        raise OutputError(
             f"The picture '{path}' cannot be written: {error.strerror or error}.",
             remedy="Check that the folder exists, that you may write to it, and that the disk has room.",
         ) from error

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_i2i.errors import EdgeI2IError, MissingRequirementError, PictureError, UsageError
+from edge_i2i.errors import MissingRequirementError, OutputError, PictureError, UsageError
 from edge_i2i.media.atomic import replacing
 from edge_i2i.media.audio import AudioCopy
 from edge_i2i.media.rgb import is_high_definition
@@ -49,7 +49,7 @@ class VideoWriter:
     Raises:
         UsageError: the suffix is none of ``.mp4``, ``.m4v``, ``.mov``, ``.mkv``.
         MissingRequirementError: PyAV is not installed, or was built without libx264.
-        EdgeI2IError: the file cannot be written (no such folder, no space, no permission).
+        OutputError: the file cannot be written (no such folder, no space, no permission).
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class VideoWriter:
 
         Raises:
             PictureError: the frame is not of the writer's size or type.
-            EdgeI2IError: the file cannot be written.
+            OutputError: the file cannot be written.
         """
         if image.dtype != np.uint8 or image.shape != (self.size.height, self.size.width, 3):
             raise PictureError(
@@ -211,7 +211,7 @@ def _explained(path: Path) -> Iterator[None]:
                 f"The video '{path}' cannot be written: its format refuses what the film holds ({error.strerror}).",
                 remedy="Write another kind of file, for example .mkv.",
             ) from error
-        raise EdgeI2IError(
+        raise OutputError(
             f"The video '{path}' cannot be written: {error.strerror or error}.",
             remedy="Check that the folder exists, that you may write to it, and that the disk has room.",
         ) from error

@@ -7,8 +7,8 @@ the contact sheet is never taken for a frame. The folder is built beside its fin
 from __future__ import annotations
 
 import contextlib
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +16,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge_i2i.bundle.disk import exchange
-from edge_i2i.errors import EdgeI2IError, UsageError
+from edge_i2i.bundle.locking import only_run
+from edge_i2i.errors import OutputError, UsageError
+from edge_i2i.places import beside
 
 EXTRAS_FOLDER = ".collection"
 RECORD_NAME, SHEET_NAME = "collection.json", "contact-sheet.png"
@@ -144,19 +146,21 @@ def staged_folder(target: Path) -> Iterator[StagedFolder]:
 
     Raises:
         UsageError: something other than a collection lies there already.
-        EdgeI2IError: the disk is full, or the folder cannot be written.
+        OutputError: another run is writing it, the disk is full, or the folder cannot be written.
     """
     target = target.resolve()
     check_replaceable(target)
     with explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
-    try:
-        with explained(target):
-            staged = StagedFolder(target, place)
-        yield staged
-    finally:
-        _remove(place)
+        place = beside(target, f"{secrets.token_hex(4)}.part")
+    with only_run(target):
+        try:
+            with explained(target):
+                place.mkdir()
+                staged = StagedFolder(target, place)
+            yield staged
+        finally:
+            _remove(place)
 
 
 @contextmanager
@@ -165,7 +169,7 @@ def explained(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise EdgeI2IError(
+        raise OutputError(
             f"The folder '{target}' cannot be written: {error.strerror or error}.",
             remedy="Check that you may write there, and that the disk has room. What was there before is unchanged.",
         ) from error

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.manifest import EvidenceRecord
-from edge_i2i.bundle.paths import SUFFIX
 from edge_i2i.bundle.reader import Bundle, BundledGraph, open_bundle
-from edge_i2i.bundle.writer import BundleWriter
+from edge_i2i.bundle.writer import BundleWriter, check_bundle_place
 from edge_i2i.engines.choice import AUTO, choose
 from edge_i2i.engines.protocol import Array, EngineOptions, GraphSource
-from edge_i2i.errors import BundleError, UsageError
+from edge_i2i.errors import BundleError, OutputError, UsageError
+from edge_i2i.places import check_folder
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.contest import FULL_PRECISION, Contest, Entry, entries, hold_contest
 from edge_i2i.quantize.data import CalibrationOptions, CalibrationSet, load_calibration
@@ -115,8 +115,7 @@ def _plan(bundle: Bundle, output: Path, job: QuantizeJob) -> _Plan:
     """Find out what is wrong now, not after minutes of work."""
     from edge_i2i.graphs.qdq.targets import get_target
 
-    if output.suffix != SUFFIX:
-        raise UsageError(f"'{output}' is not a name for a bundle.", remedy=f"Give a name that ends in {SUFFIX}.")
+    check_bundle_place(output, needed=bundle.path.stat().st_size)
     targets = tuple(get_target(name) for name in job.targets)
     graph = _full_precision(bundle)
     layers = layers_of(graph) if job.keep_float or job.recipe else ()
@@ -138,10 +137,10 @@ def _full_precision(bundle: Bundle) -> GraphSource:
 
 def _check_cache(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"Nothing can be kept in '{folder}': {error.strerror}.", remedy="Name another folder with --cache."
+        check_folder(folder)
+    except OutputError as error:
+        raise OutputError(
+            f"Nothing can be kept in '{folder}': {error.what}", remedy="Name another folder with --cache."
         ) from error
 
 

@@ -38,6 +38,21 @@ class Writing:
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads for the parity runs.")] = None
 
 
+def check_writing(writing: Writing) -> None:
+    """Find out before a network is read that its bundle cannot be written.
+
+    Raises:
+        OutputError: so it is.
+    """
+    from edge_i2i.bundle.writer import check_bundle_place
+    from edge_i2i.places import check_folder
+
+    if writing.output is None:
+        check_folder(Path())
+    else:
+        check_bundle_place(writing.output)
+
+
 def write_bundle(
     loaded: LoadedModel, writing: Writing, output: Path, precisions: tuple[str, ...], quiet: bool
 ) -> ExportSummary:

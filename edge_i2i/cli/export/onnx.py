@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge_i2i.cli.console import result_json
-from edge_i2i.cli.export.common import Json, Writing, tell_bundle, write_bundle
+from edge_i2i.cli.export.common import Json, Writing, check_writing, tell_bundle, write_bundle
 from edge_i2i.cli.network import Architecture, Network, load_network
 from edge_i2i.cli.option_groups import with_groups
 
@@ -30,6 +30,7 @@ def onnx(
 
     Example: edge-i2i export onnx --model pix2pixhd --checkpoint latest_net_G.pth --size 512x1024 --output city.i2i
     """
+    check_writing(writing)
     loaded = load_network(network, architecture)
     target = writing.output or Path(f"{loaded.family.name}.i2i")
     summary = write_bundle(loaded, writing, target, tuple(dict.fromkeys(precision or ("fp32", "fp16"))), json)

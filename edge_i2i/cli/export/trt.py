@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge_i2i.cli.console import BuildBar, result, result_json
-from edge_i2i.cli.export.common import Json, Writing, tell_bundle, write_bundle
+from edge_i2i.cli.export.common import Json, Writing, check_writing, tell_bundle, write_bundle
 from edge_i2i.cli.network import Architecture, Network, load_network
 from edge_i2i.cli.option_groups import with_groups
 from edge_i2i.errors import MissingRequirementError, UsageError
@@ -79,6 +79,7 @@ def trt(
     _check_runtime_name(runtime)
     summary = None
     if bundle is None:
+        check_writing(writing)
         precisions = tuple(dict.fromkeys(("fp32", precision)))
         summary = _export(network, architecture, writing, precisions, json)
     _build(summary, bundle, precision, runtime, options, json)
@@ -107,10 +108,12 @@ def _build(
 ) -> None:
     from edge_i2i.bundle.reader import open_bundle
     from edge_i2i.export_trt import build_engines, choose_runtime
+    from edge_i2i.places import check_folder
     from edge_i2i.translator import default_engine_folder
 
     path = bundle or (summary.bundle if summary else Path())
     opened = open_bundle(path)
+    check_folder(default_engine_folder(path))
     try:
         engine = choose_runtime(runtime)
     except MissingRequirementError as error:

@@ -9,12 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import ClassVar
 
-from edge_i2i.errors import EdgeI2IError, UsageError
+from edge_i2i.errors import EdgeI2IError, OutputError, UsageError
 from edge_i2i.live.frame import Frame, Origin, Picture, Result
 from edge_i2i.live.sink import Sink
 from edge_i2i.media.video import FINE_TICK, VideoReader
 from edge_i2i.media.video_writer import WRITABLE_VIDEO_SUFFIXES, VideoWriter
 from edge_i2i.models.contract import Size
+from edge_i2i.places import check_file
 from edge_i2i.requirements import require
 
 _log = logging.getLogger(__name__)
@@ -59,6 +60,10 @@ class FileSink(Sink):
         self._timeline = _Timeline(self._source_times, from_zero=self._film is None)
         self._part: _Part | None = None
         self._ended = False
+
+    def check(self) -> None:
+        """As ``Sink.check``."""
+        check_file(self.path)
 
     def open(self, size: Size) -> None:
         """Begin the file, under a temporary name.
@@ -148,7 +153,7 @@ def _check_writable(path: Path) -> None:
         with TemporaryFile(dir=path.parent):
             return
     except OSError as error:
-        raise EdgeI2IError(
+        raise OutputError(
             f"The video '{path}' cannot be written: {error.strerror or error}.",
             remedy="Check that the folder exists, and that you may write to it.",
         ) from error

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from edge_i2i.errors import EdgeI2IError, UsageError
+from edge_i2i.errors import EdgeI2IError, OutputError, UsageError
 from edge_i2i.live.frame import Origin, Picture, Result
 from edge_i2i.live.sink import Sink
 from edge_i2i.media.atomic import replacing
 from edge_i2i.media.pictures import write_picture
 from edge_i2i.models.contract import Size
+from edge_i2i.places import check_folder
 
 INDEX_NAME = "frames.json"
 FORMATS = ("png", "jpg", "webp")
@@ -59,6 +60,10 @@ class FolderSink(Sink):
         self._began: float | None = None
         self._seen = 0
         self._failed = self._closed = False
+
+    def check(self) -> None:
+        """As ``Sink.check``."""
+        check_folder(self.folder)
 
     def open(self, size: Size) -> None:
         """Make the folder.
@@ -122,8 +127,8 @@ class FolderSink(Sink):
             if not self._failed:  # a full disk is said once
                 raise self._unwritable(error) from error
 
-    def _unwritable(self, error: OSError) -> EdgeI2IError:
-        return EdgeI2IError(
+    def _unwritable(self, error: OSError) -> OutputError:
+        return OutputError(
             f"The folder '{self.folder}' cannot be written to: {error.strerror or error}.",
             remedy="Check that you may write there, and that the disk has room.",
         )

@@ -32,12 +32,18 @@ class SwitchedRecording(Sink):
 
     name: ClassVar[str] = "recording"
     wants_every: ClassVar[bool] = True
+    on_request: ClassVar[bool] = True
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()  # keys come from another thread than results
         self._file: FileSink | None = None
         self.finished: list[Path] = []
+
+    @property
+    def is_on(self) -> bool:
+        """While it records."""
+        return self._file is not None
 
     def toggle(self) -> Path | None:
         """Switch it on, and give the file's name; or off, and give None.
@@ -49,7 +55,10 @@ class SwitchedRecording(Sink):
             if self._file is not None:
                 self._finish()
                 return None
-            self._file = FileSink(numbered(self._folder, "recording", ".mp4"))
+            path = numbered(self._folder, "recording", ".mp4")
+            file = FileSink(path)
+            file.check()
+            self._file = file
             return self._file.path
 
     def write(self, picture: Picture, result: Result) -> None:
@@ -74,6 +83,7 @@ class SnapshotSink(Sink):
     """Keeps the newest picture at hand, to be written when somebody asks."""
 
     name: ClassVar[str] = "snapshots"
+    on_request: ClassVar[bool] = True
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
