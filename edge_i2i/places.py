@@ -34,7 +34,7 @@ def check_file(path: Path, *, makes_folder: bool = False, needed: int = 0) -> No
         OutputError: the folder is missing, or takes no file (read-only, full, no permission, not a folder at all); or
             ``path`` is a folder, a device, write-protected, or a name that the disk does not take.
     """
-    _check_names(path)
+    check_names(path)
     if path.is_dir():
         raise _refusal(path, "it is a folder", "Name a file.")
     if path.exists() and not path.is_file():
@@ -54,8 +54,26 @@ def check_folder(path: Path, *, needed: int = 0) -> None:
     Raises:
         OutputError: there, or in the first folder above it that exists, nothing can be written; a file is in the way.
     """
-    _check_names(path)
+    check_names(path)
     _check_room(path, path, needed)
+
+
+def check_names(path: Path) -> None:
+    """Refuse a path that no file of this disk can have.
+
+    Raises:
+        OutputError: a name is too long, or its links lead in a circle.
+    """
+    try:
+        path.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise _refusal(path, "its name is too long for this disk", "Give a shorter one.") from error
+        if error.errno == errno.ELOOP:
+            raise _refusal(path, "its links lead in a circle") from error
+    limit = name_limit(path)
+    if any(len(os.fsencode(part)) > limit for part in path.parts):
+        raise _refusal(path, f"a name in it is longer than the {limit} bytes of this disk", "Give a shorter one.")
 
 
 def beside(path: Path, mark: str) -> Path:
@@ -79,19 +97,6 @@ def name_limit(folder: Path) -> int:
 def _existing(path: Path) -> Path:
     """The path, or the first above it that is there."""
     return next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
-
-
-def _check_names(path: Path) -> None:
-    try:
-        path.lstat()
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise _refusal(path, "its name is too long for this disk", "Give a shorter one.") from error
-        if error.errno == errno.ELOOP:
-            raise _refusal(path, "its links lead in a circle") from error
-    limit = name_limit(path)
-    if any(len(os.fsencode(part)) > limit for part in path.parts):
-        raise _refusal(path, f"a name in it is longer than the {limit} bytes of this disk", "Give a shorter one.")
 
 
 def _check_room(path: Path, folder: Path, needed: int) -> None:

@@ -21,6 +21,7 @@ from edge_i2i.media.pictures import WRITABLE_SUFFIXES, holds_picture
 from edge_i2i.media.suffixes import LISTED_SUFFIXES, READABLE_SUFFIXES, VIDEO_SUFFIXES, is_video
 from edge_i2i.media.video_writer import WRITABLE_VIDEO_SUFFIXES
 from edge_i2i.models.contract import Role
+from edge_i2i.places import check_names
 
 # What the files of a pair end with in Cityscapes, in pix2pixHD's folders and the like; the rest of the name is common.
 _TAKEN = READABLE_SUFFIXES | VIDEO_SUFFIXES
@@ -81,8 +82,10 @@ def make_plan(sources: Mapping[str, str], output: Path) -> Plan:
 
     Raises:
         PictureError: a source does not exist or names no picture.
+        OutputError: the output is no name for a file or folder.
         UsageError: the output cannot hold the results, or would replace a source; files and folders are mixed.
     """
+    check_names(output)
     (first_role, first), *others = [(role, _list(source, output, role)) for role, source in sources.items()]
     if any(listing.single != first.single for _, listing in others):
         raise UsageError("One input is a file and another is many.", remedy="Give either files or folders for all.")

@@ -8,13 +8,15 @@ import sys
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from edge_i2i.errors import BadInputError, EdgeI2IError, MissingRequirementError, PictureError, UsageError
+from edge_i2i.errors import BadInputError, EdgeI2IError, MissingRequirementError, OutputError, PictureError, UsageError
 from edge_i2i.media.pictures import read_picture, write_picture
 from edge_i2i.media.video import VideoReader
 from edge_i2i.media.video_writer import VideoWriter

@@ -32,7 +32,7 @@ from edge_i2i.bundle.staging import Staging
 from edge_i2i.bundle.tree import FileTree
 from edge_i2i.errors import BundleError, BundleOutputError, OutputError, UsageError
 from edge_i2i.models.contract import GraphDeclaration, Size
-from edge_i2i.places import check_file, check_folder
+from edge_i2i.places import check_file, check_folder, check_names
 from edge_i2i.requirements import installed_version
 
 Layout = Literal["file", "directory"]
@@ -330,12 +330,15 @@ def check_bundle_place(target: Path, *, needed: int = 0) -> None:
         BundleOutputError: nothing can be written there, or something that is no bundle has that name.
     """
     _check_suffix(target)
-    Staging(target).refuse_foreign_target()
     try:
+        check_names(target)
+        Staging(target).refuse_foreign_target()
         if target.is_dir():
             check_folder(target.parent, needed=needed)
         else:
             check_file(target, makes_folder=True, needed=needed)
+    except BundleOutputError:
+        raise
     except OutputError as error:
         raise BundleOutputError(error.what, remedy=error.remedy) from error
 

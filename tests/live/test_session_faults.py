@@ -158,7 +158,7 @@ def test_a_loader_that_fails_ends_the_session_with_its_error() -> None:
 def test_a_sink_that_fails_gets_nothing_more_and_the_others_go_on(where: str) -> None:
     with VirtualClock() as clock:
         events: list[Event] = []
-        sinks = [good := KeepingSink(clock), bad := FailingSink(clock, where)]
+        sinks = [good := KeepingSink(clock), bad := FailingSink(clock, where, 0)]
         with LiveSession(coded_spec(clock), FakeModel(clock), sinks, clock=clock, on_event=events.append) as session:
             clock.sleep(2.01)
         snapshot = session.stats()
@@ -306,3 +306,44 @@ def test_a_host_that_waits_for_room_is_let_go_when_the_session_stops() -> None:
         session.stop()
         assert host.join(0.01) and answers == [True, True, True, False, False]
         assert session.stats().in_flight == 1  # the one that the model hangs in
+
+
+# Sinks that nobody named ----------------------------------------------------------------------------------------------
+
+
+class Waiting(KeepingSink):
+    """Is there for somebody who may ask."""
+
+    name = "recording"
+    on_request = True
+
+
+@pytest.mark.parametrize("where", ["open", "write", "close"])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_sinks_that_were_named_decide(where: str, policy: Policy) -> None:
+    with VirtualClock() as clock:
+        waiting = Waiting(clock)
+        sinks: list[Sink] = [FailingSink(clock, where, 0), waiting, FailingSink(clock, where, 0)]
+        source = coded_spec(clock, frames=30, live=False)
+        session = LiveSession(source, FakeModel(clock, 0.01), sinks, policy, clock=clock)
+        session.start()
+        with pytest.raises(LiveError, match="failing"):
+            session.wait(60)
+            session.stop()
+        session.stop()
+        assert list(session.stats().sinks) == ["failing", "failing 2"] and waiting.closed == 1
+
+
+def test_one_that_nobody_named_ends_nothing() -> None:
+    class Broken(FailingSink):
+        name = "snapshots"
+        on_request = True
+
+    with VirtualClock() as clock:
+        kept = KeepingSink(clock)
+        source = coded_spec(clock, frames=30, live=False)
+        with LiveSession(
+            source, FakeModel(clock, 0.01), [Broken(clock), kept], Policy.offline(), clock=clock
+        ) as session:
+            assert session.wait(60)
+        assert len(kept.results) == 30 and list(session.stats().sinks) == ["keep"]
