@@ -270,7 +270,7 @@ def test_an_unknown_suffix(tmp_path: Path) -> None:
 def test_a_missing_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(EdgeI2IError, match="cannot be written: No such file") as caught:
         write(tmp_path / "nowhere" / "a.mp4")
-    assert caught.value.exit_code == 1 and "folder exists" in caught.value.remedy
+    assert caught.value.exit_code == 2 and "folder exists" in caught.value.remedy
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
