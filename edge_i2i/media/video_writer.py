@@ -21,6 +21,7 @@ import numpy as np
 from edge_i2i.errors import MissingRequirementError, OutputError, PictureError, UsageError
 from edge_i2i.media.atomic import replacing
 from edge_i2i.media.audio import AudioCopy
+from edge_i2i.media.growing import growing
 from edge_i2i.media.rgb import is_high_definition
 from edge_i2i.media.video import FINE_TICK, Picture, VideoReader
 from edge_i2i.models.contract import Size
@@ -28,11 +29,17 @@ from edge_i2i.requirements import require
 
 if TYPE_CHECKING:
     import av
-    from av.container import OutputContainer
     from av.video.stream import VideoStream
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 WRITABLE_VIDEO_SUFFIXES = frozenset(_FORMATS)
+
+# How each format is written so that it can be played before it is complete: in pieces, each from a key frame on, of
+# which there is one a second. An MP4 is turned into an ordinary one at the end.
+_PIECES = {"movflags": "hybrid_fragmented+frag_keyframe+delay_moov+default_base_moof"}
+_GROWING = {"mp4": _PIECES, "mov": _PIECES, "matroska": {"cluster_time_limit": "1000"}}  # milliseconds
+_PIECE_S = Fraction(1)
+_PROMPT = {"forced-idr": "1", "x264-params": "rc-lookahead=10:sync-lookahead=0"}  # what the encoder holds back
 
 _BT709, _SMPTE170M = 1, 6  # AVColorSpace; BT.601's matrix is SMPTE 170M's
 _LIMITED_RANGE, _FULL_RANGE = 1, 2  # AVColorRange: MPEG, JPEG
@@ -41,6 +48,9 @@ _EXACT_TO_YUV = 0x2 | 0x40000 | 0x4000  # swscale.h: SWS_BILINEAR | SWS_ACCURATE
 
 class VideoWriter:
     """Writes an H.264 file that appears under its name only when it is complete. A context manager.
+
+    With ``grows``, for what cannot be made again, it is there from the first frame: it can be played at any moment up
+    to the last second or two, stays after an error, and takes the place of no other file.
 
     ``size``: of the frames, any; an odd side is padded to even. ``time_base``: seconds a tick, for time stamps that
     must be kept exactly (take it from the reader). ``audio_from``: a reader whose file's first audio stream is copied.
@@ -63,6 +73,7 @@ class VideoWriter:
         sample_aspect_ratio: Fraction = Fraction(1),
         quality: int = 18,
         preset: str = "fast",
+        grows: bool = False,
     ) -> None:
         require("av", extra="video", purpose="Writing video files")
         from av.video.reformatter import VideoReformatter
@@ -71,7 +82,9 @@ class VideoWriter:
         self._format = _output_format(self.path)
         self._tick = time_base or FINE_TICK
         self._ratio = sample_aspect_ratio
-        self._options = {"crf": str(quality), "preset": preset}
+        self._options = {"crf": str(quality), "preset": preset} | (_PROMPT if grows else {})
+        self._grows = grows
+        self._piece_began: Fraction | None = None
         self._audio_from = audio_from
         self._hd = is_high_definition(size.height, size.width)
         self._reformatter = VideoReformatter()
@@ -82,9 +95,14 @@ class VideoWriter:
         import av
 
         with _explained(self.path), ExitStack() as stack:
-            temporary = stack.enter_context(replacing(self.path))
-            flags = {"movflags": "+faststart"} if self._format in ("mp4", "mov") else {}
-            self._container: OutputContainer = av.open(f"file:{temporary}", "w", format=self._format, options=flags)
+            if self._grows:
+                self._container = av.open(
+                    stack.enter_context(growing(self.path)), "w", format=self._format, options=_GROWING[self._format]
+                )
+            else:
+                temporary = stack.enter_context(replacing(self.path))
+                options = {"movflags": "+faststart"} if self._format in ("mp4", "mov") else {}
+                self._container = av.open(f"file:{temporary}", "w", format=self._format, options=options)
             stack.callback(self._close_container)
             self._stream = self._add_stream()
             self._audio = self._add_audio(stack)
@@ -94,16 +112,22 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
+        if error is None:
+            with _explained(self.path), self._cleanup:
+                if self._last_tick is None:
+                    raise ValueError(f"no frame was written to {self.path}")
+                self._complete()
+        elif self._grows and self._last_tick is not None:
+            with self._cleanup, suppress(EdgeI2IError), _explained(self.path):
+                self._complete()
+        else:
             self._cleanup.__exit__(kind, error, trace)
-            return
-        with _explained(self.path), self._cleanup:
-            if self._last_tick is None:
-                raise ValueError(f"no frame was written to {self.path}")
-            self._container.mux(self._stream.encode(None))
-            if self._audio is not None:
-                self._audio.copy_until(None)
-            self._container.close()
+
+    def _complete(self) -> None:
+        self._container.mux(self._stream.encode(None))
+        if self._audio is not None:
+            self._audio.copy_until(None)
+        self._container.close()
 
     def write(
         self, image: Picture, pts_seconds: Fraction | None = None, duration_seconds: Fraction | None = None
@@ -125,10 +149,20 @@ class VideoWriter:
         frame = self._to_yuv(image)
         frame.pts, frame.time_base = self._next_tick(pts_seconds), self._tick
         frame.duration = round((duration_seconds or 1 / self.fps) / self._tick)
+        if self._grows:
+            self._begin_piece(frame)
         with _explained(self.path):
             if self._audio is not None:
                 self._audio.copy_until(frame.pts * self._tick)
             self._container.mux(self._stream.encode(frame))
+
+    def _begin_piece(self, frame: av.VideoFrame) -> None:
+        """Make it a key frame where a second has passed since the last."""
+        from av.video.frame import PictureType
+
+        at = (frame.pts or 0) * self._tick
+        if self._piece_began is None or at >= self._piece_began + _PIECE_S:
+            frame.pict_type, self._piece_began = PictureType.I, at
 
     def _next_tick(self, pts_seconds: Fraction | None) -> int:
         if pts_seconds is not None:
@@ -183,10 +217,10 @@ class VideoWriter:
         return audio if audio.present else None
 
     def _close_container(self) -> None:
-        # After an error the trailer may not fit either; the file is thrown away, and closing twice is harmless.
+        # After an error the trailer may not fit either; closing twice is harmless.
         import av
 
-        with suppress(av.error.FFmpegError):
+        with suppress(av.error.FFmpegError, OSError):
             self._container.close()
 
 

@@ -1,10 +1,11 @@
-"""A recording: H.264 with the frames' real times, under its name only when it is complete."""
+"""A recording: H.264 with the frames' real times, which can be played whatever becomes of the session."""
 
 from __future__ import annotations
 
 import logging
+import os
 from fractions import Fraction
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import ClassVar
@@ -27,11 +28,13 @@ NOMINAL_FPS = Fraction(30)
 class FileSink(Sink):
     """Records every result into a video file; not what is passed through while the network loads.
 
-    A picture of another size starts another part: ``out-2.mp4`` beside ``out.mp4``, or the next number that is free.
-    ``finished``: the files that are complete.
+    It grows under its name: after a crash, a power cut or a full disk, what was recorded until a second or two before
+    can be played. No file that is there is replaced: the recording goes to ``out-2.mp4`` beside ``out.mp4``, or the
+    next number that is free, and so does another part, which a picture of another size starts.
+    ``finished``: the files that hold a recording.
 
     Args:
-        path: ``.mp4``, ``.m4v``, ``.mov`` or ``.mkv``; a file that is there already is replaced at the end.
+        path: ``.mp4``, ``.m4v``, ``.mov`` or ``.mkv``.
         source_times: frames get the times of their source (a file that is played in full) instead of those at which
             they were captured. Where a source has none, their capture times serve.
         sound_of: the video file that is the session's source; its sound is copied, and ``source_times`` is implied.
@@ -66,19 +69,19 @@ class FileSink(Sink):
         check_file(self.path)
 
     def open(self, size: Size) -> None:
-        """Begin the file, under a temporary name.
+        """Begin the file.
 
         Raises:
             EdgeI2IError: the folder is missing or cannot be written to.
         """
         _check_writable(self.path)
-        self._part = self._begin(self.path, size, self._film)
+        self._part = self._begin(self._free_name(), size, self._film)
 
     def write(self, picture: Picture, result: Result) -> None:
         """Add a frame.
 
         Raises:
-            EdgeI2IError: the file cannot be written; what was recorded of this part is discarded.
+            EdgeI2IError: the file cannot be written; what was recorded until then is kept.
         """
         if self._ended or result.origin is Origin.PASSED_THROUGH:
             return
@@ -89,8 +92,7 @@ class FileSink(Sink):
             if self._part is not None:
                 self._part.write(picture, self._timeline.at(result.frame))
         except EdgeI2IError as error:
-            self._give_up(error)
-            raise
+            raise self._give_up(error) from error
 
     def close(self) -> None:
         """Complete the file. One without a frame is not written.
@@ -101,7 +103,10 @@ class FileSink(Sink):
         if self._ended:
             return
         self._ended = True
-        self._finish_part()
+        try:
+            self._finish_part()
+        except EdgeI2IError as error:
+            raise self._give_up(error) from error
 
     def _next_part(self, size: Size) -> None:
         first = self._part is None or not self._part.frames
@@ -110,35 +115,55 @@ class FileSink(Sink):
             if self._film is not None:
                 _log.warning("The pictures change size to %s: '%s' goes on in a part without sound.", size, self.path)
             self._timeline = _Timeline(self._source_times, from_zero=True)
-        self._part = self._begin(self.path if first else self._free_name(), size, self._film if first else None)
+        self._part = self._begin(self._free_name(), size, self._film if first else None)
 
     def _begin(self, path: Path, size: Size, film: VideoReader | None) -> _Part:
         if film is None:
-            return _Part(VideoWriter(path, NOMINAL_FPS, size, time_base=FINE_TICK))
+            return _Part(VideoWriter(path, NOMINAL_FPS, size, time_base=FINE_TICK, grows=True))
         ratio = film.sample_aspect_ratio if size == film.size else Fraction(1)
         return _Part(
-            VideoWriter(path, film.fps, size, time_base=film.time_base, audio_from=film, sample_aspect_ratio=ratio)
+            VideoWriter(
+                path,
+                film.fps,
+                size,
+                time_base=film.time_base,
+                audio_from=film,
+                sample_aspect_ratio=ratio,
+                grows=True,
+            )
         )
 
     def _free_name(self) -> Path:
-        names = (self.path.with_stem(f"{self.path.stem}-{number}") for number in count(2))
-        return next(name for name in names if not name.exists())
+        others = (self.path.with_stem(f"{self.path.stem}-{number}") for number in count(2))
+        free = next(name for name in chain([self.path], others) if not os.path.lexists(name))
+        if free != self.path and not self.finished and not self.notes:
+            self.notes = (f"'{self.path}' is there already and stays: the recording goes to '{free}'",)
+        return free
 
     def _finish_part(self) -> None:
-        part, self._part = self._part, None
-        if part is None:
-            return
-        if not part.frames:
-            part.discard(_NothingWrittenError())
-            return
-        part.finish()
-        self.finished.append(part.writer.path)
+        part = self._part
+        if part is not None and part.frames:
+            part.finish()
+            self.finished.append(part.writer.path)
+        elif part is not None:
+            part.abandon(_NothingWrittenError())
+        self._part = None
 
-    def _give_up(self, error: EdgeI2IError) -> None:
+    def _give_up(self, error: EdgeI2IError) -> EdgeI2IError:
+        """Keep what there is; returns the error that says so."""
         self._ended = True
         part, self._part = self._part, None
-        if part is not None:
-            part.discard(error)
+        if part is None:
+            return error
+        part.abandon(error)
+        if not part.writer.path.exists():
+            return error
+        self.finished.append(part.writer.path)
+        told = EdgeI2IError(
+            f"{error.what} What was recorded until then is kept in '{part.writer.path}'.", remedy=error.remedy
+        )
+        told.exit_code = error.exit_code
+        return told
 
 
 def _look_at(film: Path) -> VideoReader:
@@ -160,7 +185,7 @@ def _check_writable(path: Path) -> None:
 
 
 class _NothingWrittenError(Exception):
-    """Discards a file that got no frame."""
+    """Takes away a file that got no frame."""
 
 
 class _Part:
@@ -177,7 +202,8 @@ class _Part:
     def finish(self) -> None:
         self.writer.__exit__(None, None, None)
 
-    def discard(self, why: Exception) -> None:
+    def abandon(self, why: Exception) -> None:
+        """Nothing more comes; what there is of it stays."""
         self.writer.__exit__(type(why), why, None)
 
 

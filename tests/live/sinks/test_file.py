@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -72,7 +75,6 @@ def test_frames_keep_the_times_at_which_they_were_captured(tmp_path: Path) -> No
     sink.open(SIZE)
     for seq, at in enumerate(times):
         sink.write(grey(50 + 30 * seq), result(grey(0), seq, t_capture=at, t_source=77.0))
-    assert not (tmp_path / "out.mp4").exists()
     sink.close()
     assert stamps(tmp_path / "out.mp4") == pytest.approx([at - 1000 for at in times], abs=AV_TICK)
     assert levels(tmp_path / "out.mp4") == pytest.approx([50, 80, 110, 140, 170], abs=3)
@@ -174,25 +176,98 @@ def test_a_missing_folder_is_said(tmp_path: Path) -> None:
     sink.close()
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-def test_a_full_disk_is_said_once_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The temporary file is a link to a device that is always full."""
-    real = av.open
+# What survives -----------------------------------------------------------------------------------------------------
 
-    def full(file: str, *args: object, **options: object) -> object:
-        Path(file.removeprefix("file:")).symlink_to("/dev/full")
-        return real(file, *args, **options)
+RECORD = """
+import os, resource, signal, sys
+import numpy as np
+from edge_i2i.errors import EdgeI2IError
+from edge_i2i.live.frame import Frame, Result
+from edge_i2i.live.sinks.file import FileSink
+from edge_i2i.models.contract import Size
 
-    monkeypatch.setattr(av, "open", full)
-    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3)).astype(np.uint8)
-    sink = FileSink(tmp_path / "out.mkv")
-    sink.open(Size(256, 256))
-    steps = [lambda seq=seq: sink.write(noise, result(noise, seq, t_capture=seq / 30)) for seq in range(60)]
-    assert ["No space left" in said for said in errors_of([*steps, sink.close, sink.close])] == [True]
-    assert list(tmp_path.iterdir()) == [] and sink.finished == []
+path, how, frames = sys.argv[1], sys.argv[2], int(sys.argv[3])
+if how == "full":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+rng = np.random.default_rng(0)
+sink = FileSink(path)
+sink.open(Size(64, 64))
+try:
+    for seq in range(frames):
+        picture = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        sink.write(picture, Result(picture, Frame(seq, 0, 5 + seq / 30, None, picture), 6 + seq / 30))
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    sink.close()
+except EdgeI2IError as error:
+    print(error)
+"""
 
 
-def test_a_disk_that_fills_while_recording_ends_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def record(path: Path, how: str, frames: int = 180) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", RECORD, str(path), how, str(frames)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def played(path: Path) -> list[float]:
+    """What a player shows of a file that was not completed."""
+    times: list[float] = []
+    with av.open(str(path)) as film, suppress(av.error.FFmpegError):
+        for frame in film.decode(video=0):
+            times.append(float(frame.time or 0))
+    return times
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.mkv"])
+def test_a_recording_can_be_played_after_a_kill(tmp_path: Path, name: str) -> None:
+    assert record(tmp_path / name, "killed").returncode == -9
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    times = played(tmp_path / name)
+    assert len(times) > 60 and times == pytest.approx([seq / 30 for seq in range(len(times))], abs=2e-3)
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.mkv"])
+def test_a_full_disk_ends_a_recording_loudly_and_keeps_it(tmp_path: Path, name: str) -> None:
+    said = record(tmp_path / name, "full")
+    assert said.returncode == 0 and said.stderr == ""
+    assert "cannot be written: File too large" in said.stdout and "kept in" in said.stdout
+    assert said.stdout.count("cannot be written") == 1 and [path.name for path in tmp_path.iterdir()] == [name]
+    times = played(tmp_path / name)
+    assert len(times) > 8 and times == pytest.approx([seq / 30 for seq in range(len(times))], abs=2e-3)
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_a_killed_recording_is_no_hindrance_to_the_next(tmp_path: Path, name: str) -> None:
+    record(tmp_path / name, "killed", 90)
+    before = (tmp_path / name).read_bytes()
+    sink = FileSink(tmp_path / name)
+    sink.open(SIZE)
+    sink.write(grey(90), result(grey(0)))
+    sink.close()
+    other = (tmp_path / name).with_stem("out-2")
+    assert sink.finished == [other] and len(stamps(other)) == 1
+    assert (tmp_path / name).read_bytes() == before
+    assert len(sink.notes) == 1 and str(other) in sink.notes[0]
+
+
+@pytest.mark.parametrize("what", ["file", "symlink", "dangling"])
+def test_nothing_that_is_there_is_replaced(tmp_path: Path, what: str) -> None:
+    (tmp_path / "holiday.mp4").write_bytes(b"before")
+    if what == "file":
+        (tmp_path / "out.mp4").write_bytes(b"before")
+    else:
+        (tmp_path / "out.mp4").symlink_to(tmp_path / ("holiday.mp4" if what == "symlink" else "nowhere.mp4"))
+    sink = FileSink(tmp_path / "out.mp4")
+    sink.open(SIZE)
+    sink.write(grey(90), result(grey(0)))
+    sink.close()
+    assert sink.finished == [tmp_path / "out-2.mp4"]
+    assert (tmp_path / "holiday.mp4").read_bytes() == b"before" and not (tmp_path / "nowhere.mp4").exists()
+
+
+def test_an_encoder_that_fails_is_said_once_and_keeps_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sink = FileSink(tmp_path / "out.mp4")
     sink.open(SIZE)
     steps = [lambda seq=seq: sink.write(grey(90), result(grey(90), seq, t_capture=seq / 30)) for seq in range(60)]
@@ -202,8 +277,20 @@ def test_a_disk_that_fills_while_recording_ends_it_once(tmp_path: Path, monkeypa
         raise EdgeI2IError("The video cannot be written: No space left on device.")
 
     monkeypatch.setattr(VideoWriter, "write", full)
-    assert len(errors_of([*steps[30:], sink.close, sink.close])) == 1
-    assert list(tmp_path.iterdir()) == [] and sink.finished == []
+    said = errors_of([*steps[30:], sink.close, sink.close])
+    assert len(said) == 1 and "What was recorded until then is kept" in said[0]
+    assert len(stamps(tmp_path / "out.mp4")) == 30 and sink.finished == [tmp_path / "out.mp4"]
+
+
+@pytest.mark.parametrize("times", [[0, 0.5, 1.0], [0.0], [seq * 0.1 for seq in range(31)], [0, 1, 2, 7, 7.04]])
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.mkv"])
+def test_no_last_frame_is_lost_whenever_it_comes(tmp_path: Path, name: str, times: list[float]) -> None:
+    sink = FileSink(tmp_path / name)
+    sink.open(SIZE)
+    for seq, at in enumerate(times):
+        sink.write(grey(90), result(grey(0), seq, t_capture=9 + at))
+    sink.close()
+    assert stamps(tmp_path / name) == pytest.approx(times, abs=2e-3)
 
 
 def test_a_name_that_is_no_video(tmp_path: Path) -> None:
