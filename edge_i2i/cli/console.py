@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from edge_i2i.cli.signals import raise_if_swallowed
 from edge_i2i.errors import OutputError
 from edge_i2i.texts import encodable, one_line, shown
 
@@ -174,6 +175,7 @@ class StageLines:
 
     def __call__(self, stage: str) -> None:
         """Begin ``stage``."""
+        raise_if_swallowed()
         if not self.quiet:
             say(f"[{time.monotonic() - self.started:6.1f} s] {stage}")
 
@@ -208,6 +210,7 @@ class Bar:
 
     def advance(self, n: int = 1, note: str = "") -> None:
         """``n`` more steps are done."""
+        raise_if_swallowed()
         self._done += n
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, advance=n, description=one_line(f"{self._what} {note}".strip()))

@@ -121,8 +121,13 @@ def _explained(program: typer.Typer, arguments: list[str], debug: bool) -> int:
     level = logging.DEBUG if debug else logging.WARNING
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True)
     try:
-        with interrupt_on_signal():
-            program(arguments, standalone_mode=True)
+        with interrupt_on_signal() as interruptions:
+            try:
+                program(arguments, standalone_mode=True)
+            except Exception:
+                if interruptions:  # whatever was made of it on the way here
+                    raise interruptions[0] from None
+                raise
     except EdgeI2IError as error:
         _explain(error, debug)
         return error.exit_code

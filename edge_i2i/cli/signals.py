@@ -6,8 +6,9 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -15,6 +16,9 @@ AT_ONCE_S = 2.0
 """After the second signal: for tidying up. A program that hangs in foreign code is ended then, whatever it leaves."""
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last: Ctrl-Break and closed consoles of Windows
+
+
+_raised: ContextVar[Sequence[Interruption]] = ContextVar("raised", default=())
 
 
 class Interruption(KeyboardInterrupt):
@@ -35,17 +39,33 @@ class Interruption(KeyboardInterrupt):
 
 
 @contextmanager
-def interrupt_on_signal() -> Iterator[None]:
+def interrupt_on_signal() -> Iterator[list[Interruption]]:
     """Every signal that ends a program is an ``Interruption``, so that what is half-written is removed.
 
-    A program that was started with ``nohup`` goes on when its terminal closes.
+    A program that was started with ``nohup`` goes on when its terminal closes. Yields those that were raised: foreign
+    code (importing, tracing, callbacks from C++) makes another exception of some, with nothing left to tell it by.
     """
+    raised: list[Interruption] = []
 
     def interrupt(number: int) -> None:
-        raise Interruption(number)
+        raised.append(Interruption(number))
+        raise raised[-1]
 
-    with _Signals(interrupt):
-        yield
+    token = _raised.set(raised)
+    try:
+        with _Signals(interrupt):
+            yield raised
+    finally:
+        _raised.reset(token)
+
+
+def raise_if_swallowed() -> None:
+    """Raise once more what a destructor or foreign code swallowed. For where work goes on, never for tidying up.
+
+    Python drops what is raised while an object is being destroyed; the work would go on to its end.
+    """
+    for interruption in _raised.get():
+        raise interruption
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.scheme import Range, Scheme
 from edge_i2i.learn.training_log import Record, TrainingLog
 from edge_i2i.quantize.qat_checkpoint import Checkpoint, check_folder, identify, load_checkpoint, save_checkpoint
+from edge_i2i.quantize.qat_kernels import load_kernels
 from edge_i2i.quantize.qat_loss import distillation_terms, total
 from edge_i2i.quantize.qat_network import GraphNetwork, with_float_picture
 from edge_i2i.quantize.qat_plan import Draw, QatOptions, QatResult, Run, Stream
@@ -47,6 +48,7 @@ def fine_tune(
     """
     check_layers(model, ranges)
     check_folder(run.folder, resume=run.resume)
+    load_kernels(run.progress)
     before = torch.get_num_threads()
     if options.threads is not None:
         torch.set_num_threads(options.threads)

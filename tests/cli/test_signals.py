@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import typer
 
+from edge_i2i.cli import main
+from edge_i2i.cli.console import Bar, StageLines
 from edge_i2i.cli.signals import Interruption, interrupt_on_signal, stop_on_signal
+from edge_i2i.errors import GraphError
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 
@@ -149,3 +154,66 @@ def test_a_shells_background_job_takes_an_interrupt(tmp_path: Path) -> None:
     child = process("works", tmp_path, "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n")
     child.send_signal(signal.SIGINT)
     assert ended(child)[0] == 130
+
+
+class Foreign(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    "made_of_it", [Foreign("foreign"), ImportError("half imported"), GraphError("cannot be traced")]
+)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_foreign_code_makes_another_error_of_is_still_one(
+    made_of_it: Exception, number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = typer.Typer()
+
+    @program.command()
+    def verb() -> None:
+        with contextlib.suppress(KeyboardInterrupt):  # as C++ does that gives nothing of it on
+            signal.raise_signal(number)
+        raise made_of_it
+
+    assert main._guarded(program, []) == 128 + number
+    err = capsys.readouterr().err
+    assert "nothing half-written" in err and "not expected" not in err and "error:" not in err
+
+
+def test_an_error_without_a_signal_stays_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    program = typer.Typer()
+
+    @program.command()
+    def verb() -> None:
+        raise GraphError("cannot be traced")
+
+    assert main._guarded(program, []) == GraphError("x").exit_code and "cannot be traced" in capsys.readouterr().err
+
+
+class Swallows:
+    """Python drops what is raised while this is being destroyed."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("goes_on", [lambda: StageLines(True)("next"), lambda: Bar(True).advance()])
+def test_an_interrupt_that_was_swallowed_ends_the_work_where_it_goes_on(goes_on: Callable[[], None]) -> None:
+    program, reached = typer.Typer(), list[str]()
+
+    @program.command()
+    def verb() -> None:
+        Swallows()
+        reached.append("the work goes on")
+        goes_on()
+        reached.append("to its end")
+
+    assert main._guarded(program, []) == 130 and reached == ["the work goes on"]
+    goes_on()
+
+
+def test_where_nothing_was_swallowed_work_goes_on() -> None:
+    with interrupt_on_signal():
+        StageLines(True)("next")
+    StageLines(True)("next")
