@@ -61,7 +61,7 @@ class Conditions:
     def __init__(self, graphs: tuple[GraphDeclaration, ...], run: RunGraph, fit: Fit) -> None:
         self._graphs, self._run, self._fit = in_order(graphs), run, fit
         self._frame = next(graph for graph in graphs if graph.kind is GraphKind.FRAME)
-        self._specs = _once_only(graphs)
+        self._specs = once_only(graphs)
         self._given: dict[str, Array] = {}
         self._computed: dict[str, Array] = {}
         self._results: OrderedDict[tuple[str | int, ...], Mapping[str, Array]] = OrderedDict()
@@ -319,7 +319,7 @@ class Conditions:
         return ways or [spec.name]
 
 
-def _once_only(graphs: tuple[GraphDeclaration, ...]) -> dict[str, TensorSpec]:
+def once_only(graphs: Sequence[GraphDeclaration]) -> dict[str, TensorSpec]:
     """What may be set: all that condition graphs take or give, and what the frame graph takes besides the frame."""
     specs: dict[str, TensorSpec] = {}
     for graph in graphs:

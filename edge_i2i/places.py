@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -74,6 +75,24 @@ def check_names(path: Path) -> None:
     limit = name_limit(path)
     if any(len(os.fsencode(part)) > limit for part in path.parts):
         raise _refusal(path, f"a name in it is longer than the {limit} bytes of this disk", "Give a shorter one.")
+
+
+def refuse_foreign(path: Path, is_ours: Callable[[Path], bool], what: str) -> None:
+    """Refuse to replace a file that is not of the kind that is to be written; an empty one is nobody's.
+
+    Args:
+        path: the file to be written, or replaced.
+        is_ours: whether an existing file is of that kind.
+        what: the kind, to be put behind "is not".
+
+    Raises:
+        OutputError: something else has the name.
+    """
+    if path.is_file() and path.stat().st_size and not is_ours(path):
+        raise OutputError(
+            f"'{path}' is there already and is not {what}: it is left as it is.",
+            remedy="Give another output, or move that file away yourself.",
+        )
 
 
 def beside(path: Path, mark: str) -> Path:

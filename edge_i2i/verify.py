@@ -10,7 +10,7 @@ from edge_i2i.bundle.reader import Bundle
 from edge_i2i.engines.choice import AUTO, Choice, choose
 from edge_i2i.engines.protocol import Array, EngineOptions
 from edge_i2i.engines.registry import get_engine
-from edge_i2i.errors import BundleError, MissingRequirementError, ParityError
+from edge_i2i.errors import BundleError, MissingRequirementError, ParityError, UsageError, known_names
 from edge_i2i.graphs.parity import EXACT, REDUCED_PRECISION, Parity, Tolerance, compare
 from edge_i2i.models.contract import GraphDeclaration
 
@@ -59,11 +59,13 @@ def verify_bundle(
     asked for by name.
 
     Raises:
+        UsageError: the bundle has no such variant, or there is no such engine.
         BundleError: the bundle has no golden data.
         MissingRequirementError: the engine cannot run here.
         GraphError: a variant that was asked for was quantized for other engines.
         UsageError: the engine cannot be told to compute in the float arithmetic that was asked for.
     """
+    check_names(bundle, engine, variants)
     golden = bundle.golden()
     verdicts = []
     for declaration in (bundle.frame_graph, *bundle.condition_graphs):
@@ -77,6 +79,24 @@ def verify_bundle(
                 choice = choose(bundle, declaration.name, engine, variant, options)
                 verdicts.append(_verify(bundle, declaration, choice, golden))
     return verdicts
+
+
+def check_names(bundle: Bundle, engine: str, variants: Collection[str]) -> None:
+    """Accept an engine and variants that there are.
+
+    Raises:
+        UsageError: one of them there is not; names those that there are.
+    """
+    if engine != AUTO:
+        get_engine(engine)
+    graphs = (bundle.frame_graph, *bundle.condition_graphs)
+    known = list(dict.fromkeys(name for graph in graphs for name in bundle.variants(graph.name)))
+    for variant in variants:
+        if variant not in known:
+            raise UsageError(
+                f"The bundle '{bundle.path}' has no variant '{variant}'.",
+                remedy=known_names(variant, known, "variants"),
+            )
 
 
 def _skipped_because(bundle: Bundle, graph: str, engine: str, variant: str, options: EngineOptions) -> str:

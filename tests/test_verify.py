@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from edge_i2i.bundle.manifest import ModelRecord
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.engines.protocol import EngineOptions
-from edge_i2i.errors import GraphError
+from edge_i2i.errors import GraphError, UsageError
 from edge_i2i.verify import verify_bundle
 
 OPTIONS = EngineOptions(threads=2)
@@ -126,3 +127,11 @@ def test_a_forced_precision_is_verified(rgb_bundle: Path) -> None:
     options = EngineOptions(threads=1, precision="fp32")
     verdicts = verify_bundle(open_bundle(rgb_bundle), "openvino", (), options)
     assert all(verdict.ok and verdict.effective_precision == "fp32" for verdict in verdicts)
+
+
+@pytest.mark.parametrize("names", [{"variants": ["nonsense"]}, {"variants": ["fp32", "fp23"]}, {"engine": "openvinno"}])
+def test_a_name_that_is_none_is_wrong_usage_and_no_success(rgb_bundle: Path, names: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as caught:
+        verify_bundle(open_bundle(rgb_bundle), **{"engine": "onnxruntime", "variants": (), "options": OPTIONS, **names})
+    assert caught.value.exit_code == 2
+    assert "Known" in caught.value.remedy

@@ -11,6 +11,7 @@ from pathlib import Path
 from edge_i2i.bundle.disk import disk_faults, exchange, fsync_folder
 from edge_i2i.bundle.paths import HEADER_NAME
 from edge_i2i.errors import BundleOutputError
+from edge_i2i.models.file_kind import BUNDLE, CUT_ZIP, file_kind
 from edge_i2i.places import beside
 
 _LOG = logging.getLogger(__name__)
@@ -65,12 +66,17 @@ class Staging:
             fsync_folder(self.target.parent)
 
     def refuse_foreign_target(self) -> None:
-        """Never replace a folder that is not a bundle.
+        """Never replace a folder or a file that is not a bundle, whole or cut off.
 
         Raises:
-            BundleOutputError: the target is such a folder.
+            BundleOutputError: the target is such a folder or file.
         """
         target = self.target
+        if target.is_file() and target.stat().st_size and file_kind(target) not in (BUNDLE, CUT_ZIP):
+            raise BundleOutputError(
+                f"'{target}' is a file that is no bundle, and is left as it is.",
+                remedy="Give another output path, or move that file away yourself.",
+            )
         if target.is_dir() and not (target / HEADER_NAME).is_file() and any(target.iterdir()):
             raise BundleOutputError(
                 f"'{target}' is a folder with something other than a bundle in it, and is left as it is.",

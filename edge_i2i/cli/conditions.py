@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typer.core import TyperCommand
 
 from edge_i2i.errors import BadInputError, EdgeI2IError, UsageError
 from edge_i2i.models.contract import GraphDeclaration, Role, Size, TensorSpec
+from edge_i2i.plain_files import PlainFileError, read_json
 
 if TYPE_CHECKING:
     from edge_i2i.translator import Translator
@@ -135,9 +135,9 @@ def _apply_boxes(translator: Translator, path: Path) -> None:
 
 def _read_boxes(path: Path) -> list[Any]:
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise BadInputError(f"{path} cannot be read as boxes: {error}.", remedy="Give a JSON file.") from error
+        content = read_json(path)
+    except PlainFileError as error:
+        raise BadInputError(f"{path} cannot be read as boxes: it {error}.", remedy="Give a JSON file.") from error
     boxes = content.get("boxes") if isinstance(content, dict) else content
     if not isinstance(boxes, list):
         raise BadInputError(f"{path} holds no list of boxes.", remedy='Write {"boxes": [[left, top, right, bottom]]}.')

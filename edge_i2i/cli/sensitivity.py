@@ -11,7 +11,7 @@ from edge_i2i.cli.calibration_options import CalibrationDataOptions
 from edge_i2i.cli.console import Bar, result, result_json
 from edge_i2i.cli.option_groups import with_groups
 from edge_i2i.cli.sensitivity_table import print_table
-from edge_i2i.places import check_file
+from edge_i2i.places import check_file, refuse_foreign
 
 if TYPE_CHECKING:
     from edge_i2i.quantize.sensitivity_report import SensitivityReport
@@ -75,11 +75,14 @@ def sensitivity(
             result(f"plot    {plot}")
 
 
-def _check_places(*paths: Path | None) -> None:
+def _check_places(recipe: Path, plot: Path | None) -> None:
     """Before minutes of work, not after them."""
-    for path in paths:
+    from edge_i2i.quantize.sensitivity_report import is_recipe
+
+    for path in (recipe, plot):
         if path is not None:
             check_file(path)
+    refuse_foreign(recipe, is_recipe, "a recipe of 'edge-i2i sensitivity'")
 
 
 def _tell(report: SensitivityReport, recipe: Path) -> None:

@@ -36,9 +36,10 @@ def verify(
     from edge_i2i.bundle.reader import open_bundle
     from edge_i2i.engines.protocol import EngineOptions
     from edge_i2i.translator import default_engine_folder
-    from edge_i2i.verify import verify_bundle
+    from edge_i2i.verify import check_names, verify_bundle
 
     opened = open_bundle(bundle)
+    check_names(opened, engine, variant or ())
     opened.verify_checksums()
     options = EngineOptions(threads=threads, engine_folder=default_engine_folder(bundle), precision=precision)
     skipped: list[dict[str, str]] = []

@@ -15,8 +15,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_i2i.errors import BadInputError
+from edge_i2i.plain_files import PlainFileError, read_yaml
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=10**9)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0)]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -29,7 +30,7 @@ class RecipeError(BadInputError):
 class Section(BaseModel):
     """A part of a recipe: immutable, and strict about its keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class GeneratorSection(Section):
@@ -155,11 +156,11 @@ def read_recipe(path: Path) -> Recipe:
         RecipeError: the file cannot be read, is not YAML, or has unknown keys, missing keys or impossible values.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"The recipe {path} cannot be read: {error}.", remedy="Check the path.") from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"The recipe {path} is not YAML: {error}", remedy="Correct the line named above.") from error
+        content = read_yaml(path)
+    except PlainFileError as error:
+        raise RecipeError(
+            f"The recipe {path} {error}.", remedy="Check the path, or correct what is named above."
+        ) from error
     if not isinstance(content, dict):
         raise RecipeError(
             f"The recipe {path} is not a mapping of sections.", remedy="Start from training/recipes/demo.yaml."
@@ -173,12 +174,21 @@ def read_recipe(path: Path) -> Recipe:
         ) from error
 
 
+def is_recipe(path: Path) -> bool:
+    """Whether a file is a recipe that can be used."""
+    try:
+        read_recipe(path)
+    except RecipeError:
+        return False
+    return True
+
+
 def _explain(error: ValidationError) -> list[str]:
     return [_explain_one(item) for item in error.errors()]
 
 
 def _explain_one(item: Any) -> str:
-    where = ".".join(str(part) for part in item["loc"])
+    where = ".".join(str(part)[:80] for part in item["loc"])
     if item["type"] != "extra_forbidden":
         return f"{where}: {item['msg']}" if where else str(item["msg"])
     known = _known_keys(item["loc"][:-1])

@@ -17,10 +17,11 @@ from edge_i2i.errors import UsageError
 from edge_i2i.learn.checkpoints import list_snapshots
 from edge_i2i.learn.data import cached_pairs
 from edge_i2i.learn.export_weights import write_weights
-from edge_i2i.learn.recipe import Recipe
+from edge_i2i.learn.recipe import Recipe, is_recipe
 from edge_i2i.learn.results import write_results
 from edge_i2i.learn.trainer import Outcome, Trainer, generator_config
-from edge_i2i.places import check_folder
+from edge_i2i.models.weights_file import is_weights_file
+from edge_i2i.places import check_folder, refuse_foreign
 from edge_i2i.progress import NullProgress, Progress
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ def train_recipe(recipe: Recipe, options: RunOptions) -> dict[str, Any]:
         OutputError: nothing can be written into the folder, or another run is writing there.
         CheckpointError: the checkpoint to resume from is damaged.
     """
-    _check_output(options)
+    _check_output(recipe, options)
     with _alone(options):
         return _train(recipe, options)
 
@@ -88,13 +89,16 @@ def _alone(options: RunOptions) -> Iterator[None]:
         yield
 
 
-def _check_output(options: RunOptions) -> None:
+def _check_output(recipe: Recipe, options: RunOptions) -> None:
     has_run = bool(list_snapshots(options.output / "checkpoints"))
     if has_run and not options.resume:
         raise UsageError(
             f"{options.output} already holds a training run.",
             remedy="Add --resume to go on with it, or name another --output folder.",
         )
+    if not has_run:
+        refuse_foreign(options.output / "recipe.yaml", is_recipe, "a training recipe")
+        refuse_foreign(options.output / f"{recipe.name}.safetensors", is_weights_file, "a weights file of this project")
     if options.resume and not has_run:
         raise UsageError(
             f"There is no checkpoint to resume from in {options.output}.", remedy="Leave --resume out to start."

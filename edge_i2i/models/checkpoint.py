@@ -79,7 +79,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
     _check_header(path)
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="numpy") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise _not_whole(path, error) from error

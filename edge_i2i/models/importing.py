@@ -9,14 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_i2i.errors import CheckpointError
+from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.checkpoint import checkpoint_sha256, read_checkpoint, read_metadata
 from edge_i2i.models.family import StateDict
 from edge_i2i.models.loading import load_model, read_model
 from edge_i2i.models.recognise import Recognition, near_misses, recognise, recognised_parts
 from edge_i2i.models.registry import family_names, get_family
 from edge_i2i.models.state_entries import save_part_command
-from edge_i2i.models.weights_file import write_weights_file
+from edge_i2i.models.weights_file import is_weights_file, write_weights_file
+from edge_i2i.places import check_file, refuse_foreign
 
 LISTED_KEYS = 4
 _STATISTICS = re.compile(r"(running_mean|running_var|num_batches_tracked)$")
@@ -107,16 +108,18 @@ def import_checkpoint(
         overrides: ``key=value`` texts for the architecture.
 
     Raises:
+        OutputError: the two files cannot be written, or would replace a file of another kind.
         CheckpointError: it cannot be read, or holds another network.
         UsageError: an unknown model or override, or a question that the file cannot answer (``norm_mode``).
     """
+    config_file = output.with_suffix(".json")
+    _check_output(output, config_file)
     family = get_family(found.family)
     read = read_model(family, checkpoint, overrides or {})
     load_model(family, read, checkpoint, overrides or {})  # every key and shape is checked before anything is written
     config, states = asdict(read.config), family.portable(read.states)
     sha256 = checkpoint_sha256(checkpoint)
     write_weights_file(output, family.name, config, states, {"source": checkpoint.name, "source_sha256": sha256})
-    config_file = output.with_suffix(".json")
     config_file.write_text(json.dumps({"model": family.name, "config": config}, indent=2, sort_keys=True) + "\n")
     return ImportSummary(
         family.name,
@@ -130,6 +133,26 @@ def import_checkpoint(
         sha256,
         read.assumed,
     )
+
+
+def _check_output(weights: Path, config_file: Path) -> None:
+    if weights == config_file:
+        raise UsageError(
+            f"--output {weights}: the config would replace the weights.", remedy="Name a .safetensors file."
+        )
+    for path in (weights, config_file):
+        check_file(path, makes_folder=True)
+    refuse_foreign(weights, is_weights_file, "a weights file of this project")
+    refuse_foreign(config_file, _is_config, "the config of a weights file")
+
+
+def _is_config(path: Path) -> bool:
+    """Whether it is a JSON file as ``import_checkpoint`` writes beside the weights."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and content.keys() == {"model", "config"}
 
 
 def _count(state: StateDict) -> int:

@@ -6,6 +6,7 @@ file is executed (the graph in ``PREFIX.meta`` is not opened).
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -91,9 +92,11 @@ def read_tensorflow_checkpoint(path: Path) -> StateDict:
     tensorflow_files(path)
     tf = _import_tensorflow()
     # A damaged checkpoint surfaces as any of these, by which part of TensorFlow's reader stumbles over it.
-    damage = (tf.errors.OpError, IndexError, ValueError, RuntimeError, UnicodeDecodeError)
+    damage = (tf.errors.OpError, IndexError, ValueError, RuntimeError, UnicodeDecodeError, MemoryError)
     try:
-        state = _read_variables(tf.train.load_checkpoint(str(prefix)))
+        reader = tf.train.load_checkpoint(str(prefix))
+        _check_sizes(reader, prefix)
+        state = _read_variables(reader)
     except damage as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise CheckpointError(
@@ -163,6 +166,23 @@ def _environment(defaults: Mapping[str, str]) -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
+
+
+def _check_sizes(reader: Any, prefix: Path) -> None:
+    """Variables lie in the shards as they are: an index that says more than is there would cost what it says.
+
+    Raises:
+        CheckpointError: it does.
+    """
+    types, room = reader.get_variable_to_dtype_map(), sum(file.stat().st_size for file in _shards(prefix))
+    for name, shape in reader.get_variable_to_shape_map().items():
+        room -= math.prod(shape) * max(types[name].size, 0)
+        if room < 0:
+            raise CheckpointError(
+                f"The TensorFlow checkpoint {prefix} looks truncated or damaged: it says that it holds more than is in "
+                f"its files ({name[:80]}, {'x'.join(str(side) for side in shape[:8])}).",
+                remedy=_COPY_AGAIN,
+            )
 
 
 def _read_variables(reader: Any) -> dict[str, Tensor]:

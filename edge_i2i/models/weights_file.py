@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_i2i.errors import CheckpointError
+from edge_i2i.models.checkpoint import read_metadata
 
 if TYPE_CHECKING:
     from edge_i2i.models.family import StateDict
@@ -51,6 +52,14 @@ def write_weights_file(
         unfinished.write_bytes(save(tensors, metadata=metadata))  # keeps the umask; safetensors' own files are private
         unfinished.replace(path)
     return path
+
+
+def is_weights_file(path: Path) -> bool:
+    """Whether it is a file that ``write_weights_file`` wrote."""
+    try:
+        return "family" in read_metadata(path)
+    except CheckpointError:
+        return False
 
 
 def recorded_json(text: str, what: str, path: Path) -> object:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from edge_i2i.errors import BadInputError
 from edge_i2i.measure.quality import LARGEST_FIGURE
 from edge_i2i.media.atomic import replacing
+from edge_i2i.plain_files import PlainFileError, read_json
 from edge_i2i.quantize.verdicts import Verdict
 
 _REMEDY = "edge-i2i sensitivity BUNDLE --data … --output FILE writes one."
@@ -164,11 +165,9 @@ def read_recipe(path: Path, layers: Collection[str] = ()) -> SensitivityReport:
         BadInputError: the file cannot be read, is no recipe, or keeps a layer that the graph does not have.
     """
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInputError(f"The recipe '{path}' cannot be read: {error.strerror}.", remedy=_REMEDY) from error
-    except ValueError as error:
-        raise BadInputError(f"The recipe '{path}' is not JSON: {error}.", remedy=_REMEDY) from error
+        stored = read_json(path)
+    except PlainFileError as error:
+        raise BadInputError(f"The recipe '{path}' {error}.", remedy=_REMEDY) from error
     try:
         recipe = SensitivityReport.model_validate(stored)
     except ValidationError as error:
@@ -178,6 +177,15 @@ def read_recipe(path: Path, layers: Collection[str] = ()) -> SensitivityReport:
         raise BadInputError(f"The recipe '{path}' has no keep_float.", remedy='Add a line such as "keep_float": [].')
     _refuse_unknown(path, recipe, layers or [layer.name for layer in recipe.layers])
     return recipe
+
+
+def is_recipe(path: Path) -> bool:
+    """Whether a file is a recipe, as ``edge-i2i sensitivity`` writes it."""
+    try:
+        read_recipe(path)
+    except BadInputError:
+        return False
+    return True
 
 
 def _explain(item: Any) -> str:

@@ -94,7 +94,7 @@ def test_without_matplotlib_table_and_recipe_are_written_all_the_same(
         (["painter.i2i", "--data", "nowhere"], 4, "nowhere"),
         (["no.i2i", "--data", "photos"], 4, "no bundle"),
         (["painter.i2i", "--data", "photos", "--output", "photos"], 2, "it is a folder"),
-        (["painter.i2i", "--data", "photos", "--plot", "no/plot.png"], 2, "its folder is not there"),
+        (["painter.i2i", "--data", "photos", "--plot", "no/plot.png"], 2, "there is no folder"),
     ],
 )
 def test_errors_are_sentences_with_exit_codes(

@@ -200,3 +200,15 @@ def test_telling_checkpoints_apart_needs_no_tensorflow(written: Path, monkeypatc
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     assert is_tensorflow_checkpoint(written)
+
+
+@pytest.mark.parametrize("left", [0.9, 0.5, 0.01])
+def test_an_index_that_says_more_than_the_shards_hold_is_refused_before_it_is_believed(
+    left: float, tmp_path: Path
+) -> None:
+    """What is said of a variable is what its reading would reserve."""
+    prefix = _save(tmp_path, {"w": np.zeros((64, 1024), np.float32)})
+    shard = prefix.with_name(f"{prefix.name}.data-00000-of-00001")
+    shard.write_bytes(shard.read_bytes()[: int(left * 64 * 1024 * 4)])
+    with pytest.raises(CheckpointError, match=r"says that it holds more than is in its files \(w, 64x1024\)"):
+        read_tensorflow_checkpoint(prefix)

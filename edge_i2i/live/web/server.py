@@ -20,7 +20,7 @@ from edge_i2i.live.web.reach import LOOPBACK, Reach, is_loopback, listen, reacha
 from edge_i2i.live.web.security import TOKEN, Rules
 from edge_i2i.live.web.sharing import ModelState, SharedModel
 from edge_i2i.live.web.site import Site
-from edge_i2i.live.web.styles import LooksTaken, named_styles, own_styles
+from edge_i2i.live.web.styles import LooksTaken, check_looks, named_styles, own_styles
 from edge_i2i.live.web.uploads import Exemplars, Limits
 from edge_i2i.live.web.wire import FRAME_HEADER
 from edge_i2i.translator import LoadOptions, Translator, load
@@ -58,7 +58,7 @@ def serve(
 
     Raises:
         BundleError: a bundle is damaged, unsafe or too new.
-        UsageError: a network takes no camera pictures, or the address cannot be listened on.
+        UsageError: a network takes no camera pictures, or not the styles; or the address cannot be listened on.
         MissingRequirementError: a package of the extra ``web`` is not installed.
     """
     need_web_packages("Serving a page")
@@ -66,6 +66,7 @@ def serve(
     opened = [open_bundle(path) for path in paths]
     for item in opened:
         check_takes_pictures(item)
+        check_looks(item, styles or {})
     names = _ids(opened)
 
     def site(path: BundlePath, item: Bundle) -> Site:

@@ -14,7 +14,8 @@ import numpy as np
 
 from edge_i2i.bundle.golden import golden_input
 from edge_i2i.bundle.reader import Bundle
-from edge_i2i.conditions import SEED, Given
+from edge_i2i.conditions import SEED, Given, once_only
+from edge_i2i.errors import UsageError
 from edge_i2i.live.frame import Picture
 from edge_i2i.models.contract import GraphDeclaration, Role, Size, TensorSpec
 
@@ -77,6 +78,23 @@ def named_styles(styles: Mapping[str, Given]) -> tuple[Style, ...]:
         Style(f"{index}-{re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-')[:40]}", title, given)
         for index, (title, given) in enumerate(styles.items())
     )
+
+
+def check_looks(bundle: Bundle, styles: Mapping[str, Given]) -> None:
+    """Accept looks that are made of what a bundle's graphs take.
+
+    Raises:
+        UsageError: one holds something else, as a picture for a network without exemplars.
+    """
+    drawn = [SEED] * LooksTaken.by(bundle).style_seed
+    known = [*once_only((bundle.frame_graph, *bundle.condition_graphs)), *drawn]
+    for title, given in styles.items():
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            raise UsageError(
+                f"The style '{title}' gives {', '.join(unknown)}, which the bundle '{bundle.path}' does not take.",
+                remedy=f"It takes {', '.join(known) or 'no looks'}.",
+            )
 
 
 def own_styles(bundle: Bundle, takes: LooksTaken) -> tuple[Style, ...]:
