@@ -66,6 +66,10 @@ class GraphError(EdgeI2IError):
     """An ONNX graph cannot be rewritten, parsed or built as asked."""
 
 
+class GraphFileError(GraphError, BadInputError):
+    """An ONNX file is not what its declaration says, or not known to be harmless; no engine gets to see it."""
+
+
 class PictureError(BadInputError):
     """A picture or a video cannot be read, or has the wrong size, type or values for the network."""
 

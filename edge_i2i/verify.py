@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from edge_i2i.bundle.golden import golden_input, golden_output
 from edge_i2i.bundle.reader import Bundle
@@ -12,7 +13,7 @@ from edge_i2i.engines.protocol import Array, EngineOptions
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.errors import BundleError, MissingRequirementError, ParityError, UsageError, known_names
 from edge_i2i.graphs.parity import EXACT, REDUCED_PRECISION, Parity, Tolerance, compare
-from edge_i2i.models.contract import GraphDeclaration
+from edge_i2i.models.contract import GraphDeclaration, TensorSpec
 
 LOWEST_PSNR_DB = 40.0
 """What a variant below FP16 has to reach on the golden inputs where the bundle does not state what it reached there."""
@@ -182,17 +183,34 @@ def golden_samples(
         golden: what ``bundle.golden()`` gave.
 
     Raises:
-        BundleError: there are none.
+        BundleError: there are none, or they are not as declared.
     """
-    names = [spec.name for spec in declaration.outputs]
     samples: list[dict[str, Array]] = []
     references: list[dict[str, Array]] = []
-    while golden_output(declaration.name, len(samples), names[0]) in golden:
+    while golden_output(declaration.name, len(samples), declaration.outputs[0].name) in golden:
         index = len(samples)
-        references.append({name: golden[golden_output(declaration.name, index, name)] for name in names})
-        samples.append({s.name: golden[golden_input(declaration.name, index, s.name)] for s in declaration.inputs})
+        references.append(
+            _declared(bundle, declaration.outputs, golden, partial(golden_output, declaration.name, index))
+        )
+        samples.append(_declared(bundle, declaration.inputs, golden, partial(golden_input, declaration.name, index)))
     if not samples:
         raise BundleError(
             f"{bundle.path} has no golden data for the graph '{declaration.name}'.", remedy="Export it again."
         )
     return samples, references
+
+
+def _declared(
+    bundle: Bundle, specs: Sequence[TensorSpec], golden: Mapping[str, Array], named: Callable[[str], str]
+) -> dict[str, Array]:
+    """The golden arrays of these tensors, which have to be there and as declared."""
+    found = {spec.name: golden.get(named(spec.name)) for spec in specs}
+    arrays = {name: array for name, array in found.items() if array is not None}
+    for spec in specs:
+        array = arrays.get(spec.name)
+        if array is None or array.shape != spec.shape or array.dtype != spec.dtype.value:
+            raise BundleError(
+                f"The golden data of {bundle.path} lacks '{named(spec.name)}', or holds another kind of array.",
+                remedy="Export it again.",
+            )
+    return arrays

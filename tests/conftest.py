@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -24,6 +24,14 @@ hypothesis.settings.load_profile("edge-i2i")
 
 TINY_RGB = {"ngf": "8", "n_blocks_global": "2", "n_downsample_global": "2"}
 TINY_LABEL = {**TINY_RGB, "label_nc": "8", "instance_edges": "true", "feat_num": "3", "nef": "4", "n_downsample_E": "2"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _data_folder_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The key that marks engines as this user's is no business of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -97,30 +97,17 @@ class ArchiveStorage(Storage):
                 f"'{self.root}' is not an edge-i2i bundle: it is neither a folder nor an uncompressed zip.",
                 remedy="Give the path of a .i2i bundle that 'edge-i2i export' wrote.",
             )
-        handle.seek(max(0, archive_size - _END_SIZE - _LOCATOR_SIZE))
-        tail = handle.read(_END_SIZE + _LOCATOR_SIZE)
-        end = tail[-_END_SIZE:]
-        if len(end) < _END_SIZE or end[:4] != _END or end[20:22] != b"\0\0":
-            raise self._damaged("its end is missing; it was cut short, or something was appended to it")
-        entries, directory = struct.unpack("<HI", end[10:16])
-        if tail[:-_END_SIZE][:4] == _LOCATOR:
-            entries, directory = self._large_end(handle, archive_size)
+        try:
+            entries, directory = stated_directory(handle, archive_size)
+        except zipfile.BadZipFile as error:
+            raise self._damaged(str(error)) from error
         if entries > MOST_MEMBERS or directory > LARGEST_DIRECTORY:
             raise BundleError(
                 f"The bundle '{self.root}' is refused: its zip has {entries:,} members with a table of contents of "
                 f"{directory:,} bytes; at most {MOST_MEMBERS:,} and {LARGEST_DIRECTORY:,} are accepted.",
                 remedy="Do not use this bundle; get it from a source that you trust.",
             )
-        return int(entries)
-
-    def _large_end(self, handle: IO[bytes], archive_size: int) -> tuple[int, int]:
-        """Members and table size from a zip64 end record, which has to stand right before its locator."""
-        handle.seek(max(0, archive_size - _END_SIZE - _LOCATOR_SIZE - _LARGE_END_SIZE))
-        record = handle.read(_LARGE_END_SIZE)
-        if len(record) < _LARGE_END_SIZE or record[:4] != _LARGE_END:
-            raise self._damaged("its zip64 end record is missing")
-        entries, directory = struct.unpack("<QQ", record[32:48])
-        return entries, directory
+        return entries
 
     def _check_members(self, members: list[zipfile.ZipInfo], archive_size: int) -> dict[str, int]:
         sizes: dict[str, int] = {}
@@ -150,6 +137,31 @@ class ArchiveStorage(Storage):
         except ZIP_FAULTS as error:
             where = f"'{name}' in it" if name else "it"
             raise self._damaged(f"{where} cannot be read ({error or type(error).__name__})") from error
+
+
+def stated_directory(handle: IO[bytes], size: int) -> tuple[int, int]:
+    """How many members a zip of ``size`` bytes states, and how many bytes its table of contents takes.
+
+    Raises:
+        zipfile.BadZipFile: its end is not that of a zip without a comment.
+    """
+    handle.seek(max(0, size - _END_SIZE - _LOCATOR_SIZE))
+    tail = handle.read(_END_SIZE + _LOCATOR_SIZE)
+    end = tail[-_END_SIZE:]
+    if len(end) < _END_SIZE or end[:4] != _END or end[20:22] != b"\0\0":
+        raise zipfile.BadZipFile("its end is missing; it was cut short, or something was appended to it")
+    entries, directory = struct.unpack("<HI", end[10:16])
+    return _large_end(handle, size) if tail[:-_END_SIZE][:4] == _LOCATOR else (entries, directory)
+
+
+def _large_end(handle: IO[bytes], size: int) -> tuple[int, int]:
+    """Members and table size from a zip64 end record, which has to stand right before its locator."""
+    handle.seek(max(0, size - _END_SIZE - _LOCATOR_SIZE - _LARGE_END_SIZE))
+    record = handle.read(_LARGE_END_SIZE)
+    if len(record) < _LARGE_END_SIZE or record[:4] != _LARGE_END:
+        raise zipfile.BadZipFile("its zip64 end record is missing")
+    entries, directory = struct.unpack("<QQ", record[32:48])
+    return entries, directory
 
 
 def reason_to_refuse(member: zipfile.ZipInfo) -> str:

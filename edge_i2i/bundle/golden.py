@@ -17,7 +17,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_i2i.bundle.archive import ZIP_FAULTS, reason_to_refuse, stored_member
+from edge_i2i.bundle.archive import (
+    LARGEST_DIRECTORY,
+    MOST_MEMBERS,
+    ZIP_FAULTS,
+    reason_to_refuse,
+    stated_directory,
+    stored_member,
+)
 from edge_i2i.bundle.header import GET_AGAIN
 from edge_i2i.errors import BundleError
 
@@ -59,7 +66,9 @@ def decode_golden(data: bytes, bundle: Path) -> dict[str, NDArray[Any]]:
         BundleError: it is anything else.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        packed = io.BytesIO(data)
+        _check_directory(*stated_directory(packed, len(data)))
+        with zipfile.ZipFile(packed) as archive:
             members = archive.infolist()
             _check_members(members, len(data))
             return {
@@ -82,10 +91,18 @@ def _encode_array(name: str, array: NDArray[Any]) -> bytes:
     return data.getvalue()
 
 
+def _check_directory(entries: int, directory: int) -> None:
+    """zipfile reads the whole table of contents in one go."""
+    if entries > MOST_MEMBERS or directory > LARGEST_DIRECTORY:
+        raise ValueError(f"it has {entries:,} members; at most {MOST_MEMBERS:,} are accepted")
+
+
 def _check_members(members: list[zipfile.ZipInfo], packed: int) -> None:
     for member in members:
         if reason := reason_to_refuse(member):
             raise ValueError(f"its member {member.orig_filename!r} {reason}")
+    if len({member.filename for member in members}) != len(members):
+        raise ValueError("it has a member twice")
     if sum(member.file_size for member in members) > packed:
         raise ValueError("its members claim to be larger than the whole file")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from edge_i2i.bundle.paths import DIGEST_NAME, HEADER_NAME
 from edge_i2i.errors import BundleError
 
 LARGEST_HEADER = 1 << 20  # bytes; a manifest with a hundred measurements takes about 60 KiB
+DEEPEST_JSON = 64  # brackets inside brackets; a real manifest has 8
 LARGEST_DIGEST = 256  # bytes; the one line takes 78
+
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]')  # strings are passed over
 
 UPGRADE = "pip install -U edge-i2i"
 GET_AGAIN = "Copy or download the bundle again, or export it again."
@@ -73,9 +77,9 @@ def explain(error: ValidationError) -> str:
 
 def _parse(header: bytes, bundle: Path) -> object:
     try:
-        return json.loads(
-            header.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant
-        )
+        text = header.decode("utf-8")
+        _refuse_depth(text)
+        return json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise BundleError(
             f"The {HEADER_NAME} of '{bundle}' cannot be read as JSON: {error}.", remedy=GET_AGAIN
@@ -89,6 +93,16 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
         ((key, count),) = Counter(key for key, _ in pairs).most_common(1)
         raise ValueError(f"the key {key!r} is there {count} times")
     return found
+
+
+def _refuse_depth(text: str) -> None:
+    """Parsers go into brackets by calling themselves, and each ends at a depth of its own, some by crashing."""
+    depth = deepest = 0
+    for match in _BRACKETS.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)
+        deepest = max(deepest, depth)
+    if deepest > DEEPEST_JSON:
+        raise ValueError(f"it is {deepest} levels deep; at most {DEEPEST_JSON} are read")
 
 
 def _refuse_constant(word: str) -> object:

@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from edge_i2i.bundle.declarations import check_declarations
 from edge_i2i.bundle.paths import RESERVED_NAMES, unsafe_because
 from edge_i2i.errors import UsageError
 from edge_i2i.models.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec
@@ -46,7 +47,10 @@ def _read_number(value: object) -> object:
 def _refuse_nan(value: float) -> float:
     if math.isnan(value):
         raise ValueError("must not be NaN")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError("is too large a number") from error
 
 
 def _write_number(value: float) -> float | str:
@@ -76,7 +80,10 @@ def _plain_json(value: object) -> object:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is a moment at the end of time") from error
 
 
 Number = Annotated[
@@ -261,6 +268,7 @@ class Manifest(Record):
         frames = sum(graph.declaration.kind is GraphKind.FRAME for graph in self.graphs)
         if frames != 1:
             raise ValueError(f"a bundle has exactly one frame graph, not {frames}")
+        check_declarations([graph.declaration.declaration() for graph in self.graphs], self.size)
         if self.golden is not None and self.golden not in {file.path for file in self.files}:
             raise ValueError(f"the golden file '{self.golden}' is not among the files")
         return self

@@ -23,6 +23,7 @@ from edge_i2i.bundle.manifest import EvidenceRecord, GraphRecord, Manifest, Stor
 from edge_i2i.bundle.paths import DIGEST_NAME, HEADER_NAME, RESERVED_NAMES
 from edge_i2i.bundle.storage import FolderStorage, Storage
 from edge_i2i.errors import BundleError, UsageError
+from edge_i2i.graphs.gate import check_graph
 from edge_i2i.models.contract import GraphDeclaration, GraphKind
 from edge_i2i.models.file_kind import file_kind
 
@@ -79,12 +80,17 @@ class BundledGraph:
         return self.bundle.storage.location(self.record.path)
 
     def read(self) -> bytes:
-        """The ONNX file's bytes, checked against ``sha256`` on every call.
+        """The ONNX file's bytes, held against ``sha256`` and admitted by the gate on every call.
+
+        Checksums prove that a bundle is whole; whoever made it signed them. The gate proves that a graph is harmless.
 
         Raises:
             BundleError: the file is damaged, or changed since the bundle was opened.
+            GraphFileError: the graph is not what its declaration says, or not known to be harmless.
         """
-        return self.bundle.read(self.record.path)
+        data = self.bundle.read(self.record.path)
+        check_graph(data, self.declaration, where=f" ({self.variant}) in the bundle '{self.bundle.path}'")
+        return data
 
 
 @dataclass(frozen=True)
@@ -193,6 +199,17 @@ class Bundle:
                 done += len(chunk)
                 if progress is not None:
                     progress(record.path, done, total)
+
+    def verify_graphs(self) -> None:
+        """Pass every graph through the gate, also those that no engine here would run; nothing is run.
+
+        Raises:
+            BundleError: a graph's file is damaged.
+            GraphFileError: a graph is not what its declaration says, or not known to be harmless.
+        """
+        for graph in self.manifest.graphs:
+            for variant in graph.variants:
+                self.graph(graph.declaration.name, variant.name).read()
 
     def _stored(self, path: str) -> StoredFile:
         record = next((stored for stored in self.manifest.stored_files() if stored.path == path), None)

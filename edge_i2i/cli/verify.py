@@ -25,11 +25,11 @@ def verify(
     checksums_only: Annotated[bool, typer.Option("--checksums-only", help="Check the files, run nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Check every byte of a bundle, then run its golden inputs and compare with the stored outputs.
+    """Check every byte and every graph of a bundle, then run its golden inputs and compare with the stored outputs.
 
-    Ends with exit code 4 if the bundle is damaged, 5 if an engine gives another picture. Quantized variants are held to
-    the quality that the bundle states of them; those for engines other than the one that runs are skipped, unless
-    --variant names them.
+    Ends with exit code 4 if the bundle is damaged or has a graph that could do harm, 5 if an engine gives another
+    picture. Quantized variants are held to the quality that the bundle states of them; those for engines other than the
+    one that runs are skipped, unless --variant names them.
 
     Example: edge-i2i verify city.i2i --engine openvino
     """
@@ -41,6 +41,7 @@ def verify(
     opened = open_bundle(bundle)
     check_names(opened, engine, variant or ())
     opened.verify_checksums()
+    opened.verify_graphs()
     options = EngineOptions(threads=threads, engine_folder=default_engine_folder(bundle), precision=precision)
     skipped: list[dict[str, str]] = []
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from edge_i2i.graphs.gate import check_graph
 from edge_i2i.models.contract import GraphDeclaration
 
 
 @dataclass(frozen=True)
 class GraphInMemory:
-    """An ONNX file in memory: a ``GraphSource``, named by its content."""
+    """An ONNX file in memory: a ``GraphSource``, named by its content; it passes the gate when it is read first."""
 
     declaration: GraphDeclaration
     data: bytes
@@ -25,5 +27,14 @@ class GraphInMemory:
         object.__setattr__(self, "sha256", hashlib.sha256(self.data).hexdigest())
 
     def read(self) -> bytes:
-        """The ONNX file's bytes."""
+        """The ONNX file's bytes.
+
+        Raises:
+            GraphFileError: it is not what its declaration says, or not known to be harmless.
+        """
+        return self._admitted
+
+    @cached_property
+    def _admitted(self) -> bytes:
+        check_graph(self.data, self.declaration)
         return self.data

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from edge_i2i.engines.effective import INTEGER, Arithmetic
 from edge_i2i.engines.onnxruntime_precision import profiled, read_arithmetic
-from edge_i2i.engines.protocol import Array, Availability, Engine, EngineOptions, GraphSource, Session, SessionInfo
+from edge_i2i.engines.protocol import (
+    Array,
+    Availability,
+    Engine,
+    EngineOptions,
+    GraphSource,
+    Session,
+    SessionInfo,
+    not_loadable,
+)
 from edge_i2i.errors import GraphError
 from edge_i2i.requirements import installed_version, require
 
@@ -54,6 +63,7 @@ class OnnxRuntimeEngine(Engine):
         A quantized graph runs one frame, to find out which of its convolutions are computed in integers.
         """
         self.ensure_available()
+        data = graph.read()
         ort = require("onnxruntime", extra="cpu", purpose="The engine 'onnxruntime'")
         settings = ort.SessionOptions()
         settings.log_severity_level = 3
@@ -61,20 +71,16 @@ class OnnxRuntimeEngine(Engine):
         if options.threads is not None:
             settings.intra_op_num_threads = options.threads
         try:
-            session, arithmetic = _open(ort, graph, settings)
+            session, arithmetic = _open(ort, graph, data, settings)
         except Exception as error:
-            raise GraphError(
-                f"ONNX Runtime {ort.__version__} cannot load the graph '{graph.declaration.name}' "
-                f"({graph.variant}): {error}",
-                remedy="pip install -U onnxruntime, or choose another --engine or --variant.",
-            ) from error
+            raise not_loadable(f"ONNX Runtime {ort.__version__}", graph, error) from error
         return OnnxRuntimeSession(session, graph, options.threads, ort.__version__, arithmetic)
 
 
-def _open(ort: Any, graph: GraphSource, settings: Any) -> tuple[onnxruntime.InferenceSession, Arithmetic]:
+def _open(ort: Any, graph: GraphSource, data: bytes, settings: Any) -> tuple[onnxruntime.InferenceSession, Arithmetic]:
     quantized = graph.precision in _QUANTIZED
     with profiled(settings) if quantized else nullcontext():
-        session = ort.InferenceSession(graph.read(), settings, providers=[_PROVIDER])
+        session = ort.InferenceSession(data, settings, providers=[_PROVIDER])
         return session, read_arithmetic(session, graph.declaration) if quantized else _FLOAT
 
 

@@ -25,6 +25,7 @@ from edge_i2i.engines.protocol import (
     GraphSource,
     Session,
     SessionInfo,
+    not_loadable,
 )
 from edge_i2i.errors import GraphError, MissingRequirementError
 from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT
@@ -106,22 +107,19 @@ class OpenVinoEngine(Engine):
         than FP32, but the pictures that were judged. ``info`` says so.
         """
         self.ensure_available()
+        data = graph.read()
         ov = require("openvino", extra="cpu", purpose="The engine 'openvino'")
         precision = options.precision or self.runs_in(graph) or _FULL
         if not self._has(precision):
             raise _no_arithmetic(precision, "this processor has no instructions for it")
         core = ov.Core()
         try:
-            model = core.read_model(model=graph.read())
+            model = core.read_model(model=data)
             inexact = graph.precision in _QUANTIZED and _would_overflow(model)
             settings = _settings(precision, options.threads) | (_INTEGERS_AS_FLOATS if inexact else {})
             compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
-            raise GraphError(
-                f"OpenVINO {ov.__version__} cannot compile the graph '{graph.declaration.name}' "
-                f"({graph.variant}): {error}",
-                remedy="pip install -U openvino, or choose another --engine or --variant.",
-            ) from error
+            raise not_loadable(f"OpenVINO {ov.__version__}", graph, error) from error
         arithmetic = read_arithmetic(compiled.get_runtime_model())
         if not arithmetic.is_in(precision):
             raise _no_arithmetic(precision, f"it computes this graph in {arithmetic.name}")

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_i2i.errors import BadInputError, GraphError, MissingRequirementError, UsageError
+from edge_i2i.errors import BadInputError, GraphError, GraphFileError, MissingRequirementError, UsageError
 from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT
 from edge_i2i.models.contract import GraphDeclaration
 
@@ -91,7 +91,11 @@ class GraphSource(Protocol):
         ...
 
     def read(self) -> bytes:
-        """The ONNX file's bytes, checked against ``sha256``."""
+        """The ONNX file's bytes, held against ``sha256`` and admitted by ``graphs.gate``: what engines get, whole.
+
+        Raises:
+            GraphFileError: the gate refuses it.
+        """
         ...
 
 
@@ -190,7 +194,8 @@ class Engine(ABC):
 
         Raises:
             MissingRequirementError: the engine cannot run here, or not in the float arithmetic that was asked for.
-            GraphError: the engine cannot take this graph, or would read it as something else.
+            GraphError: the engine would read this graph as something else.
+            GraphFileError: the gate refuses the graph, or the engine does.
             UsageError: the engine cannot be told to compute in that float arithmetic.
         """
         self.check_target(graph)
@@ -204,7 +209,7 @@ class Engine(ABC):
 
     @abstractmethod
     def _load(self, graph: GraphSource, options: EngineOptions) -> Session:
-        """Make a session of a graph that is meant for this engine."""
+        """Make a session of a graph that is meant for this engine; ``graph.read`` comes before any heavy import."""
 
     def reads(self, graph: GraphSource) -> bool:
         """Whether this engine reads the graph as it is meant."""
@@ -285,6 +290,14 @@ class Engine(ABC):
             raise MissingRequirementError(
                 f"The engine '{self.name}' cannot run here: {availability.reason}", remedy=availability.remedy
             )
+
+
+def not_loadable(engine: str, graph: GraphSource, error: Exception) -> GraphFileError:
+    """The error for a graph that passed the gate and that an engine refuses all the same."""
+    return GraphFileError(
+        f"{engine} cannot load the graph '{graph.declaration.name}' ({graph.variant}): {error}",
+        remedy="Choose another --engine or --variant, or export the network again.",
+    )
 
 
 def check_arrays(inputs: Mapping[str, Array], declaration: GraphDeclaration, outputs: Mapping[str, Array]) -> None:

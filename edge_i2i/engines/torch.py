@@ -31,12 +31,13 @@ class TorchEngine(Engine):
     def _load(self, graph: GraphSource, options: EngineOptions) -> Session:
         """Read the graph; it runs on CUDA where torch has it, else on the CPU."""
         self.ensure_available()
+        data = graph.read()
         torch = require("torch", extra="torch", purpose="The engine 'torch'")
         onnx = require("onnx", extra="torch", purpose="The engine 'torch'")
         from edge_i2i.graphs.interpreter import TorchGraph
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        return TorchSession(TorchGraph(onnx.load_from_string(graph.read()), device), graph, options.threads, torch)
+        return TorchSession(TorchGraph(onnx.load_from_string(data), device), graph, options.threads, torch)
 
 
 class TorchSession(Session):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edge_i2i.bundle.manifest import EvidenceRecord, ModelRecord
+from edge_i2i.bundle.reader import BundledGraph
 from edge_i2i.bundle.writer import BundleWriter, Layout
 from edge_i2i.models.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec, picture_spec
 
@@ -76,6 +77,11 @@ def write_sample(target: Path, layout: Layout = "file", payload: bytes = FP32) -
     with BundleWriter(target, layout=layout) as writer:
         fill(writer, payload)
     return target
+
+
+def stored(graph: BundledGraph) -> bytes:
+    """A graph's bytes as they lie in the bundle; ``read`` would refuse these, which are no graphs."""
+    return graph.bundle.read(graph.record.path)
 
 
 def replace_header(bundle: Path, header: bytes) -> Path:

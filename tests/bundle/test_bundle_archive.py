@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bundle_samples import FP32, GOLDEN, write_sample, zip_by_hand
+from bundle_samples import FP32, GOLDEN, stored, write_sample, zip_by_hand
 
 from edge_i2i.bundle.archive import LARGEST_DIRECTORY, MOST_MEMBERS, ArchiveStorage
 from edge_i2i.bundle.reader import open_bundle
@@ -239,7 +239,7 @@ def test_the_large_form_without_its_record(zip_bundle: Path) -> None:
 def test_nothing_stays_open(zip_bundle: Path) -> None:
     if not Path("/proc/self/fd").exists():
         pytest.skip("lists open files as Linux does")
-    open_bundle(zip_bundle).graph("frame", "fp32").read()
+    stored(open_bundle(zip_bundle).graph("frame", "fp32"))
     links = [path for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
     assert str(zip_bundle) not in {str(link.readlink()) for link in links if link.is_symlink()}
 
@@ -257,7 +257,7 @@ def test_a_large_graph_is_read_once_into_memory(tmp_path: Path) -> None:
     bundle = open_bundle(write_sample(tmp_path / "x.i2i", payload=bytes(size)))
     tracemalloc.start()
     try:
-        data = bundle.graph("frame", "fp32").read()
+        data = stored(bundle.graph("frame", "fp32"))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

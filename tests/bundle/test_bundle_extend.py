@@ -21,6 +21,7 @@ from bundle_samples import (
     STYLE_GRAPH,
     EditHeader,
     finish,
+    stored,
     write_sample,
 )
 
@@ -53,9 +54,9 @@ def test_everything_is_kept_and_the_new_variant_is_there(any_bundle: Path) -> No
     bundle.verify_checksums()
     assert any_bundle.is_dir() == was_folder
     assert bundle.variants("frame") == ("fp32", "fp16", "int8-openvino")
-    contents = [bundle.graph("frame", variant).read() for variant in bundle.variants("frame")]
+    contents = [stored(bundle.graph("frame", variant)) for variant in bundle.variants("frame")]
     assert contents == [FP32, FP16, INT8]
-    assert bundle.graph("style", "fp32").read() == STYLE_FP32
+    assert stored(bundle.graph("style", "fp32")) == STYLE_FP32
     assert {name: array.tolist() for name, array in bundle.golden().items()} == {
         name: array.tolist() for name, array in GOLDEN.items()
     }
@@ -86,7 +87,7 @@ def test_a_variant_of_the_same_name_is_replaced_with_its_evidence(any_bundle: Pa
         writer.finish_extended()
     bundle = open_bundle(any_bundle)
     bundle.verify_checksums()
-    assert bundle.graph("frame", "int8-openvino").read() == b"a better one"
+    assert stored(bundle.graph("frame", "int8-openvino")) == b"a better one"
     assert bundle.recommended("frame") == ("fp32", "fp16", "int8-openvino")
     assert bundle.manifest.evidence == (EVIDENCE, fresh)
     assert bundle.latencies("frame") == (fresh,)

@@ -156,3 +156,19 @@ def test_any_array_header_gives_an_array_or_a_bundle_error(header: bytes) -> Non
 def test_the_names_of_inputs_and_outputs_are_part_of_the_format() -> None:
     assert golden_input("frame", 0, "label_map") == "frame.0.in.label_map"
     assert golden_output("encode", 1, "features") == "encode.1.out.features"
+
+
+def test_a_table_of_contents_that_is_all_there_is_is_refused_unread() -> None:
+    """Thousands of empty members cost a reader a hundred times what they weigh."""
+    crowded = npz({f"{index}.npy": b"" for index in range(5000)})
+    with pytest.raises(BundleError, match="5,000 members"):
+        decode_golden(crowded, HERE)
+
+
+def test_two_members_of_one_name_are_refused() -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        for _ in range(2):
+            archive.writestr("a.npy", npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (), }\n", b"x"))
+    with pytest.raises(BundleError, match="twice"):
+        decode_golden(packed.getvalue(), HERE)

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from bundle_samples import FP32, write_sample
+from bundle_samples import FP32, stored, write_sample
 
 from edge_i2i.bundle import staging as staging_module
 from edge_i2i.bundle.reader import open_bundle
@@ -19,7 +19,7 @@ LAYOUTS = ["file", "directory"]
 def content(bundle: Path) -> bytes:
     opened = open_bundle(bundle)
     opened.verify_checksums()
-    return opened.graph("frame", "fp32").read()
+    return stored(opened.graph("frame", "fp32"))
 
 
 @pytest.mark.parametrize("can_exchange", [True, False])

@@ -57,14 +57,26 @@ def trt(
     allow_tf32: Annotated[
         bool, typer.Option("--allow-tf32", help="FP32 products may round their inputs to TF32: faster, less exact.")
     ] = False,
+    accept_engines: Annotated[
+        bool,
+        typer.Option(
+            "--accept-engines",
+            help="Build nothing: take over the engines beside --bundle, which you built on another machine.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Export a network to a bundle and build a TensorRT engine beside it.
+
+    Engines are programs: one that lies beside a bundle is loaded only if you built it here, or took it over.
 
     Example: python export/to_trt.py --model pix2pixhd --checkpoint latest_net_G.pth --size 512x1024 --precision fp16
     """
     from edge_i2i.engines.tensorrt.options import BuildOptions, HardwareCompatibility
 
+    if accept_engines:
+        _accept(bundle, json)
+        return
     known = [level.value for level in HardwareCompatibility]
     if hardware_compatibility not in known:
         raise UsageError(f"'{hardware_compatibility}' is no compatibility level.", remedy=f"Known: {', '.join(known)}.")
@@ -83,6 +95,25 @@ def trt(
         precisions = tuple(dict.fromkeys(("fp32", precision)))
         summary = _export(network, architecture, writing, precisions, json)
     _build(summary, bundle, precision, runtime, options, json)
+
+
+def _accept(bundle: Path | None, json: bool) -> None:
+    from edge_i2i.bundle.reader import open_bundle
+    from edge_i2i.engines.tensorrt.store import EngineStore
+    from edge_i2i.translator import default_engine_folder
+
+    if bundle is None:
+        raise UsageError("There is no bundle whose engines to take over.", remedy="Name it: --bundle NAME.i2i.")
+    open_bundle(bundle)
+    folder = default_engine_folder(bundle)
+    accepted = EngineStore(folder).accept()
+    if json:
+        result_json({"bundle": str(bundle), "accepted": [str(path) for path in accepted]})
+        return
+    for path in accepted:
+        result(f"engine  {path}  (taken over)")
+    if not accepted:
+        result(f"there is no whole engine in {folder}")
 
 
 def _export(

@@ -1,7 +1,7 @@
 """Engines kept on disk: one file for each, and beside it a description of everything that it was built from.
 
-The folder is trusted: an engine is program code for the GPU, and with ``version_compatible`` for the processor too.
-Do not put engines of strangers into it.
+An engine is program code for the GPU, and with ``version_compatible`` for the processor too. So only those are loaded
+that this user built, or took over with ``accept``: see ``seal``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -19,6 +19,7 @@ from pydantic_core import from_json
 
 from edge_i2i.engines.tensorrt.files import write_atomically
 from edge_i2i.engines.tensorrt.key import EngineKey
+from edge_i2i.engines.tensorrt.seal import is_ours, seal_of
 from edge_i2i.errors import UsageError
 
 _log = logging.getLogger(__name__)
@@ -29,10 +30,19 @@ _LARGEST_DESCRIPTION = 1 << 16  # bytes; a real one is below 2 KiB
 
 @dataclass(frozen=True)
 class EngineDescription:
-    """What the file beside an engine says."""
+    """What the file beside an engine says. ``seal``: that this user said so."""
 
     key: EngineKey
     plan_sha256: str
+    seal: str = ""
+
+    def message(self) -> bytes:
+        """What is sealed."""
+        return _canonical(replace(self, seal=""))
+
+    def sealed(self) -> EngineDescription:
+        """The same, as ours."""
+        return replace(self, seal=seal_of(self.message()))
 
 
 _DESCRIPTION = TypeAdapter(EngineDescription)
@@ -85,12 +95,26 @@ class EngineStore:
         description = EngineDescription(key, hashlib.sha256(plan).hexdigest())
         # The engine first: until its description is there too, an interrupted save is a miss.
         write_atomically(path, plan)
-        write_atomically(_description_path(path), _canonical(description))
+        write_atomically(_description_path(path), _canonical(description.sealed()))
         return path
+
+    def accept(self) -> tuple[Path, ...]:
+        """Take over every whole engine that lies here, as if it had been built by this user here; gives their paths.
+
+        Raises:
+            EdgeI2IError: the folder cannot be written.
+        """
+        accepted = []
+        for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
+            description = _described(path)
+            if description is not None and _engine(path, description).read() is not None:
+                write_atomically(_description_path(path), _canonical(description.sealed()))
+                accepted.append(path)
+        return tuple(accepted)
 
     def engines_of(self, graph_sha256: str, runtime: str) -> tuple[StoredEngine, ...]:
         """Every described engine of one graph for one runtime, newest first."""
-        engines = [engine for engine in self._described() if _is_of(engine.key, graph_sha256, runtime)]
+        engines = [engine for engine in self._stored() if _is_of(engine.key, graph_sha256, runtime)]
         return tuple(sorted(engines, key=lambda engine: engine.path.stat().st_mtime_ns, reverse=True))
 
     def path_of(self, key: EngineKey) -> Path:
@@ -103,7 +127,7 @@ class EngineStore:
         device = hashlib.sha256(json.dumps(asdict(key)["device"], sort_keys=True).encode()).hexdigest()[:12]
         return self.folder / f"timing-{_file_name_part(key.runtime)}-{_file_name_part(key.version)}-{device}.cache"
 
-    def _described(self) -> Iterator[StoredEngine]:
+    def _stored(self) -> Iterator[StoredEngine]:
         for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
             stored = _stored(path)
             if stored is not None:
@@ -115,20 +139,37 @@ def _is_of(key: EngineKey, graph_sha256: str, runtime: str) -> bool:
 
 
 def _stored(path: Path) -> StoredEngine | None:
+    description = _described(path)
+    if description is None:
+        return None
+    if not is_ours(description.message(), description.seal):
+        _log.warning(
+            "The stored engine %s is not used: it was not built by you on this machine, and engines are programs. "
+            "If it is yours: edge-i2i export trt --bundle BUNDLE --accept-engines",
+            path,
+        )
+        return None
+    return _engine(path, description)
+
+
+def _engine(path: Path, description: EngineDescription) -> StoredEngine:
+    return StoredEngine(path, description.key, description.plan_sha256)
+
+
+def _described(path: Path) -> EngineDescription | None:
     try:
         with _description_path(path).open("rb") as file:
-            description = _parse(file.read(_LARGEST_DESCRIPTION))
+            return _parse(file.read(_LARGEST_DESCRIPTION))
     except (OSError, ValueError, UsageError) as error:  # pydantic's ValidationError is a ValueError
         _log.warning("The stored engine %s is not used: its description is of no use (%s).", path, _one_line(error))
         return None
-    return StoredEngine(path, description.key, description.plan_sha256)
 
 
 def _parse(text: bytes) -> EngineDescription:
     fields = from_json(text)
     description = _DESCRIPTION.validate_python(fields)
     # Written by another version of this software, perhaps with fields that decide and that this one does not know.
-    if from_json(_canonical(description)) != fields:
+    if from_json(_canonical(description)) != {"seal": "", **fields}:  # earlier versions wrote no seal
         raise ValueError("it has other fields than this version writes")
     return description
 

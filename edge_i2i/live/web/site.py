@@ -58,6 +58,12 @@ class Site:
     uploads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "web uploads"))
     """One large picture at a time is in memory, and none holds up a frame."""
 
+    def __post_init__(self) -> None:
+        """What visitors' browsers will run passes the gate, as what runs here does."""
+        for graph in (self.bundle.frame_graph, *self.bundle.condition_graphs):
+            if (record := self.browser_variant(graph.name)) is not None:
+                self.bundle.graph(graph.name, record.name).read()
+
     async def in_pool(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Do what takes long beside the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.pool, lambda: work(*arguments, **options))

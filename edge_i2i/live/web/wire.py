@@ -6,7 +6,6 @@ Nothing here trusts a byte: what does not parse is a ``BadInputError`` with a se
 from __future__ import annotations
 
 import json
-import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -157,7 +156,7 @@ def _read_attributes(value: Any) -> tuple[tuple[str, float], ...] | None:
 
 
 def _number(value: Any, name: str, low: float, high: float) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value) or not low <= value <= high:
+    if type(value) not in (int, float) or not low <= value <= high:  # False for NaN; whole numbers may be of any length
         raise BadInputError(f"{value!r:.40} is no {name[:40]}.", remedy=f"Send a number from {low:g} to {high:g}.")
     return float(value)
 

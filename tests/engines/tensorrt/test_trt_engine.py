@@ -202,6 +202,7 @@ def test_an_engine_whose_header_names_another_version_is_refused_before_it_is_de
     description = json.loads(path.with_suffix(".json").read_text())
     description["plan_sha256"] = hashlib.sha256(content).hexdigest()
     path.with_suffix(".json").write_text(json.dumps(description))
+    assert store.accept() == (path,)
     with pytest.raises(PlanError) as caught:
         engine.find_plan(toy_source, store, here(rtx, rtx_4090))
     assert "built by TensorRT-RTX 1.6.1.120" in caught.value.what and rtx.version in caught.value.what

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trt_toys import KEY
 
+from edge_i2i.engines.tensorrt.seal import key_file
 from edge_i2i.engines.tensorrt.store import EngineStore
 from edge_i2i.errors import EdgeI2IError
 
@@ -139,3 +141,68 @@ def test_the_timing_cache_belongs_to_version_and_device(store: EngineStore) -> N
     others = [replace(KEY, version="11.4.0"), replace(KEY, device=replace(KEY.device, multiprocessors=8))]
     assert {store.timing_cache(key) for key in same} == {store.timing_cache(KEY)}
     assert len({store.timing_cache(key) for key in (KEY, *others)}) == 3
+
+
+@pytest.fixture
+def strangers_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Become another user: one with another data folder."""
+
+    def become(name: str) -> None:
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / name))
+
+    become("me")
+    return become
+
+
+def test_an_engine_that_somebody_else_built_is_not_loaded(
+    store: EngineStore, strangers_home: Callable[[str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Engines are programs, and its checksum fits: whoever sends a bundle could send one beside it."""
+    strangers_home("stranger")
+    path = store.save(KEY, PLAN)
+    for name in ("me", "without any key"):
+        strangers_home(name)
+        assert store.find(KEY) is None and store.engines_of(KEY.graph_sha256, KEY.runtime) == ()
+    assert "not built by you" in caplog.text and "--accept-engines" in caplog.text
+    assert not (store.folder.parent / "me").exists(), "looking leaves no key behind"
+    strangers_home("me")
+    assert store.save(KEY, PLAN) == path == store.find(KEY)
+    strangers_home("stranger")
+    assert store.find(KEY) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda fields: fields.update(seal=""),
+        lambda fields: fields.update(seal="0" * 64),
+        lambda fields: fields.pop("seal"),  # as earlier versions wrote it
+        lambda fields: fields["key"].update(variant="fp32"),
+        lambda fields: fields["key"]["options"].update(version_compatible=True),
+    ],
+)
+def test_a_changed_description_is_not_ours_any_more(store: EngineStore, change: Callable[[object], None]) -> None:
+    description = store.save(KEY, PLAN).with_suffix(".json")
+    fields = json.loads(description.read_text())
+    change(fields)
+    description.write_text(json.dumps(fields))
+    assert store.engines_of(KEY.graph_sha256, KEY.runtime) == ()
+
+
+def test_engines_that_came_from_another_machine_can_be_taken_over(
+    store: EngineStore, strangers_home: Callable[[str], None]
+) -> None:
+    strangers_home("build machine")
+    path, damaged = store.save(KEY, PLAN), store.save(replace(KEY, version="11.4.0"), PLAN)
+    damaged.write_bytes(PLAN[:-1])
+    strangers_home("me")
+    assert store.accept() == (path,)
+    assert store.find(KEY) == path
+
+
+def test_the_key_is_for_its_user_alone(store: EngineStore, strangers_home: Callable[[str], None]) -> None:
+    store.save(KEY, PLAN)
+    assert key_file().stat().st_mode & 0o777 == 0o600
+    key_file().write_bytes(b"short")
+    with pytest.raises(EdgeI2IError, match="holds no key"):
+        store.find(KEY)
