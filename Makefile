@@ -2,19 +2,30 @@
 # make test   lint, types, tests
 # make web    the browser's runtime from npm, checked against its checksums, into the page of `edge-i2i serve`
 # make bench  the timings that the docs quote, as JSON in docs/figures/
-# Each makes .venv and installs into it first, once; a change of the lists of packages installs again.
+# Each makes .venv and installs into it first, once; a change of the lists of packages installs again. The demo installs
+# a small part of what the tests need.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DEMO_INSTALLED := $(VENV)/.installed-demo
 RUNTIME := edge_i2i/live/web/page/ort/ort.wasm.min.mjs
 BINDINGS := .cache/tensorrt/.prepared
 THREADS ?= 2
+# PyTorch without CUDA: on Linux, PyPI's brings 3 GB of it. Where this index cannot be reached, the usual one serves.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+PIP_INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
+define install
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	-$(PIP_INSTALL) --no-deps --retries 1 --timeout 20 --index-url $(TORCH_INDEX) torch
+	$(PIP_INSTALL) -e '.[$(1)]'
+	touch $@
+endef
 
 .PHONY: demo test lint types web bench clean
 
-demo: $(INSTALLED)
+demo: $(DEMO_INSTALLED)
 	$(BIN)/python runtime/demo.py --output demo --threads $(THREADS)
 
 test: lint types $(RUNTIME)
@@ -37,10 +48,10 @@ bench: $(INSTALLED)
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=docs/figures/translator-overhead.json
 
 $(INSTALLED): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
-	touch $@
+	$(call install,dev)
+
+$(DEMO_INSTALLED): pyproject.toml constraints.txt
+	$(call install,demo)
 
 # Real TensorRT bindings and type stubs for the contract tests; kept out of the environment, where they would pose as TensorRT.
 $(BINDINGS): tests/engines/tensorrt/prepare_bindings.py | $(INSTALLED)

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edge_i2i.telemetry import switch_off_telemetry
+
 if TYPE_CHECKING:
     from edge_i2i.translator import Translator, load
 
 __version__ = "0.1.0"
 __all__ = ["Translator", "__version__", "load"]
+
+switch_off_telemetry()
 
 
 def __getattr__(name: str) -> Any:

@@ -66,7 +66,9 @@ def _cpuinfo(*keys: str) -> str:
 
 
 def _memory_gib() -> float:
+    import psutil
+
     try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (AttributeError, ValueError, OSError):
+        return round(psutil.virtual_memory().total / 2**30, 1)
+    except (psutil.Error, OSError):  # Linux without /proc
         return 0.0

@@ -5,9 +5,39 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-from types import ModuleType
+import os
+from collections.abc import Mapping
+from types import MappingProxyType, ModuleType
 
+from edge_i2i.caches import cache_folder
 from edge_i2i.errors import MissingRequirementError
+
+EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "cpu": ("openvino",),
+        "torch": ("torch", "onnx", "onnx_ir", "onnxscript", "safetensors"),
+        "tensorflow": ("tensorflow",),
+        "quantize": ("nncf", "matplotlib"),
+        "rtx": ("tensorrt_rtx", "cuda"),
+        "train": ("lightning_fabric", "skimage", "sklearn", "tensorboard", "torchmetrics"),
+        "video": ("av",),
+        "web": ("starlette", "uvicorn", "websockets", "segno", "cryptography"),
+        "heif": ("pillow_heif",),
+        "webrtc": ("aiortc",),
+        "screen": ("mss",),
+        "vcam": ("pyvirtualcam",),
+    }
+)
+"""The modules that each extra brings, beside those of the extras that it includes."""
+
+_INCLUDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"tensorflow": ("torch",), "quantize": ("torch",), "train": ("torch",)}
+)
+
+_FOLDERS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"matplotlib": ("MPLCONFIGDIR", "matplotlib"), "tensorflow": ("KERAS_HOME", "keras")}
+)
+"""Packages that write into the home folder when they are imported: the variable that says where instead."""
 
 
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:
@@ -16,13 +46,46 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
     Raises:
         MissingRequirementError: the module, or something that it imports, is not installed.
     """
+    variable, kind = _FOLDERS.get(module.partition(".")[0], ("", ""))
+    if variable:
+        os.environ.setdefault(variable, str(cache_folder(kind)))
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingRequirementError(
-            f"{purpose} needs the Python package '{module.partition('.')[0]}', which cannot be imported: {error}.",
-            remedy=f"pip install 'edge-i2i[{extra}]'",
-        ) from error
+        raise _not_here(purpose, module, extra, str(error)) from error
+
+
+def require_extra(extra: str, *, purpose: str) -> None:
+    """See that every module of an extra is there, before work begins that needs them all; imports none of them.
+
+    Raises:
+        MissingRequirementError: one is not installed.
+    """
+    modules = [module for name in (*_INCLUDED.get(extra, ()), extra) for module in EXTRAS[name]]
+    absent = [module for module in modules if not _is_there(module)]
+    if absent:
+        raise _not_here(purpose, absent[0], extra, "it is not installed")
+
+
+def missing_requirement(error: ImportError) -> MissingRequirementError | None:
+    """What an import error means to a person: an extra that is not here; None where no extra brings that module."""
+    module = (error.name or "").partition(".")[0]
+    extra = next((extra for extra, modules in EXTRAS.items() if module in modules), None)
+    return None if extra is None else _not_here("This", module, extra, str(error))
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _not_here(purpose: str, module: str, extra: str, reason: str) -> MissingRequirementError:
+    return MissingRequirementError(
+        f"{purpose} needs the Python package '{module.partition('.')[0]}', which cannot be imported: {reason}.",
+        remedy=f"pip install 'edge-i2i[{extra}]'",
+    )
 
 
 def installed_version(distribution: str) -> str | None:

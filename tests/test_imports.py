@@ -31,7 +31,10 @@ HEAVY |= {
 
 # A room may import itself, those below it in this list, and the files named in ANYWHERE.
 ROOMS = ["models", "graphs", "bundle", "engines", "media", "translator", "learn", "measure", "quantize", "live", "cli"]
-ANYWHERE = {"errors", "requirements", "progress", "machine", "places", "plain_files", "texts", "__init__"}
+ANYWHERE = {
+    *("errors", "caches", "requirements", "progress", "machine", "places", "plain_files", "telemetry", "texts"),
+    "__init__",
+}
 TOP_FILES = {
     *("translator", "conditions", "tensor_checks", "export", "export_trt", "verify", "translate_files"),
     "translate_plan",
@@ -69,7 +72,7 @@ VERBS = [
     "collect",
     "import",
     "models",
-    *("quantize", "sensitivity", "qat", "live", "serve"),
+    *("quantize", "sensitivity", "qat", "live", "serve", "cache", "cache clear"),
 ]
 
 

@@ -37,6 +37,9 @@ def import_checkpoint(
 
     Example: edge-i2i import gen_01000000.pt --direction b2a --output shoes2edges.safetensors
     """
+    from edge_i2i.requirements import require_extra
+
+    require_extra("torch", purpose="Reading a checkpoint")
     from edge_i2i.models.importing import find_family, import_checkpoint
     from edge_i2i.models.registry import get_family
     from edge_i2i.places import check_file, check_folder

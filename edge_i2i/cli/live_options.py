@@ -11,6 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from edge_i2i.cli.choices import (
+    COMPARISONS,
+    FLIPS,
+    UPSAMPLINGS,
+    Engine,
+    PictureFit,
+    Precision,
+    Variant,
+    completing,
+    shown,
+)
 from edge_i2i.errors import UsageError, known_names
 
 if TYPE_CHECKING:
@@ -26,15 +37,11 @@ Choice = TypeVar("Choice", bound=StrEnum)
 class NetworkOptions:
     """Which network runs, and on what."""
 
-    engine: Annotated[str, typer.Option("--engine", help="auto, or an engine's name (see edge-i2i doctor).")] = "auto"
-    variant: Annotated[str, typer.Option("--variant", help="auto, fp32, fp16, … (see edge-i2i inspect).")] = "auto"
-    precision: Annotated[
-        str | None, typer.Option("--precision", help="Float arithmetic: fp32, bf16 or fp16; default the graph's own.")
-    ] = None
+    engine: Engine = "auto"
+    variant: Variant = "auto"
+    precision: Precision = None
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads inside one call.")] = None
-    fit: Annotated[str, typer.Option("--fit", help="letterbox, crop or stretch frames into the network's size.")] = (
-        "letterbox"
-    )
+    fit: PictureFit = "letterbox"
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,13 @@ class PathOptions:
     """What is done besides translating."""
 
     upsample: Annotated[
-        str, typer.Option("--upsample", help="Results in the frame's size: linear, cubic, guided; none: the network's.")
+        str,
+        typer.Option(
+            "--upsample",
+            metavar=shown(UPSAMPLINGS),
+            autocompletion=completing(UPSAMPLINGS),
+            help="How results get the frame's size; none: the network's.",
+        ),
     ] = "linear"
     region: Annotated[
         str | None, typer.Option("--region", metavar="X,Y,W,H", help="Translate this part only; pixels or fractions.")
@@ -116,9 +129,12 @@ class PathOptions:
     skip_similar: Annotated[
         bool, typer.Option("--skip-similar", help="Reuse the last result for a frame that hardly differs.")
     ] = False
-    flip: Annotated[str, typer.Option("--flip", help="Turn frames before translating: horizontal, vertical, both.")] = (
-        "none"
-    )
+    flip: Annotated[
+        str,
+        typer.Option(
+            "--flip", metavar=shown(FLIPS), autocompletion=completing(FLIPS), help="Turn frames before translating."
+        ),
+    ] = "none"
 
     def of_library(self, ladder_fps: float | None) -> PicturePathOptions:
         """As ``live`` takes them."""
@@ -144,7 +160,13 @@ class ShowOptions:
     """What people see."""
 
     compare: Annotated[
-        str, typer.Option("--compare", help="Show the frame, too: side, split or blend; key c changes it.")
+        str,
+        typer.Option(
+            "--compare",
+            metavar=shown(COMPARISONS),
+            autocompletion=completing(COMPARISONS),
+            help="Show the frame, too; key c changes it.",
+        ),
     ] = "none"
     mirror: Annotated[bool, typer.Option("--mirror", help="Show and record mirrored, as a mirror would.")] = False
     hud: Annotated[

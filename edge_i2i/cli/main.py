@@ -14,6 +14,7 @@ import typer
 
 import edge_i2i
 from edge_i2i.cli import (
+    cache,
     collect,
     doctor,
     export,
@@ -33,7 +34,9 @@ from edge_i2i.cli.conditions import TakesBundle
 from edge_i2i.cli.console import open_doors, say
 from edge_i2i.cli.signals import Interruption, interrupt_on_signal
 from edge_i2i.cli.verbs import Verbs
+from edge_i2i.cli.whole_help import AS_WIDE_AS_THE_TERMINAL
 from edge_i2i.errors import EdgeI2IError, OutputError
+from edge_i2i.requirements import missing_requirement
 
 _DEBUG = "--debug"
 INTERRUPTED = 128
@@ -42,8 +45,8 @@ INTERRUPTED = 128
 app = typer.Typer(
     name="edge-i2i",
     cls=Verbs,
+    context_settings=AS_WIDE_AS_THE_TERMINAL,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Image-to-image translation networks, from research checkpoint to real-time frames on small machines.",
@@ -57,6 +60,7 @@ app.command(cls=TakesBundle)(translate.translate)
 app.command(cls=TakesBundle)(live.live)
 app.command()(serve.serve)
 app.command()(doctor.doctor)
+app.add_typer(cache.app, name="cache")
 app.command()(train.train)
 app.command()(collect.collect)
 app.command()(quantize.quantize)
@@ -91,7 +95,7 @@ def run_command(arguments: Sequence[str]) -> int:
 def run_program(verb: Callable[..., Any]) -> None:
     """Entry point of a program in a stage folder: the same verb, without the command's name in front."""
     program = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    program.command()(verb)
+    program.command(context_settings=AS_WIDE_AS_THE_TERMINAL)(verb)
     _leave(_guarded(program, sys.argv[1:]))
 
 
@@ -138,9 +142,7 @@ def _explained(program: typer.Typer, arguments: list[str], debug: bool) -> int:
             return _interrupted(interruption)
         return stop.code if isinstance(stop.code, int) else 1
     except Exception as error:  # noqa: BLE001 - the last door: anything unexpected still ends in a sentence
-        _explain(error, debug)
-        say("This was not expected. Run again with --debug and report what it says.")
-        return 1
+        return _unexpected(error, debug)
     return 0
 
 
@@ -156,6 +158,16 @@ def _interrupted(error: KeyboardInterrupt) -> int:
     interruption = error if isinstance(error, Interruption) else Interruption(signal.SIGINT)
     say(f"{interruption}; nothing half-written was left behind.")
     return interruption.exit_code
+
+
+def _unexpected(error: Exception, debug: bool) -> int:
+    """The last sentence; an import that failed, wherever it stood, may be of a package that an extra brings."""
+    missing = missing_requirement(error) if isinstance(error, ImportError) else None
+    _explain(missing or error, debug)
+    if missing is not None:
+        return missing.exit_code
+    say("This was not expected. Run again with --debug and report what it says.")
+    return 1
 
 
 def _explain(error: Exception, debug: bool) -> None:

@@ -89,6 +89,9 @@ class Network:
 
 def load_network(network: Network, architecture: Architecture) -> LoadedModel:
     """The network that the options ask for: a checkpoint, random weights, or the demo weights."""
+    from edge_i2i.requirements import require_extra
+
+    require_extra("torch", purpose="Reading a network")
     from edge_i2i.models.checkpoint import check_checkpoint
     from edge_i2i.models.loading import load_checkpoint, load_demo, load_random
     from edge_i2i.models.registry import get_family

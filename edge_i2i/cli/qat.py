@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge_i2i.cli.choices import TARGETS, completing, shown
 from edge_i2i.cli.console import Bar, StageLines, result, result_json, say
 from edge_i2i.cli.network import Architecture, Network, load_network
 from edge_i2i.cli.option_groups import with_groups
@@ -50,7 +51,9 @@ def qat(
     architecture: Architecture,
     training: Training,
     data: Annotated[str, typer.Option("--data", help="Pictures: a folder, a quoted glob, a video; or: golden.")],
-    target: Annotated[str, typer.Option("--target", help="Whose INT8: onnxruntime, openvino or tensorrt.")],
+    target: Annotated[
+        str, typer.Option("--target", metavar=shown(TARGETS), autocompletion=completing(TARGETS), help="Whose INT8.")
+    ],
     bundle: Annotated[
         Path | None,
         typer.Argument(metavar="[BUNDLE]", show_default=False, help="A bundle with fp32; else --model/--checkpoint."),
@@ -94,10 +97,9 @@ def qat(
 def _check_run(folder: Path, output: Path, *, resume: bool) -> None:
     from edge_i2i.bundle.writer import check_bundle_place
     from edge_i2i.places import check_folder
-    from edge_i2i.requirements import require
+    from edge_i2i.requirements import require_extra
 
-    for module in ("torch", "onnx", "nncf"):
-        require(module, extra="quantize", purpose="QAT")
+    require_extra("quantize", purpose="QAT")
     from edge_i2i.quantize.qat_checkpoint import check_folder as check_run_folder
 
     check_run_folder(folder, resume=resume)

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from edge_i2i.cli.calibration_options import CalibrationDataOptions
+from edge_i2i.cli.choices import TARGETS, completing, shown
 from edge_i2i.cli.console import Bar, StageLines, result, result_json
 from edge_i2i.cli.option_groups import with_groups
 from edge_i2i.cli.quantize_text import as_json, lines
@@ -34,7 +35,12 @@ def quantize(
     ] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", help="onnxruntime, openvino, tensorrt or all; repeatable; default all."),
+        typer.Option(
+            "--target",
+            metavar=shown((*TARGETS, ALL)),
+            autocompletion=completing((*TARGETS, ALL)),
+            help="Whose INT8; repeatable; default all.",
+        ),
     ] = None,
     precision: Annotated[
         Precision,
@@ -76,7 +82,10 @@ def quantize(
 
     Example: edge-i2i quantize city.i2i --data photos --target openvino
     """
-    from edge_i2i.quantize.cache import default_cache
+    from edge_i2i.requirements import require_extra
+
+    require_extra("quantize", purpose="Quantizing")
+    from edge_i2i.caches import cache_folder
     from edge_i2i.quantize.job import QuantizeJob
     from edge_i2i.quantize.outcome import raise_if_missed
     from edge_i2i.quantize.road import quantize_bundle
@@ -93,7 +102,7 @@ def quantize(
         recipe=recipe,
         keep_slower=keep_slower,
         threads=threads,
-        cache=cache or default_cache(),
+        cache=cache or cache_folder("quantize"),
         command=_command(),
     )
     summary = quantize_bundle(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_i2i.cli.calibration_options import CalibrationDataOptions
+from edge_i2i.cli.choices import TARGETS, completing, shown
 from edge_i2i.cli.console import Bar, result, result_json
 from edge_i2i.cli.option_groups import with_groups
 from edge_i2i.cli.sensitivity_table import print_table
@@ -22,7 +23,7 @@ def sensitivity(
     bundle: Annotated[Path, typer.Argument(help="The .i2i bundle; it has the variant fp32.")],
     data: CalibrationDataOptions,
     target: Annotated[
-        str, typer.Option("--target", help="Whose INT8: onnxruntime, openvino or tensorrt.")
+        str, typer.Option("--target", metavar=shown(TARGETS), autocompletion=completing(TARGETS), help="Whose INT8.")
     ] = "openvino",
     output: Annotated[
         Path | None, typer.Option("--output", help="The recipe to write; default BUNDLE.sensitivity-TARGET.json.")
@@ -47,9 +48,12 @@ def sensitivity(
 
     Example: edge-i2i sensitivity city.i2i --data photos --plot sensitivity.png
     """
+    from edge_i2i.requirements import require_extra
+
+    require_extra("quantize", purpose="Measuring sensitivity")
     from edge_i2i.bundle.reader import open_bundle
+    from edge_i2i.caches import cache_folder
     from edge_i2i.quantize.bundle_sensitivity import bundle_sensitivity
-    from edge_i2i.quantize.cache import default_cache
 
     recipe = output or bundle.with_suffix(f".sensitivity-{target}.json")
     _check_places(recipe, plot)
@@ -57,7 +61,7 @@ def sensitivity(
         open_bundle(bundle),
         data.source,
         target,
-        cache or default_cache(),
+        cache or cache_folder("quantize"),
         data.options(threads),
         min_psnr_db=min_psnr,
         progress=Bar(json),

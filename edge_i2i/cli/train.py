@@ -63,15 +63,15 @@ def _train(
     devices: int,
     stop: threading.Event,
 ) -> dict[str, Any]:
-    from edge_i2i.requirements import require
+    from edge_i2i.requirements import require_extra
 
-    for module in ("torch", "lightning_fabric", "safetensors", "torchmetrics", "cv2", "skimage", "sklearn"):
-        require(module, extra="train", purpose="Training")
-    from edge_i2i.learn.run import RunOptions, default_cache, train_recipe
+    require_extra("train", purpose="Training")
+    from edge_i2i.caches import cache_folder
+    from edge_i2i.learn.run import RunOptions, train_recipe
 
     options = RunOptions(
         output=output,
-        cache=cache or default_cache(),
+        cache=cache or cache_folder("pairs"),
         resume=resume,
         accelerator=accelerator,
         devices=devices,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge_i2i.cli.choices import Engine, PictureFit, Precision, Variant
 from edge_i2i.cli.conditions import ConditionOptions, apply_conditions
 from edge_i2i.cli.console import Bar, result, result_json, say
 from edge_i2i.cli.option_groups import with_groups
@@ -33,11 +34,9 @@ def translate(
     output: Annotated[
         Path | None, typer.Option("--output", help="Where results go: a file, or a folder for many.")
     ] = None,
-    engine: Annotated[str, typer.Option("--engine", help="auto, or an engine's name (see edge-i2i doctor).")] = "auto",
-    variant: Annotated[str, typer.Option("--variant", help="auto, fp32, fp16, … (see edge-i2i inspect).")] = "auto",
-    fit: Annotated[
-        str, typer.Option("--fit", help="letterbox, crop or stretch pictures into the network's size.")
-    ] = "letterbox",
+    engine: Engine = "auto",
+    variant: Variant = "auto",
+    fit: PictureFit = "letterbox",
     keep_size: Annotated[
         bool, typer.Option("--keep-size/--model-size", help="Results in the input's size, or in the network's.")
     ] = True,
@@ -45,9 +44,7 @@ def translate(
     instance_map: Annotated[
         str | None, typer.Option("--instance-map", help="Label-mode networks: instance ids.")
     ] = None,
-    precision: Annotated[
-        str | None, typer.Option("--precision", help="Float arithmetic: fp32, bf16 or fp16; default the graph's own.")
-    ] = None,
+    precision: Precision = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads inside one call.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="Of many files, skip those that an earlier run finished.")

@@ -7,8 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from typer.core import TyperGroup
-
+from edge_i2i.cli.whole_help import WholeHelp
 from edge_i2i.errors import UsageError, known_names
 from edge_i2i.models.file_kind import BUNDLE, file_kind
 
@@ -73,7 +72,7 @@ _NO_EXPORT_YET: Mapping[str, str] = MappingProxyType(
 )
 
 
-class OtherNames(TyperGroup):
+class OtherNames(WholeHelp):
     """A group whose unknown verbs are answered with the right one. ``there`` and ``later``: sentences by name."""
 
     there: Mapping[str, str] = {}
@@ -86,7 +85,8 @@ class OtherNames(TyperGroup):
             UsageError: there is none of that name; says which one does it.
         """
         name = args[0]
-        if self.get_command(ctx, name) is None and not name.startswith("-"):
+        there = self.get_command(ctx, name) is not None or ctx.resilient_parsing  # a shell that completes asks, too
+        if not there and not name.startswith("-"):
             raise self.unknown(name, self.list_commands(ctx))
         return super().resolve_command(ctx, args)
 

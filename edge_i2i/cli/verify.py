@@ -8,19 +8,16 @@ from typing import Annotated
 
 import typer
 
+from edge_i2i.cli.choices import Engine, Precision, Variants
 from edge_i2i.cli.console import result, result_json
 from edge_i2i.errors import ParityError
 
 
 def verify(
     bundle: Annotated[Path, typer.Argument(help="The .i2i bundle.")],
-    engine: Annotated[str, typer.Option("--engine", help="auto, or an engine's name (see edge-i2i doctor).")] = "auto",
-    variant: Annotated[
-        list[str] | None, typer.Option("--variant", help="Only this variant; repeatable; default all.")
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option("--precision", help="Float arithmetic: fp32, bf16 or fp16; default the graph's own.")
-    ] = None,
+    engine: Engine = "auto",
+    variant: Variants = None,
+    precision: Precision = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads inside one call.")] = None,
     checksums_only: Annotated[bool, typer.Option("--checksums-only", help="Check the files, run nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,

@@ -41,11 +41,6 @@ class RunOptions:
     progress: Progress = field(default_factory=NullProgress)
 
 
-def default_cache() -> Path:
-    """Where pairs are kept between runs: ``$XDG_CACHE_HOME/edge-i2i/pairs``, by default under ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-i2i" / "pairs"
-
-
 def train_recipe(recipe: Recipe, options: RunOptions) -> dict[str, Any]:
     """Train, then write ``NAME.safetensors`` and ``results/`` into the output folder.
 

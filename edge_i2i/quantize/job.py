@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_i2i.caches import cache_folder
 from edge_i2i.errors import UsageError
 from edge_i2i.measure.quality import QualityBudget
 from edge_i2i.quantize.budgets import default_budget
-from edge_i2i.quantize.cache import default_cache
 from edge_i2i.quantize.statistics import RangeKind
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class QuantizeJob:
     threads: int | None = None
     rounds: int = 30
     seconds: float = 60.0
-    cache: Path = field(default_factory=default_cache)
+    cache: Path = field(default_factory=lambda: cache_folder("quantize"))
     command: str = ""
 
     def __post_init__(self) -> None:

@@ -38,7 +38,7 @@ def plot_sensitivity(report: SensitivityReport, path: Path) -> None:
         MissingRequirementError: matplotlib is not installed.
         BadInputError: no layer was measured, or the file cannot be written.
     """
-    require("matplotlib", extra="report", purpose="Plotting sensitivity")
+    require("matplotlib", extra="quantize", purpose="Plotting sensitivity")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,0 +1,31 @@
+"""What is said of the machine, and of this process's memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import psutil
+import pytest
+
+from edge_i2i.live.memory import resident_bytes
+from edge_i2i.machine import describe_machine
+
+
+def test_the_machine_says_its_memory_and_cores() -> None:
+    machine = describe_machine()
+    assert machine["memory_gib"] > 0 and machine["cores"] >= 1 and machine["processor"]
+
+
+def test_resident_memory_grows_with_what_is_held() -> None:
+    before = resident_bytes()
+    held = np.ones(8 << 20, np.uint8)
+    after = resident_bytes()
+    assert before and after and after - before > 4 << 20 and held.any()
+
+
+def test_a_system_that_does_not_tell_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: object) -> None:
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil, "Process", silent)
+    monkeypatch.setattr(psutil, "virtual_memory", silent)
+    assert resident_bytes() is None and describe_machine()["memory_gib"] == 0.0
