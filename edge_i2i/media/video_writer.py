@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_i2i.errors import MissingRequirementError, OutputError, PictureError, UsageError
+from edge_i2i.errors import EdgeI2IError, MissingRequirementError, OutputError, PictureError, UsageError
 from edge_i2i.media.atomic import replacing
 from edge_i2i.media.audio import AudioCopy
 from edge_i2i.media.growing import growing
