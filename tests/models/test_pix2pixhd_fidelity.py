@@ -25,6 +25,9 @@ from edge_i2i.models.pix2pixhd import (
 FIXTURES = Path(__file__).parent / "fixtures"
 LISTING: dict[str, Any] = json.loads((FIXTURES / "pix2pixhd_reference.json").read_text())
 TOLERANCE = 1e-5
+# Of generators computed in double precision, so that no processor's kernels matter: what is left is the rounding of the
+# authors' float32 run that the fixture keeps (1.7e-5 in the deepest).
+ROUNDING = 2e-5
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +55,9 @@ def _tensor(arrays: Mapping[str, NDArray[Any]], name: str) -> torch.Tensor:
     return torch.from_numpy(arrays[name])
 
 
-def _close(got: torch.Tensor, wanted: NDArray[Any]) -> None:
+def _close(got: torch.Tensor, wanted: NDArray[Any], tolerance: float = TOLERANCE) -> None:
     assert tuple(got.shape) == wanted.shape
-    assert float(np.abs(got.numpy() - wanted).max()) <= TOLERANCE
+    assert float(np.abs(got.numpy() - wanted).max()) <= tolerance
 
 
 GENERATORS: dict[str, Callable[[], nn.Module]] = {
@@ -68,8 +71,8 @@ GENERATORS: dict[str, Callable[[], nn.Module]] = {
 @pytest.mark.parametrize("name", GENERATORS)
 @torch.no_grad()
 def test_generators_compute_what_the_authors_do(name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-    net = _filled(name, GENERATORS[name]())
-    _close(net(_tensor(arrays, f"{name}.input")), arrays[f"{name}.output"])
+    net = _filled(name, GENERATORS[name]()).double()
+    _close(net(_tensor(arrays, f"{name}.input").double()), arrays[f"{name}.output"], ROUNDING)
 
 
 @torch.no_grad()
