@@ -63,16 +63,17 @@ def write_toy_bundle(path: Path, name: str, architecture: str, *, golden: bool =
 def toy_graph(declaration: GraphDeclaration) -> bytes:
     """Every output is the sum of the inputs' means, spread over a ramp from 0 to 1."""
     kinds = {"uint8": TensorProto.UINT8, "int32": TensorProto.INT32, "float32": TensorProto.FLOAT}
-    nodes, constants, means = [], [], []
+    nodes, constants, total = [], [], ""
     for spec in declaration.inputs:
         nodes.append(helper.make_node("Cast", [spec.name], [f"{spec.name}.f"], to=TensorProto.FLOAT))
         nodes.append(helper.make_node("ReduceMean", [f"{spec.name}.f"], [f"{spec.name}.mean"], keepdims=0))
-        means.append(f"{spec.name}.mean")
-    nodes.append(helper.make_node("Sum", means, ["mean"]))
+        before, total = total, f"{spec.name}.{'sum' if total else 'mean'}"
+        if before:
+            nodes.append(helper.make_node("Add", [before, f"{spec.name}.mean"], [total]))
     for spec in declaration.outputs:
         ramp = np.linspace(0, 1, int(np.prod(spec.shape)), dtype=np.float32).reshape(spec.shape)
         constants.append(numpy_helper.from_array(ramp, f"{spec.name}.ramp"))
-        nodes.append(helper.make_node("Mul", ["mean", f"{spec.name}.ramp"], [f"{spec.name}.f"]))
+        nodes.append(helper.make_node("Mul", [total, f"{spec.name}.ramp"], [f"{spec.name}.f"]))
         nodes.append(helper.make_node("Cast", [f"{spec.name}.f"], [spec.name], to=kinds[spec.dtype.value]))
     ends = [
         [helper.make_tensor_value_info(spec.name, kinds[spec.dtype.value], spec.shape) for spec in specs]
