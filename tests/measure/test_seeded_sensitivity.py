@@ -10,8 +10,9 @@ import onnxruntime
 
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import Array
-from edge_i2i.graphs.model_bytes import model_to_bytes
+from edge_i2i.graphs.model_bytes import model_from_bytes, model_to_bytes
 from edge_i2i.graphs.parity import NETWORK_OUTPUT, psnr
+from edge_i2i.graphs.passes.outputs import keep_declared_outputs
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.scheme import Range, Scheme
 from edge_i2i.graphs.trace import trace
@@ -45,7 +46,9 @@ def int8_psnr(model: TranslationModel[Any]) -> float:
     """Of the network's float output, in dB to FP32, with every layer in INT8 and no channels equalised."""
     graph = model.graphs(SIZE)[0]
     onnx = trace(graph)
-    tapped = TappedGraph(GraphInMemory(graph.declaration, model_to_bytes(onnx)), threads=1)
+    declared = model_from_bytes(model_to_bytes(onnx))
+    keep_declared_outputs(declared)
+    tapped = TappedGraph(GraphInMemory(graph.declaration, model_to_bytes(declared)), threads=1)
     seen = [tapped.run({"frame": photograph(name)}) for name in (*CALIBRATED, *JUDGED)]
     ranges = {
         layer: Range(

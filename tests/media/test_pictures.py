@@ -301,7 +301,7 @@ def test_what_is_no_picture_is_not_written(tmp_path: Path, shape: tuple[int, ...
 def test_a_missing_folder_is_said(tmp_path: Path, photo: np.ndarray) -> None:
     with pytest.raises(EdgeI2IError, match="cannot be written: No such file") as caught:
         write_picture(tmp_path / "nowhere" / "a.png", photo)
-    assert caught.value.exit_code == 1 and "folder exists" in caught.value.remedy
+    assert caught.value.exit_code == 2 and "folder exists" in caught.value.remedy
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
