@@ -14,6 +14,7 @@ from edge_i2i.errors import EdgeI2IError, UsageError, known_names
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {
+        "kernels": "NNCF's kernels, compiled once an installation by qat",
         "keras": "settings of TensorFlow's Keras",
         "matplotlib": "settings of matplotlib, and its list of fonts",
         "pairs": "training pairs, prepared by train",

@@ -195,7 +195,7 @@ def _write(path: Path, key: str, statistics: Statistics) -> None:
     text = json.dumps(stored)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
-        partial.write_text(f"{_digest(text)}\n{text}", encoding="utf-8")
+        partial.write_bytes(f"{_digest(text)}\n{text}".encode())
 
 
 def _plain(ranges: Mapping[str, ChannelRanges]) -> dict[str, list[list[float]]]:
@@ -205,7 +205,7 @@ def _plain(ranges: Mapping[str, ChannelRanges]) -> dict[str, list[list[float]]]:
 def _read(path: Path, key: str) -> Statistics | None:
     """What a file holds; None where there is none, or it is another's or damaged: it is collected again then."""
     try:
-        digest, _, text = path.read_text(encoding="utf-8").partition("\n")
+        digest, _, text = path.read_bytes().decode("utf-8").partition("\n")  # as it stands: no other line ends
         found = _statistics(text, key) if digest == _digest(text) else None
     except FileNotFoundError:
         return None

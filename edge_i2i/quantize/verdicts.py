@@ -59,7 +59,7 @@ class VerdictCache:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         lines = [_line(self._key, name, found) for name, found in self._verdicts.items()]
         with replacing(self._path) as partial:
-            partial.write_text("".join(lines), encoding="utf-8")
+            partial.write_bytes("".join(lines).encode())
 
 
 def _line(key: str, sha256: str, verdict: Verdict) -> str:
@@ -71,12 +71,13 @@ def _line(key: str, sha256: str, verdict: Verdict) -> str:
 def _read(path: Path, key: str) -> dict[str, Verdict]:
     """The sound verdicts of a file; what is not among them is judged again."""
     try:
-        lines = path.read_bytes().splitlines()
+        *lines, rest = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return {}
     except OSError as error:
         _log.warning("what was judged before cannot be read from %s (%s): it is judged again", path, error.strerror)
         return {}
+    lines += [rest] if rest else []
     sound = [found for found in (_sound(line, key) for line in lines) if found is not None]
     if len(sound) < len(lines):
         _log.warning(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,6 +184,45 @@ def test_a_byte_that_was_changed_anywhere_is_never_believed(
     path.write_bytes(changed)
     found = read(path)
     assert all(verdict in (None, verdicts[sha256]) for sha256, verdict in found.items())
+
+
+@given(data=st.data())
+def test_a_byte_that_was_flipped_anywhere_is_judged_again_and_said(
+    kept: tuple[Path, bytes, dict[str, Verdict]], data: st.DataObject
+) -> None:
+    """Ends of lines, too: each of the bytes that tell lines apart is tried for each of the others."""
+    path, whole, verdicts = kept
+    ends = [number for number, byte in enumerate(whole) if byte == ord("\n")]
+    place = data.draw(st.sampled_from(ends) | st.integers(0, len(whole) - 1))
+    byte = data.draw(
+        (st.sampled_from(b"\r\n\0 \x85") | st.integers(0, 255)).filter(lambda value: value != whole[place])
+    )
+    path.write_bytes(whole[:place] + bytes([byte]) + whole[place + 1 :])
+    with said() as lines:
+        found = read(path)
+    assert None in found.values() and all(verdict in (None, verdicts[sha256]) for sha256, verdict in found.items())
+    (line,) = lines
+    assert "judged again" in line and path.name in line
+
+
+class Listener(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+@contextmanager
+def said() -> Iterator[list[str]]:
+    """What is logged meanwhile; caplog would hear every example."""
+    listener, logger = Listener(), logging.getLogger("edge_i2i.quantize.verdicts")
+    logger.addHandler(listener)
+    try:
+        yield listener.lines
+    finally:
+        logger.removeHandler(listener)
 
 
 def test_a_number_that_was_changed_is_judged_again_and_said_the_other_stays(
