@@ -113,8 +113,8 @@ def _skipped_because(bundle: Bundle, graph: str, engine: str, variant: str, opti
         return ""
     try:
         choose(bundle, graph, engine, variant, options)
-    except MissingRequirementError:
-        return f"{told}, and no engine that can run here takes it"
+    except MissingRequirementError as error:
+        return f"{told}. {error.what}"
     return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,9 +88,9 @@ def test_a_size_that_does_not_fit_is_refused_with_its_neighbours(
     assert left_behind(tmp_path) == []
 
 
-def test_an_interrupt_leaves_the_old_bundle_and_nothing_else(tmp_path: Path) -> None:
-    output = tmp_path / "net.i2i"
-    output.write_bytes(b"an older bundle")
+def test_an_interrupt_leaves_the_old_bundle_and_nothing_else(rgb_bundle: Path, tmp_path: Path) -> None:
+    output = Path(shutil.copy(rgb_bundle, tmp_path / "net.i2i"))
+    before = output.read_bytes()
     process = subprocess.Popen(export_command(output), stderr=subprocess.PIPE, text=True)
     wait_for_stage(process, "trace")
     time.sleep(1.0)
@@ -97,7 +98,7 @@ def test_an_interrupt_leaves_the_old_bundle_and_nothing_else(tmp_path: Path) -> 
     process.communicate(timeout=120)
     assert process.returncode == 130
     assert left_behind(tmp_path) == ["net.i2i"]
-    assert output.read_bytes() == b"an older bundle"
+    assert output.read_bytes() == before
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:

@@ -68,7 +68,9 @@ class Toy:
 
     @staticmethod
     def _layers(graph: GraphSource) -> tuple[str, ...]:
-        return tuple(graph.read().decode().splitlines())
+        """Its text is no ONNX file, so it is not read as engines read."""
+        assert isinstance(graph, GraphInMemory)
+        return tuple(graph.data.decode().splitlines())
 
     def search(self, min_psnr: float, **more: float) -> MixedResult:
         return search_mixed(self, self, self.clock, QualityBudget(min_psnr, 0.9), self.order, **more)

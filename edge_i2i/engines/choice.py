@@ -87,7 +87,7 @@ def choose(shelf: GraphShelf, graph: str, engine: str, variant: str, options: En
         pair for pair in _pairs(engines, sources, options, named=variant != AUTO) if _can_load(pair, engine, options)
     ]
     if not pairs:
-        raise _no_pair(graph, engine, variant, engines, shelf.variants(graph), options)
+        raise _no_pair(shelf, graph, engine, variant, options)
     latencies = [
         record
         for record in shelf.latencies(graph)
@@ -170,14 +170,8 @@ def _refuse_misfit(shelf: GraphShelf, graph: str, engine: Engine, source: GraphS
     engine.check_precision(source, options.precision)
 
 
-def _no_pair(
-    graph: str,
-    engine: str,
-    variant: str,
-    engines: Sequence[Engine],
-    variants: Sequence[str],
-    options: EngineOptions,
-) -> EdgeI2IError:
+def _no_pair(shelf: GraphShelf, graph: str, engine: str, variant: str, options: EngineOptions) -> EdgeI2IError:
+    engines, variants = _engines(engine), shelf.variants(graph)
     if not engines:
         return MissingRequirementError(
             "No engine can run here.", remedy="pip install onnxruntime, then edge-i2i doctor"
@@ -185,8 +179,9 @@ def _no_pair(
     forced = f" in {options.precision}" if options.precision else ""
     if engine == AUTO:
         wanted = f"a variant of the graph '{graph}'" if variant == AUTO else f"the variant '{variant}' of '{graph}'"
+        lacking = _lacking(engines, _sources(shelf, graph, variant), options)
         return MissingRequirementError(
-            f"No engine that can run here takes {wanted}{forced}.",
+            f"No engine that can run here takes {wanted}{forced}{f': {lacking}' if lacking else ''}.",
             remedy=f"It has: {', '.join(variants)}; edge-i2i inspect says which engines they are for.",
         )
     return UsageError(
@@ -194,3 +189,9 @@ def _no_pair(
         f"none of them goes with it{forced}.",
         remedy="Name one with --variant, or export that precision.",
     )
+
+
+def _lacking(engines: Sequence[Engine], sources: Sequence[GraphSource], options: EngineOptions) -> str:
+    """What this machine lacks for the first variant that an engine would read, if that is why it cannot run."""
+    reasons = (engine.lacks(source, options) for source in sources for engine in engines if engine.reads(source))
+    return next(filter(None, reasons), "")

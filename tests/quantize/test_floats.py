@@ -127,11 +127,14 @@ def test_what_was_judged_with_bf16_alone_does_not_run_without_it(
     with pytest.raises(MissingRequirementError, match="judged with floats in BF16") as caught:
         edge_i2i.load(mild, threads=1, engine="openvino", variant="int8-openvino")
     assert "quantize again" in caught.value.remedy
+    with pytest.raises(MissingRequirementError, match=r"No engine .* its pictures were judged with floats in BF16"):
+        edge_i2i.load(mild, threads=1, variant="int8-openvino")
     with edge_i2i.load(mild, threads=1) as translator:
         assert translator.info.variant == "fp32" and translator.info.session.effective_precision == "fp32"
     skipped: list[tuple[str, str, str]] = []
-    found = verify_bundle(open_bundle(mild), "openvino", (), ONE_THREAD, lambda *told: skipped.append(told))
-    assert [item.variant for item in found] == ["fp32"] and "judged with floats in BF16" in skipped[0][2]
+    for engine in ("openvino", "auto"):
+        found = verify_bundle(open_bundle(mild), engine, (), ONE_THREAD, lambda *told: skipped.append(told))
+        assert [item.variant for item in found] == ["fp32"] and "judged with floats in BF16" in skipped[-1][2]
 
 
 def test_where_it_was_judged_in_both_it_runs_without_bf16_in_fp32(
