@@ -83,7 +83,8 @@ FIELDS = {
     "source": "what was read, without credentials",
     "stage_ms": "by stage: `wait`, `prepare`, `model`, `finish`",
     "warm_up_age_ms": "ages of the first results, which `age_ms` leaves out",
-    "sinks": "by sink: `written`, `dropped` by cause, `age_ms` when it was written",
+    "sinks": "by sink: `written`, `dropped` by cause, `age_ms` when it was written, "
+    "`failed`: why it takes nothing any more, or null",
 }
 
 

@@ -11,7 +11,8 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -20,6 +21,7 @@ from edge_i2i.errors import OutputError
 _BLOCK = 4096  # bytes: what the smallest file takes on most disks
 _HIDDEN_LIMIT = 140  # bytes of a name; encrypting file systems take 143, others 255
 _KEPT = 24  # characters of a longer name that stay readable
+ANOTHER_CACHE = "Make room there, or name another folder with --cache."
 _REMEDY = "Give another output, in a folder on a disk with room that you may write to."
 
 
@@ -75,6 +77,23 @@ def check_names(path: Path) -> None:
     limit = name_limit(path)
     if any(len(os.fsencode(part)) > limit for part in path.parts):
         raise _refusal(path, f"a name in it is longer than the {limit} bytes of this disk", "Give a shorter one.")
+
+
+@contextmanager
+def writing(path: Path, *also: type[Exception], remedy: str = _REMEDY) -> Iterator[None]:
+    """Say of a disk that is full, gone or protected by now that ``path``, a file or a folder, could not be written.
+
+    ``also``: what a library raises in place of an ``OSError``.
+
+    Raises:
+        OutputError: in place of any of these.
+    """
+    faults: tuple[type[Exception], ...] = (OSError, *also)
+    try:
+        yield
+    except faults as error:
+        reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
+        raise _refusal(path, reason.rstrip("."), remedy) from error
 
 
 def refuse_foreign(path: Path, is_ours: Callable[[Path], bool], what: str) -> None:

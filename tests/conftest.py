@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -65,6 +66,23 @@ def quantized_bundle(rgb_bundle: Path, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("quantized")
     add_quantized(Path(shutil.copy(rgb_bundle, folder / "quantized.i2i")))
     return folder / "quantized.i2i"
+
+
+@pytest.fixture
+def full_disk() -> Callable[[], AbstractContextManager[None]]:
+    """Files of this process grow no longer than 1 KiB in the block: a write fails as on a full disk."""
+    resource = pytest.importorskip("resource", reason="this system limits no files")
+
+    @contextmanager
+    def limited() -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
 
 
 @pytest.fixture

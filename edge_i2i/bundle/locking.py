@@ -77,14 +77,15 @@ def export_lock(target: Path) -> Iterator[None]:
 def only_run(target: Path, *, inside: bool = False) -> Iterator[None]:
     """Keep other runs from writing ``target`` while the block runs, in which it is worked on for long.
 
-    ``inside``: the target is a folder that is there, and holds the lock file itself. Not the lock of ``export_lock``,
-    which writing the bundle takes in the end.
+    ``inside``: the target is a folder, and holds the lock file itself. Its folder is made. Not the lock of
+    ``export_lock``, which writing the bundle takes in the end.
 
     Raises:
         OutputError: another run holds it, or the folder takes no locks.
     """
     with contextlib.ExitStack() as held:
         try:
+            (target if inside else target.parent).mkdir(parents=True, exist_ok=True)
             held.enter_context(write_lock(target / _RUN if inside else target.with_name(f"{target.name}.{_RUN}")))
         except LockHeldError as error:
             raise OutputError(

@@ -126,6 +126,7 @@ def live(
             session.stop(_STOPPING)
         snapshot = session.stats()
     _tell(snapshot, json)
+    session.raise_failed_sink()
 
 
 def chosen_fit(name: str) -> Any:
@@ -254,3 +255,6 @@ def _tell(snapshot: StatsSnapshot, json: bool) -> None:
         result(f"  dropped, {cause}: {count}")
     if snapshot.recoveries:
         result(f"  the source was lost and came back {snapshot.recoveries} times")
+    for name, sink in snapshot.sinks.items():
+        if sink.failed is not None:
+            result(f"  {name} failed after {sink.written} frames: {sink.failed}")

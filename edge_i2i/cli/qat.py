@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,8 +84,11 @@ def qat(
     target_bundle = output or bundle or Path(f"{network.name()}-qat.i2i")
     folder = training.run or Path("runs") / f"qat-{target_bundle.stem}"
     _check_run(folder, target_bundle, resume=training.resume)
-    source = bundle or _export(network, architecture, size, folder, training, quiet=json)
-    with stop_on_signal() as stop:
+    from edge_i2i.bundle.locking import only_run
+
+    with only_run(target_bundle), only_run(folder, inside=True), ExitStack() as entered:
+        source = bundle or _export(network, architecture, size, folder, training, quiet=json)
+        stop = entered.enter_context(stop_on_signal())
         summary = _fine_tune(
             source, target_bundle, data, target, tuple(keep_float or ()), pictures, training, folder, stop, quiet=json
         )

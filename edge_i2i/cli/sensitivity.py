@@ -12,6 +12,7 @@ from edge_i2i.cli.choices import TARGETS, completing, shown
 from edge_i2i.cli.console import Bar, result, result_json
 from edge_i2i.cli.option_groups import with_groups
 from edge_i2i.cli.sensitivity_table import print_table
+from edge_i2i.errors import OutputError
 from edge_i2i.places import check_file, refuse_foreign
 
 if TYPE_CHECKING:
@@ -51,22 +52,24 @@ def sensitivity(
     from edge_i2i.requirements import require_extra
 
     require_extra("quantize", purpose="Measuring sensitivity")
+    from edge_i2i.bundle.locking import only_run
     from edge_i2i.bundle.reader import open_bundle
     from edge_i2i.caches import cache_folder
     from edge_i2i.quantize.bundle_sensitivity import bundle_sensitivity
 
     recipe = output or bundle.with_suffix(f".sensitivity-{target}.json")
     _check_places(recipe, plot)
-    report = bundle_sensitivity(
-        open_bundle(bundle),
-        data.source,
-        target,
-        cache or cache_folder("quantize"),
-        data.options(threads),
-        min_psnr_db=min_psnr,
-        progress=Bar(json),
-    )
-    report.write(recipe)
+    with only_run(recipe):
+        report = bundle_sensitivity(
+            open_bundle(bundle),
+            data.source,
+            target,
+            cache or cache_folder("quantize"),
+            data.options(threads),
+            min_psnr_db=min_psnr,
+            progress=Bar(json),
+        )
+        report.write(recipe)
     if json:
         result_json({"recipe": str(recipe), **report.model_dump(mode="json")})
     else:
@@ -81,11 +84,15 @@ def sensitivity(
 
 def _check_places(recipe: Path, plot: Path | None) -> None:
     """Before minutes of work, not after them."""
+    from edge_i2i.quantize.sensitivity_plot import check_plot
     from edge_i2i.quantize.sensitivity_report import is_recipe
 
-    for path in (recipe, plot):
-        if path is not None:
-            check_file(path)
+    check_file(recipe)
+    if plot is not None:
+        check_file(plot)
+        check_plot(plot)
+        if plot.absolute() == recipe.absolute():
+            raise OutputError(f"The recipe and the plot would be one file, '{plot}'.", remedy="Give another --plot.")
     refuse_foreign(recipe, is_recipe, "a recipe of 'edge-i2i sensitivity'")
 
 

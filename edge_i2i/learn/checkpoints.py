@@ -21,6 +21,7 @@ from torch import Tensor
 
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.learn.recipe import Recipe
+from edge_i2i.places import writing
 
 NETWORKS = ("generator", "discriminator", "ema")
 _PREFIX = "step-"
@@ -41,10 +42,20 @@ class Snapshot:
 
 
 def save_snapshot(folder: Path, snapshot: Snapshot, recipe: Recipe) -> Path:
-    """Write a checkpoint under ``folder`` and return its path; an interrupted write leaves nothing under that name."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a checkpoint under ``folder`` and return its path; an interrupted write leaves nothing under that name.
+
+    Raises:
+        OutputError: it cannot be written; earlier ones are still there.
+    """
     final = folder / f"{_PREFIX}{snapshot.step:08d}"
-    scratch = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-"))
+    with writing(final, RuntimeError, SafetensorError):
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_snapshot(final, snapshot, recipe)
+    return final
+
+
+def _write_snapshot(final: Path, snapshot: Snapshot, recipe: Recipe) -> None:
+    scratch = Path(tempfile.mkdtemp(dir=final.parent, prefix=".writing-"))
     try:
         for name in NETWORKS:
             tensors = {key: value.detach().cpu().contiguous() for key, value in snapshot.networks[name].items()}
@@ -57,7 +68,6 @@ def save_snapshot(folder: Path, snapshot: Snapshot, recipe: Recipe) -> Path:
         scratch.replace(final)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return final
 
 
 def list_snapshots(folder: Path) -> list[Path]:

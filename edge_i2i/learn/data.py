@@ -20,6 +20,7 @@ from edge_i2i.errors import UsageError
 from edge_i2i.learn.augment import UInt8Image, camera_noise, random_light, random_tint, random_view
 from edge_i2i.learn.look import BORDER, paint
 from edge_i2i.learn.recipe import Recipe
+from edge_i2i.places import ANOTHER_CACHE, writing
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.requirements import installed_version, require
 
@@ -102,11 +103,13 @@ def cached_pairs(recipe: Recipe, folder: Path, *, progress: Progress | None = No
 
     Returns:
         uint8 (pairs, 2, patch, patch, 3), memory-mapped, read-only.
+
+    Raises:
+        OutputError: they cannot be kept.
     """
     path = folder / f"{recipe.name}-{_cache_key(recipe)}.npy"
     if not path.exists():
         logger.info("making %d pairs", recipe.data.pairs)
-        folder.mkdir(parents=True, exist_ok=True)
         _write_cache(recipe, path, progress or NullProgress())
     return cast("NDArray[np.uint8]", np.load(path, mmap_mode="r"))
 
@@ -114,18 +117,21 @@ def cached_pairs(recipe: Recipe, folder: Path, *, progress: Progress | None = No
 def _write_cache(recipe: Recipe, path: Path, progress: Progress) -> None:
     maker, total = PairMaker(recipe), recipe.data.pairs
     shape = (total, 2, recipe.data.patch, recipe.data.patch, 3)
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        unfinished = Path(scratch) / "pairs.npy"
-        array = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
-        progress.start(total, "pairs")
-        try:
-            for index in range(total):
-                array[index] = maker.pair(index)
-                progress.advance()
-        finally:
-            progress.finish()
-        array.flush()
-        unfinished.replace(path)
+    with writing(path, remedy=ANOTHER_CACHE):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            unfinished = Path(scratch) / "pairs.npy"
+            with unfinished.open("wb") as file:  # not memory-mapped: a full disk would kill the process
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+                progress.start(total, "pairs")
+                try:
+                    for index in range(total):
+                        file.write(np.ascontiguousarray(maker.pair(index), np.uint8).tobytes())
+                        progress.advance()
+                finally:
+                    progress.finish()
+            unfinished.replace(path)
 
 
 def _cache_key(recipe: Recipe) -> str:

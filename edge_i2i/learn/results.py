@@ -11,6 +11,7 @@ from typing import Any
 from edge_i2i.learn.augment import UInt8Image
 from edge_i2i.learn.evaluate import HeldOutPicture, summarise
 from edge_i2i.machine import describe_machine, installed_versions
+from edge_i2i.places import writing
 from edge_i2i.requirements import require
 
 PACKAGES = (
@@ -39,7 +40,6 @@ def write_results(
     Returns:
         The content of ``heldout.json``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     content = {
         "held_out": summarise(pictures),
         **circumstances,
@@ -47,10 +47,12 @@ def write_results(
         "versions": installed_versions(PACKAGES),
     }
     content["date"] = datetime.now(UTC).date().isoformat()
-    (folder / "heldout.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    for one in pictures:
-        write_png(folder / f"heldout-{Path(one.name).stem}.png", one.side_by_side())
-    (folder / "log.jsonl").write_text(thin_log(log.read_text(encoding="utf-8")), encoding="utf-8")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "heldout.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        for one in pictures:
+            write_png(folder / f"heldout-{Path(one.name).stem}.png", one.side_by_side())
+        (folder / "log.jsonl").write_text(thin_log(log.read_text(encoding="utf-8")), encoding="utf-8")
     return content
 
 

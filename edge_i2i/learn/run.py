@@ -21,7 +21,7 @@ from edge_i2i.learn.recipe import Recipe, is_recipe
 from edge_i2i.learn.results import write_results
 from edge_i2i.learn.trainer import Outcome, Trainer, generator_config
 from edge_i2i.models.weights_file import is_weights_file
-from edge_i2i.places import check_folder, refuse_foreign
+from edge_i2i.places import check_folder, refuse_foreign, writing
 from edge_i2i.progress import NullProgress, Progress
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,8 @@ def train_recipe(recipe: Recipe, options: RunOptions) -> dict[str, Any]:
 
     Raises:
         UsageError: the output folder already holds a run and ``resume`` was not asked for, or the other way round.
-        OutputError: nothing can be written into the folder, or another run is writing there.
+        OutputError: nothing can be written into the folder, also later (a disk that is full by then), or another run is
+            writing there.
         CheckpointError: the checkpoint to resume from is damaged.
     """
     _check_output(recipe, options)
@@ -67,7 +68,8 @@ def _train(recipe: Recipe, options: RunOptions) -> dict[str, Any]:
         trainer.resume()
         logger.info("resumed at step %d", trainer.step)
     if fabric.is_global_zero:
-        (options.output / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+        with writing(options.output / "recipe.yaml"):
+            (options.output / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
     outcome = trainer.run(should_stop=options.should_stop, progress=options.progress if fabric.is_global_zero else None)
     return _conclude(trainer, outcome, options) if fabric.is_global_zero else {}
 
@@ -79,7 +81,6 @@ def _alone(options: RunOptions) -> Iterator[None]:
         yield
         return
     check_folder(options.output)
-    options.output.mkdir(parents=True, exist_ok=True)
     with only_run(options.output, inside=True):
         yield
 

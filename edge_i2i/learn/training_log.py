@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from edge_i2i.media.atomic import replacing
+from edge_i2i.places import writing
 from edge_i2i.requirements import installed_version
 
 Record = dict[str, float | int]
@@ -23,14 +25,19 @@ class TrainingLog:
             self._board = SummaryWriter(str(output / "tensorboard"))
 
     def write(self, step: int, figures: Record) -> None:
-        """Append the figures of one step."""
+        """Append the figures of one step.
+
+        Raises:
+            OutputError: the log cannot be written.
+        """
         if not self._enabled:
             return
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **figures}) + "\n")
-        if self._board is not None:
-            for name, value in figures.items():
-                self._board.add_scalar(name, value, step)
+        with writing(self._path):
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, **figures}) + "\n")
+            if self._board is not None:
+                for name, value in figures.items():
+                    self._board.add_scalar(name, value, step)
 
     def cut_after(self, step: int) -> None:
         """Forget what was logged after ``step``: a resumed run writes it again."""
@@ -38,6 +45,5 @@ class TrainingLog:
             return
         lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
         kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        unfinished = self._path.with_suffix(".tmp")
-        unfinished.write_text("".join(kept), encoding="utf-8")
-        unfinished.replace(self._path)
+        with writing(self._path), replacing(self._path) as unfinished:
+            unfinished.write_text("".join(kept), encoding="utf-8")

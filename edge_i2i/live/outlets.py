@@ -108,5 +108,10 @@ class Outlets:
         named = [sink for sink in self._sinks if not sink.on_request]
         return bool(named) and all(sink.error is not None for sink in named)
 
+    @property
+    def failures(self) -> dict[str, Exception]:
+        """What those sinks that somebody named have failed with, by name."""
+        return {sink.name: sink.error for sink in self._sinks if sink.error is not None and not sink.on_request}
+
     def _everybody(self) -> list[Outlet]:
         return [*self._receivers, *self._sinks]

@@ -153,6 +153,15 @@ class LiveSession:
         """What was done so far."""
         return self._pipeline.stats.snapshot()
 
+    def raise_failed_sink(self) -> None:
+        """Have it known that a sink failed while others went on; nothing where the session itself ended with that.
+
+        Raises:
+            LiveError: one of those that were handed over failed; of several, the first of them.
+        """
+        for name, error in self._pipeline.outlets.failures.items():
+            raise LiveError(f"sink {name}", error)
+
     def __enter__(self) -> Self:
         self.start()
         return self

@@ -130,6 +130,7 @@ class SinkStage(Worker):
         if self.error is not None:
             return
         self.error = error
+        self._stats.set_sink_failed(self.name, text_of(error))
         self._miss(len(self._results.close(discard=True)))
         self._emit(EventKind.SINK_FAILED, f"{self.name}: {text_of(error)}", sink=self.name, error=type(error).__name__)
 

@@ -53,15 +53,23 @@ class Quantiles:
 
 @dataclass(frozen=True)
 class SinkSnapshot:
-    """What a sink has taken. ``age_ms``: from a frame's arrival until the sink had taken its result."""
+    """What a sink has taken. ``age_ms``: from a frame's arrival until the sink had taken its result. ``failed``: why it
+    takes nothing any more.
+    """
 
     written: int = 0
     dropped: Mapping[DropCause, int] = field(default_factory=dict)
     age_ms: Quantiles = Quantiles()
+    failed: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {"written": self.written, "dropped": _plain(self.dropped), "age_ms": self.age_ms.as_json()}
+        return {
+            "written": self.written,
+            "dropped": _plain(self.dropped),
+            "age_ms": self.age_ms.as_json(),
+            "failed": self.failed,
+        }
 
 
 @dataclass(frozen=True)
@@ -179,6 +187,12 @@ class LiveStats:
         with self._lock:
             self._sinks.setdefault(sink, _SinkCounts()).dropped[cause] += count
 
+    def set_sink_failed(self, sink: str, why: str) -> None:
+        """A sink takes nothing any more. One that nobody asked for has no figures, and gets none by that."""
+        with self._lock:
+            if sink in self._sinks:
+                self._sinks[sink].failed = why
+
     def set_source(self, source: str) -> None:
         """What is read, for people; credentials are left out."""
         with self._lock:
@@ -230,9 +244,10 @@ class LiveStats:
 class _SinkCounts:
     ages: Histogram = field(default_factory=Histogram)
     dropped: Counter[DropCause] = field(default_factory=Counter)
+    failed: str | None = None
 
     def snapshot(self) -> SinkSnapshot:
-        return SinkSnapshot(self.ages.count, dict(self.dropped), Quantiles.of(self.ages))
+        return SinkSnapshot(self.ages.count, dict(self.dropped), Quantiles.of(self.ages), self.failed)
 
 
 @dataclass(eq=False)

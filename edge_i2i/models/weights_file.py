@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_i2i.errors import CheckpointError
 from edge_i2i.models.checkpoint import read_metadata
+from edge_i2i.places import writing
 
 if TYPE_CHECKING:
     from edge_i2i.models.family import StateDict
@@ -32,10 +33,12 @@ def write_weights_file(
         config: its architecture, plain values.
         states: one network's keys are written as they are, those of several as ``NETWORK/KEY``.
         extra: more metadata, text by text.
+
+    Raises:
+        OutputError: the file cannot be written.
     """
     from safetensors.torch import save
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
         key if len(states) == 1 else f"{network}{_BETWEEN}{key}": value.detach().cpu().contiguous().clone()
         for network, state in states.items()
@@ -47,10 +50,12 @@ def write_weights_file(
         "networks": json.dumps(sorted(states)),
         **(extra or {}),
     }
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
-        unfinished = Path(scratch) / path.name
-        unfinished.write_bytes(save(tensors, metadata=metadata))  # keeps the umask; safetensors' own files are private
-        unfinished.replace(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
+            unfinished = Path(scratch) / path.name
+            unfinished.write_bytes(save(tensors, metadata=metadata))  # keeps the umask; safetensors' own are private
+            unfinished.replace(path)
     return path
 
 

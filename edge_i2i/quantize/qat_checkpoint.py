@@ -18,6 +18,7 @@ from edge_i2i.errors import BadInputError, UsageError
 from edge_i2i.graphs.qdq.scheme import Scheme
 from edge_i2i.learn.training_log import Record
 from edge_i2i.media.atomic import replacing
+from edge_i2i.places import writing
 
 if TYPE_CHECKING:
     from edge_i2i.quantize.qat_plan import QatOptions
@@ -57,11 +58,16 @@ def identify(graph: ir.Model, layers: Collection[str], scheme: Scheme, options: 
 
 
 def save_checkpoint(folder: Path, identity: str, checkpoint: Checkpoint) -> Path:
-    """Write the checkpoint of a run, in place of the one before."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the checkpoint of a run, in place of the one before.
+
+    Raises:
+        OutputError: it cannot be written; the one before is still there.
+    """
     content = {item.name: getattr(checkpoint, item.name) for item in fields(checkpoint)}
-    with replacing(folder / NAME) as temporary:
-        torch.save({"identity": identity, **content}, temporary)
+    with writing(folder / NAME, RuntimeError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(folder / NAME) as temporary:
+            torch.save({"identity": identity, **content}, temporary)
     return folder / NAME
 
 

@@ -12,6 +12,7 @@ from edge_i2i.bundle.manifest import EvidenceRecord
 from edge_i2i.engines.figures import evidence_versions
 from edge_i2i.machine import describe_machine, installed_versions
 from edge_i2i.media.atomic import replacing
+from edge_i2i.places import writing
 from edge_i2i.quantize.contest import Placing
 from edge_i2i.quantize.judge import engine_for
 from edge_i2i.quantize.statistics import RangeKind
@@ -100,9 +101,6 @@ def recipe_record(
 
 def keep_aside(folder: Path, variant: QuantizedVariant, complaints: Sequence[str]) -> None:
     """Write a variant that misses its budget as ``NAME.onnx``, with what it misses and its figures in ``NAME.json``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / f"{variant.name}.onnx") as partial:
-        partial.write_bytes(variant.graph.source.data)
     about = {
         "variant": variant.name,
         "misses": list(complaints),
@@ -111,8 +109,12 @@ def keep_aside(folder: Path, variant: QuantizedVariant, complaints: Sequence[str
         "float": dict(variant.kept_float),
         "floats": list(variant.floats),
     }
-    with replacing(folder / f"{variant.name}.json") as partial:
-        partial.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(folder / f"{variant.name}.onnx") as partial:
+            partial.write_bytes(variant.graph.source.data)
+        with replacing(folder / f"{variant.name}.json") as partial:
+            partial.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
 def _now() -> datetime:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edge_i2i.bundle.extend import extend_bundle
+from edge_i2i.bundle.locking import only_run
 from edge_i2i.bundle.manifest import EvidenceRecord
 from edge_i2i.bundle.reader import Bundle, BundledGraph, open_bundle
 from edge_i2i.bundle.writer import BundleWriter, check_bundle_place
@@ -67,10 +68,25 @@ def quantize_bundle(
             is nothing to quantize.
         GraphError: a target would misread its quantized graph.
         BundleError: the source is damaged or was exported again meanwhile, or the output cannot be written.
+        OutputError: another run is making variants for the same output, or the cache cannot be written.
     """
-    progress = progress or NullProgress()
-    bundle = open_bundle(source)
-    plan = _plan(bundle, output, job)
+    plan = _plan(open_bundle(source), output, job)
+    with only_run(output):
+        return _quantize(source, output, plan, data, job, options, progress or NullProgress(), on_stage, contest)
+
+
+def _quantize(
+    source: Path,
+    output: Path,
+    plan: _Plan,
+    data: Path | Literal["golden"],
+    job: QuantizeJob,
+    options: CalibrationOptions | None,
+    progress: Progress,
+    on_stage: Stage,
+    contest: Contest,
+) -> QuantizeSummary:
+    bundle = plan.bundle
     on_stage("calibration pictures")
     with load_calibration(bundle, data, options, progress) as calibration:
         made = _make(plan, bundle, calibration, job, contest, progress, on_stage)
@@ -106,6 +122,7 @@ class _Made:
 class _Plan:
     """What is known before any work: the graph, the targets, and the layers that stay in float as asked."""
 
+    bundle: Bundle
     graph: GraphSource
     targets: tuple[Target, ...]
     keep_float: tuple[str, ...]
@@ -122,7 +139,7 @@ def _plan(bundle: Bundle, output: Path, job: QuantizeJob) -> _Plan:
     check_names(job.keep_float, layers)
     advised = read_recipe(job.recipe, [layer.name for layer in layers]).keep_float if job.recipe else ()
     _check_cache(job.cache)
-    return _Plan(graph, targets, tuple(dict.fromkeys([*job.keep_float, *advised])))
+    return _Plan(bundle, graph, targets, tuple(dict.fromkeys([*job.keep_float, *advised])))
 
 
 def _full_precision(bundle: Bundle) -> GraphSource:

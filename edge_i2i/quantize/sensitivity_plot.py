@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_i2i.errors import BadInputError
+from edge_i2i.errors import BadInputError, OutputError
 from edge_i2i.media.atomic import replacing
+from edge_i2i.places import writing
 from edge_i2i.quantize.sensitivity_report import LayerSensitivity, SensitivityReport
-from edge_i2i.requirements import require
+from edge_i2i.requirements import installed_version, require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +28,28 @@ _LEFT_OUT, _BUDGET, _EDGE = "0.85", "#c1121f", "0.2"
 _COLOURS = ("#eef5fb", "#8fc1e3", "#2f78b7")  # no darker, so that the hatching shows
 
 
+def check_plot(path: Path) -> None:
+    """Refuse, before the work, an ending that no picture can have here; without matplotlib nothing is known of them.
+
+    Raises:
+        OutputError: so it is.
+    """
+    if installed_version("matplotlib") is None:
+        return
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    known = sorted(FigureCanvasAgg.get_supported_filetypes())
+    if _format(path) not in known:
+        raise OutputError(
+            f"'{path}' cannot be written: no plot is drawn as '{path.suffix}'.",
+            remedy=f"Give a file such as plot.png; known: {', '.join(known)}.",
+        )
+
+
+def _format(path: Path) -> str:
+    return path.suffix.removeprefix(".").lower() or "png"
+
+
 def plot_sensitivity(report: SensitivityReport, path: Path) -> None:
     """Draw the report into a PNG (or whatever the file's ending says).
 
@@ -36,7 +59,8 @@ def plot_sensitivity(report: SensitivityReport, path: Path) -> None:
 
     Raises:
         MissingRequirementError: matplotlib is not installed.
-        BadInputError: no layer was measured, or the file cannot be written.
+        BadInputError: no layer was measured.
+        OutputError: the file cannot be written.
     """
     require("matplotlib", extra="quantize", purpose="Plotting sensitivity")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -51,11 +75,8 @@ def plot_sensitivity(report: SensitivityReport, path: Path) -> None:
     axes = figure.subplots()
     _draw(axes, shown, report)
     _label(axes, report, len(layers) - len(shown))
-    try:
-        with replacing(path) as partial:
-            figure.savefig(partial, dpi=_DOTS_PER_INCH, format=path.suffix.removeprefix(".") or "png")
-    except (OSError, ValueError) as error:
-        raise BadInputError(f"'{path}' cannot be written: {error}.", remedy="Give a file such as plot.png.") from error
+    with writing(path, ValueError), replacing(path) as partial:
+        figure.savefig(partial, dpi=_DOTS_PER_INCH, format=_format(path))
 
 
 def _draw(axes: Axes, layers: Sequence[LayerSensitivity], report: SensitivityReport) -> None:

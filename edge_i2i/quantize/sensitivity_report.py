@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from edge_i2i.errors import BadInputError
 from edge_i2i.measure.quality import LARGEST_FIGURE
 from edge_i2i.media.atomic import replacing
+from edge_i2i.places import writing
 from edge_i2i.plain_files import PlainFileError, read_json
 from edge_i2i.quantize.verdicts import Verdict
 
@@ -109,14 +110,12 @@ class SensitivityReport(_Section):
         """Write the file; complete or not at all.
 
         Raises:
-            BadInputError: there is no such folder, or it cannot be written to.
+            OutputError: it cannot be written.
         """
-        try:
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as partial:
                 partial.write_text(self.to_json(), encoding="utf-8")
-        except OSError as error:
-            raise BadInputError(f"'{path}' cannot be written: {error.strerror}.") from error
 
 
 def _told(layer: LayerSensitivity) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from edge_i2i.engines.protocol import Array, GraphSource
 from edge_i2i.errors import BadInputError, UsageError
 from edge_i2i.graphs.qdq.equalise import ChannelRanges
 from edge_i2i.media.atomic import replacing
+from edge_i2i.places import ANOTHER_CACHE, writing
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.samples import Sample
 from edge_i2i.quantize.taps import TappedGraph
@@ -193,9 +194,10 @@ def _write(path: Path, key: str, statistics: Statistics) -> None:
         "outputs": _plain(statistics.outputs),
     }
     text = json.dumps(stored)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        partial.write_bytes(f"{_digest(text)}\n{text}".encode())
+    with writing(path, remedy=ANOTHER_CACHE):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_bytes(f"{_digest(text)}\n{text}".encode())
 
 
 def _plain(ranges: Mapping[str, ChannelRanges]) -> dict[str, list[list[float]]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from edge_i2i.measure.quality import PictureQuality
 from edge_i2i.media.atomic import replacing
+from edge_i2i.places import ANOTHER_CACHE, writing
 
 _NAME = "verdicts-{key}.txt"
 
@@ -56,10 +57,11 @@ class VerdictCache:
     def put(self, sha256: str, verdict: Verdict) -> None:
         """Keep a verdict; the file is complete at any time."""
         self._verdicts[sha256] = verdict
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         lines = [_line(self._key, name, found) for name, found in self._verdicts.items()]
-        with replacing(self._path) as partial:
-            partial.write_bytes("".join(lines).encode())
+        with writing(self._path, remedy=ANOTHER_CACHE):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(self._path) as partial:
+                partial.write_bytes("".join(lines).encode())
 
 
 def _line(key: str, sha256: str, verdict: Verdict) -> str:

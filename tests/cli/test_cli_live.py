@@ -55,6 +55,24 @@ def _live(bundle: Path, *arguments: str) -> int:
     return run_command(["live", str(bundle), *fixed, *arguments])
 
 
+@pytest.mark.parametrize("json_asked", [False, True])
+def test_the_summary_names_the_sinks_that_failed_while_others_went_on(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], json_asked: bool
+) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken/00000001.png").touch()  # an earlier recording
+    sinks = ("--sink", f"folder:{tmp_path / 'taken'}", "--sink", f"folder:{tmp_path / 'new'}")
+    code = _live(bundle, "--source", PATTERN, *sinks, *(["--json"] if json_asked else []))
+    told = capsys.readouterr()
+    assert code == 2 and "holds an earlier recording" in told.err
+    assert len(list((tmp_path / "new").glob("*.png"))) > 3
+    if json_asked:
+        figures = json.loads(told.out)["sinks"]
+        assert "earlier recording" in figures["folder"]["failed"] and figures["folder 2"]["failed"] is None
+    else:
+        assert "folder failed after 0 frames: " in told.out
+
+
 def _started(*arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "edge_i2i", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

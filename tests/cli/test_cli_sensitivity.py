@@ -13,6 +13,7 @@ import pytest
 from calibration_samples import photographs
 from sensitive_samples import LAYERS, SENSITIVE, SIZE, write_painter
 
+from edge_i2i.bundle.locking import only_run
 from edge_i2i.cli import main
 from edge_i2i.cli.sensitivity import sensitivity
 from edge_i2i.quantize.sensitivity_report import read_recipe
@@ -55,6 +56,30 @@ def test_the_table_the_recipe_and_the_plot(run: object, place: Path) -> None:
     assert plot.read_bytes().startswith(b"\x89PNG") and str(plot) in out
     recipe = read_recipe(place / "painter.sensitivity-openvino.json", LAYERS)
     assert recipe.keep_float == (SENSITIVE,) and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--plot", "plot.nonsense"), "no plot is drawn"),
+        (("--plot", "r.png", "--output", "r.png"), "would be one file"),
+        (("--plot", "file/plot.png"), "is a file, not a folder"),
+    ],
+)
+def test_a_plot_that_cannot_be_is_found_out_before_the_work(
+    run: object, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    code, out, err = run(place / "painter.i2i", "--data", place / "photos", *options)
+    assert code == 2 and told in err and not out, err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_second_run_on_one_recipe_says_so(run: object, place: Path, tmp_path: Path) -> None:
+    with only_run(tmp_path / "r.json"):
+        code, out, err = run(place / "painter.i2i", "--data", place / "photos", "--output", tmp_path / "r.json")
+    assert code == 2 and "Another run is writing" in err and not out
 
 
 def test_json_is_the_recipe_and_where_it_is(run: object, place: Path) -> None:

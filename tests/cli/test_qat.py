@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from edge_i2i.bundle.locking import only_run
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.cli.qat import qat
-from edge_i2i.errors import EdgeI2IError, UsageError
+from edge_i2i.errors import EdgeI2IError, OutputError, UsageError
 
 pytest.importorskip("nncf")
 
@@ -56,6 +58,19 @@ def test_unknown_targets_and_nothing_to_resume_are_refused(rgb_bundle: Path, tmp
         run(rgb_bundle, "--data", "golden", "--target", "abacus", "--run", tmp_path)
     with pytest.raises(UsageError, match="nothing to resume"):
         run(rgb_bundle, "--data", "golden", "--target", "tensorrt", "--run", tmp_path, "--resume", "--steps", "1")
+
+
+@pytest.mark.parametrize(("output", "folder"), [("one.i2i", "other"), ("other.i2i", "one")])
+def test_a_second_run_on_one_output_or_in_one_folder_says_so(
+    rgb_bundle: Path, tmp_path: Path, output: str, folder: str
+) -> None:
+    common = ("--data", "golden", "--target", "tensorrt", "--output", tmp_path / output, "--run", tmp_path / folder)
+    first = ExitStack()
+    first.enter_context(only_run(tmp_path / "one.i2i"))
+    first.enter_context(only_run(tmp_path / "one", inside=True))
+    with first, pytest.raises(OutputError, match="Another run is writing"):
+        run(rgb_bundle, *common, "--steps", "1")
+    assert not (tmp_path / output).exists()
 
 
 def test_the_program_shows_its_help_with_an_example() -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from edge_i2i.errors import CheckpointError, UsageError
+from edge_i2i.errors import CheckpointError, OutputError, UsageError
 from edge_i2i.learn import checkpoints
 from edge_i2i.learn.checkpoints import Snapshot, list_snapshots, load_snapshot, prune_snapshots, save_snapshot
 from edge_i2i.learn.recipe import Recipe
@@ -47,6 +49,25 @@ def test_an_interrupted_write_leaves_the_older_checkpoint(
     monkeypatch.setattr(torch, "save", interrupt)
     with pytest.raises(KeyboardInterrupt):
         save_snapshot(tmp_path, _snapshot(2), tiny_recipe())
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+
+
+FullDisk = Callable[[], AbstractContextManager[None]]
+
+
+@pytest.mark.parametrize("large", ["networks", "training"])
+def test_a_disk_that_is_full_by_then_is_said_and_leaves_the_older_checkpoint(
+    tiny_recipe: MakeRecipe, tmp_path: Path, full_disk: FullDisk, large: str
+) -> None:
+    save_snapshot(tmp_path, _snapshot(1), tiny_recipe())
+    later = _snapshot(2)
+    if large == "networks":
+        later = replace(later, networks={name: {"weight": torch.ones(99, 99)} for name in checkpoints.NETWORKS})
+    else:
+        later = replace(later, training={"random": torch.ones(99, 99)})
+    with full_disk(), pytest.raises(OutputError, match=r"step-00000002' cannot be written") as caught:
+        save_snapshot(tmp_path, later, tiny_recipe())
+    assert caught.value.exit_code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
 
 

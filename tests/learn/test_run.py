@@ -3,22 +3,29 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 from typer.testing import CliRunner
 
-from edge_i2i.errors import UsageError
+from edge_i2i.bundle.locking import only_run
+from edge_i2i.errors import OutputError, UsageError
+from edge_i2i.learn.data import cached_pairs
+from edge_i2i.learn.evaluate import HeldOutPicture, Scores
 from edge_i2i.learn.recipe import Recipe
-from edge_i2i.learn.results import thin_log
+from edge_i2i.learn.results import thin_log, write_results
 from edge_i2i.learn.run import RunOptions, train_recipe
 from edge_i2i.learn.trainer import generator_config
+from edge_i2i.learn.training_log import TrainingLog
 from edge_i2i.models.checkpoint import read_checkpoint
 from edge_i2i.models.registry import get_family
+from edge_i2i.models.weights_file import write_weights_file
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -55,6 +62,34 @@ def test_the_results_are_ready_to_be_committed(tiny_recipe: MakeRecipe, tmp_path
     assert set(content["held_out"]["mean"]) == {"ours", "identity", "colour_fit"}
     assert str(tmp_path) not in text
     assert cv2.imread(str(folder / "heldout-chelsea.png")).shape == (300, 3 * 450, 3)
+
+
+FullDisk = Callable[[], AbstractContextManager[None]]
+
+
+def test_a_disk_that_is_full_is_said_of_every_file_of_a_run(
+    tiny_recipe: MakeRecipe, tmp_path: Path, cache_folder: Path, full_disk: FullDisk
+) -> None:
+    cached_pairs(tiny_recipe(), cache_folder)
+    with full_disk(), pytest.raises(OutputError, match=r"\.npy' cannot be written") as caught:
+        train_recipe(tiny_recipe(), _options(tmp_path, tmp_path / "cache"))
+    assert "--cache" in caught.value.remedy and not list((tmp_path / "cache").iterdir())
+    with full_disk(), pytest.raises(OutputError, match=r"run.* cannot be written"):
+        train_recipe(tiny_recipe(), _options(tmp_path, cache_folder))
+    grey = np.zeros((8, 8, 3), np.uint8)
+    picture = HeldOutPicture("grey", grey, grey, grey, {"ours": Scores(1.0, 1.0)})
+    for write in (
+        lambda: write_weights_file(tmp_path / "w.safetensors", "x", {}, {"g": {"a": torch.ones(99, 99)}}),
+        lambda: TrainingLog(tmp_path, tensorboard=False, enabled=True).write(1, {"x" * 2000: 1}),
+        lambda: write_results(tmp_path / "results", [picture], tmp_path / "log.jsonl", {"x": "x" * 2000}),
+    ):
+        with full_disk(), pytest.raises(OutputError, match="cannot be written"):
+            write()
+
+
+def test_a_second_run_on_one_folder_says_so(tiny_recipe: MakeRecipe, tmp_path: Path, cache_folder: Path) -> None:
+    with only_run(tmp_path / "run", inside=True), pytest.raises(OutputError, match="Another run is writing"):
+        train_recipe(tiny_recipe(), _options(tmp_path, cache_folder))
 
 
 def test_starting_over_a_run_is_refused_and_resuming_nothing_too(

@@ -168,6 +168,17 @@ def test_a_sink_that_fails_gets_nothing_more_and_the_others_go_on(where: str) ->
         assert where == "close" or (counts and counts.dropped == {DropCause.SINK_FAILED: 60 - len(bad.results)})
 
 
+def test_a_sink_that_failed_is_known_afterwards_by_its_name() -> None:
+    with VirtualClock() as clock:
+        sinks: list[Sink] = [KeepingSink(clock), FailingSink(clock, after=3)]
+        with LiveSession(coded_spec(clock), FakeModel(clock), sinks, clock=clock) as session:
+            clock.sleep(1)
+        failed = {name: sink.failed for name, sink in session.stats().sinks.items()}
+        assert failed["keep"] is None and "No space left" in str(failed["failing"])
+        with pytest.raises(LiveError, match=r"sink failing: OSError: .*No space left"):
+            session.raise_failed_sink()
+
+
 def test_the_session_ends_with_the_error_when_the_last_sink_has_failed() -> None:
     with VirtualClock() as clock:
         sinks: list[Sink] = [FailingSink(clock, after=3), FailingSink(clock, after=30)]

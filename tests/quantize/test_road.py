@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from sensitive_samples import LAYERS, SENSITIVE
 
 import edge_i2i
 from edge_i2i.bundle.extend import extend_bundle
+from edge_i2i.bundle.locking import only_run
 from edge_i2i.bundle.reader import Bundle, open_bundle
 from edge_i2i.engines.figures import evidence_versions
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import get_engine
-from edge_i2i.errors import BadInputError, BudgetError, BundleError, UsageError
+from edge_i2i.errors import BadInputError, BudgetError, BundleError, OutputError, UsageError
 from edge_i2i.quantize.data import CalibrationOptions
 from edge_i2i.quantize.job import QuantizeJob
 from edge_i2i.quantize.outcome import NOT_TIMED, QuantizeSummary, raise_if_missed
@@ -61,6 +63,23 @@ def mild(home: Path, tmp_path: Path) -> Path:
 
 
 Quantize = Callable[..., QuantizeSummary]
+
+
+def test_a_second_run_on_one_output_says_so(mild: Path, home: Path, tmp_path: Path) -> None:
+    job = QuantizeJob(targets=("openvino",), cache=home / "cache", threads=1)
+    before = mild.read_bytes()
+    with only_run(mild), pytest.raises(OutputError, match="Another run is writing"):
+        quantize_bundle(mild, mild, home / "photos", job, OPTIONS, contest=ScriptedContest(FAST))
+    assert mild.read_bytes() == before
+
+
+def test_a_disk_that_is_full_by_then_is_said(
+    mild: Path, home: Path, tmp_path: Path, full_disk: Callable[[], AbstractContextManager[None]]
+) -> None:
+    job = QuantizeJob(targets=("openvino",), cache=tmp_path / "cache", threads=1)
+    with full_disk(), pytest.raises(OutputError, match="cannot be written") as caught:
+        quantize_bundle(mild, mild, home / "photos", job, OPTIONS, contest=ScriptedContest(FAST))
+    assert caught.value.exit_code == 2 and "--cache" in caught.value.remedy
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_i2i.errors import BadInputError, MissingRequirementError
+from edge_i2i.errors import BadInputError, MissingRequirementError, OutputError
 from edge_i2i.measure.quality import PictureQuality
-from edge_i2i.quantize.sensitivity_plot import plot_sensitivity
+from edge_i2i.quantize.sensitivity_plot import check_plot, plot_sensitivity
 from edge_i2i.quantize.sensitivity_report import LayerSensitivity, SensitivityReport, figures_of, read_recipe
 from edge_i2i.quantize.verdicts import Verdict
 
@@ -94,7 +94,7 @@ def test_no_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.json", tmp_path):
         with pytest.raises(BadInputError, match="cannot be read"):
             read_recipe(path)
-    with pytest.raises(BadInputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         report().write(tmp_path)
 
 
@@ -124,9 +124,23 @@ def test_it_can_be_drawn_without_a_budget_and_of_equal_layers(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["missing/plot.png", "plot.nonsense"])
 def test_a_place_or_a_format_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BadInputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         plot_sensitivity(report(), tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["plot.png", "plot", "plot.PDF", "plot.svg"])
+def test_endings_that_can_be_drawn_are_known_before_the_work(tmp_path: Path, name: str) -> None:
+    check_plot(tmp_path / name)
+    plot_sensitivity(report(), tmp_path / name)
+    assert (tmp_path / name).stat().st_size
+
+
+@pytest.mark.parametrize("name", ["plot.nonsense", "plot.json", "plot.i2i"])
+def test_endings_that_cannot_are_refused_before_it(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OutputError, match="no plot is drawn") as caught:
+        check_plot(tmp_path / name)
+    assert "png" in caught.value.remedy
 
 
 def test_without_a_measured_layer_there_is_nothing_to_draw(tmp_path: Path) -> None:
@@ -138,4 +152,4 @@ def test_without_matplotlib_the_remedy_is_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingRequirementError, match="matplotlib") as caught:
         plot_sensitivity(report(), tmp_path / "plot.png")
-    assert "edge-i2i[report]" in caught.value.remedy
+    assert "edge-i2i[quantize]" in caught.value.remedy

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from edge_i2i.bundle.locking import only_run
 from edge_i2i.errors import EdgeI2IError, OutputError, UsageError
 from edge_i2i.live.frame import Origin, Picture, Result
 from edge_i2i.live.sink import Sink
@@ -60,6 +62,7 @@ class FolderSink(Sink):
         self._began: float | None = None
         self._seen = 0
         self._failed = self._closed = False
+        self._alone = ExitStack()
 
     def check(self) -> None:
         """As ``Sink.check``."""
@@ -70,10 +73,11 @@ class FolderSink(Sink):
 
         Raises:
             UsageError: it holds an earlier recording.
-            EdgeI2IError: it cannot be made.
+            OutputError: it cannot be made, or another run is writing there.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._alone.enter_context(only_run(self.folder, inside=True))
             occupied = next((p.name for p in self.folder.iterdir() if _is_ours(p.name)), None)
         except OSError as error:
             raise self._unwritable(error) from error
@@ -116,6 +120,10 @@ class FolderSink(Sink):
         Raises:
             EdgeI2IError: it cannot be written, and no picture was refused before.
         """
+        with self._alone:
+            self._complete()
+
+    def _complete(self) -> None:
         if self._closed or not self._entries:
             return
         self._closed = True

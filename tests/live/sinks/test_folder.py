@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sink_samples import SIZE, grey, primaries, result
 
-from edge_i2i.errors import EdgeI2IError, UsageError
+from edge_i2i.errors import EdgeI2IError, OutputError, UsageError
 from edge_i2i.live.sinks.folder import FolderSink
 from edge_i2i.media.pictures import read_picture
 
@@ -57,6 +57,17 @@ def test_an_earlier_recording_is_not_mixed_with_a_new_one(tmp_path: Path) -> Non
     with pytest.raises(UsageError, match="earlier recording") as caught:
         FolderSink(tmp_path).open(SIZE)
     assert caught.value.remedy
+
+
+def test_two_recordings_into_one_folder_at_once(tmp_path: Path) -> None:
+    first, second = FolderSink(tmp_path), FolderSink(tmp_path)
+    first.open(SIZE)
+    with pytest.raises(OutputError, match="Another run is writing"):
+        second.open(SIZE)
+    second.close()
+    first.write(grey(1), result(grey(1), 1))
+    first.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00000001.png", "frames.json"]
 
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:
