@@ -1,6 +1,7 @@
 """The README's install lines: each brings what the commands below it need, and each is tried in an empty environment.
 
-The latter downloads gigabytes and takes minutes: ``EDGE_I2I_INSTALL_TESTS=1 pytest tests/test_readme.py``.
+The latter downloads gigabytes and takes minutes: ``EDGE_I2I_INSTALL_TESTS=1 pytest tests/test_readme.py``. With
+``EDGE_I2I_TORCH_FIRST``, a command such as the page has for PyTorch's CPU build, that one is run first.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "README.md").read_text()
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-CPU_INDEX = "--extra-index-url https://download.pytorch.org/whl/cpu"
+GET_STARTED = "https://pytorch.org/get-started/locally/"
+REGISTRIES = re.compile(
+    r"download\.pytorch\.org|pypi\.org|registry\.npmjs|files\.pythonhosted|--(extra-)?index-url +http"
+)
 
 # The extras that a verb needs whatever it is given; JetPack brings what `export trt` needs.
 NEEDS = {
@@ -85,7 +89,16 @@ def test_what_a_line_installs_is_enough_for_the_commands_below_it(name: str) -> 
 def test_every_line_is_pinned_and_none_brings_cuda_unasked(name: str) -> None:
     (line,) = [command for command in BLOCKS[name] if command.startswith("pip install")]
     assert "-c constraints.txt" in line
-    assert (CPU_INDEX in line) == ("torch" in extras_of(BLOCKS[name]))
+    before = PAGE[PAGE.index(f"**{name}**") :].partition("```bash")[0]
+    (pin,) = [text for text in _pins() if text.startswith("torch==")]
+    assert (f"`{pin}`" in before and GET_STARTED in before) == ("torch" in extras_of(BLOCKS[name]))
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "Makefile", "pyproject.toml", "docs"])
+def test_no_page_sends_anybody_to_the_host_of_a_registry(name: str) -> None:
+    """Which one a machine asks is its owner's business: pip and npm know it."""
+    for path in (ROOT / name).rglob("*.md") if (ROOT / name).is_dir() else [ROOT / name]:
+        assert not REGISTRIES.search(path.read_text()), path
 
 
 @pytest.mark.parametrize("name", BLOCKS)
@@ -164,6 +177,8 @@ def test_a_line_in_an_empty_environment(name: str, files: Path, tmp_path: Path) 
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     environment = {**os.environ, "PATH": f"{tmp_path / 'venv/bin'}{os.pathsep}{os.environ['PATH']}"}
     (line,) = [command for command in BLOCKS[name] if command.startswith("pip install")]
+    if "torch" in extras_of(BLOCKS[name]) and (first := os.environ.get("EDGE_I2I_TORCH_FIRST")):
+        subprocess.run(first, shell=True, check=True, cwd=ROOT, env=environment)
     subprocess.run(line, shell=True, check=True, cwd=ROOT, env=environment)
     shutil.copytree(files, tmp_path / "work")
     ran = 0
