@@ -20,6 +20,7 @@ from edge_i2i.errors import OutputError
 
 _BLOCK = 4096  # bytes: what the smallest file takes on most disks
 _HIDDEN_LIMIT = 140  # bytes of a name; encrypting file systems take 143, others 255
+_LONGEST_PATH_OF_WINDOWS, _SHORTEST_LIMIT = 32_767, 1024  # of a path
 _KEPT = 24  # characters of a longer name that stay readable
 ANOTHER_CACHE = "Make room there, or name another folder with --cache."
 _REMEDY = "Give another output, in a folder on a disk with room that you may write to."
@@ -120,6 +121,27 @@ def beside(path: Path, mark: str) -> Path:
     if len(os.fsencode(name)) > _HIDDEN_LIMIT:
         name = f".{path.name[:_KEPT]}-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}.{mark}"
     return path.with_name(name)
+
+
+def fitting(name: str, limit: int) -> str:
+    """A name that a disk takes: itself, or of a longer one the beginning, a hash of it all, and the ending."""
+    if len(os.fsencode(name)) <= limit:
+        return name
+    mark = f"-{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}{Path(name).suffix[:_KEPT]}"
+    kept = name[:limit]
+    while kept and len(os.fsencode(kept + mark)) > limit:
+        kept = kept[:-1]
+    return kept + mark
+
+
+def path_limit(folder: Path) -> int:
+    """How many bytes a path may have in ``folder``, or in the first folder above it that exists."""
+    if not hasattr(os, "pathconf"):
+        return _LONGEST_PATH_OF_WINDOWS
+    try:
+        return os.pathconf(_existing(folder), "PC_PATH_MAX")
+    except (OSError, ValueError):
+        return _SHORTEST_LIMIT
 
 
 def name_limit(folder: Path) -> int:

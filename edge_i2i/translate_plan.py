@@ -5,11 +5,13 @@ files and folders are passed over, and so is an output folder that lies inside t
 or film of a kind that is not read stays in the plan: whoever reads it reports it. A picture under a name that is no
 picture's (``photo.jpg_large``, ``IMG_0001``) is known by its first bytes. A result keeps its source's
 name with ``.png`` (or ``.mp4``); where two sources differ only in their suffix, both keep it: ``a.jpg.png``,
-``a.png.png``. No result ever takes the place of a source.
+``a.png.png``. A name that becomes too long for the disk is
+cut, and ends in a hash of all of it. No result ever takes the place of a source.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,10 +23,12 @@ from edge_i2i.media.pictures import WRITABLE_SUFFIXES, holds_picture
 from edge_i2i.media.suffixes import LISTED_SUFFIXES, READABLE_SUFFIXES, VIDEO_SUFFIXES, is_video
 from edge_i2i.media.video_writer import WRITABLE_VIDEO_SUFFIXES
 from edge_i2i.models.contract import Role
-from edge_i2i.places import check_names
+from edge_i2i.places import check_names, fitting, name_limit, path_limit
 
 # What the files of a pair end with in Cityscapes, in pix2pixHD's folders and the like; the rest of the name is common.
 _TAKEN = READABLE_SUFFIXES | VIDEO_SUFFIXES
+_HIDDEN_ROOM = 150  # bytes that the name of an unfinished result may be longer
+_TOO_LONG = "the path of its result would be too long for this disk"
 _MAGIC = re.compile(r"[*?\[]")
 _MAP_ENDING = re.compile(r"[_-](label(Train)?Ids|instanceIds|labels?|inst(ances?)?)$", re.IGNORECASE)
 
@@ -95,8 +99,12 @@ def make_plan(sources: Mapping[str, str], output: Path) -> Plan:
     _check_folder(output, [first, *(listing for _, listing in others)])
     paired, failures = _pair(first_role, first, others)
     names = _result_names([inputs[first_role].relative_to(first.root) for inputs in paired])
-    items = tuple(Item(inputs, output / name) for inputs, name in zip(paired, names, strict=True))
-    return Plan(items, failures, output)
+    limit = name_limit(output)
+    places = [output.joinpath(*(fitting(part, limit) for part in name.parts)) for name in names]
+    items = [Item(inputs, place) for inputs, place in zip(paired, places, strict=True)]
+    longest = path_limit(output)
+    refused = tuple(Failure(item.source, _TOO_LONG) for item in items if not _has_room(item.output, longest))
+    return Plan(tuple(item for item in items if _has_room(item.output, longest)), failures + refused, output)
 
 
 # Finding --------------------------------------------------------------------------------------------------------
@@ -202,7 +210,9 @@ def _target_suffix(source: Path) -> str:
 
 def _single_output(source: Path, output: Path, inputs: Iterable[Path]) -> Path:
     suffix = _target_suffix(source)
-    target = output / f"{source.stem}{suffix}" if output.is_dir() or not output.suffix else output
+    target = output
+    if output.is_dir() or not output.suffix:
+        target = output / fitting(f"{source.stem}{suffix}", name_limit(output))
     allowed = WRITABLE_VIDEO_SUFFIXES if suffix == ".mp4" else WRITABLE_SUFFIXES
     if target.suffix.lower() not in allowed:
         raise UsageError(
@@ -212,6 +222,11 @@ def _single_output(source: Path, output: Path, inputs: Iterable[Path]) -> Path:
     if any(target.exists() and target.samefile(path) for path in inputs):
         raise UsageError(f"The result would replace its own source, '{target}'.", remedy="Give another output.")
     return target
+
+
+def _has_room(target: Path, limit: int) -> bool:
+    """Whether the path of a result, and of the hidden file that it is until it is complete, is short enough."""
+    return len(os.fsencode(target.absolute())) + _HIDDEN_ROOM <= limit
 
 
 def _check_folder(output: Path, listings: Iterable[_Listing]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -267,3 +268,47 @@ def test_a_video_is_no_map(tmp_path: Path) -> None:
     touch(tmp_path, "l.mp4")
     with pytest.raises(PictureError, match="is a video"):
         make_plan({"label_map": str(tmp_path / "l.mp4")}, tmp_path / "out")
+
+
+# Names that are too long ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a" * 251 + ".jpg", "a" * 251 + ".png"),  # both keep their suffixes, and get another
+        ("b" * 251 + ".png", "b" * 252 + ".ts"),
+        ("é" * 125 + ".jpg", "é" * 125 + ".png"),
+    ],
+)
+def test_a_result_whose_name_would_be_too_long_gets_a_shorter_one_that_stays(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    touch(tmp_path, *(f"in/{name}" for name in names), "in/short.png")
+    first, second = planned(tmp_path, "in"), planned(tmp_path, "in")
+    assert first == second and first["in/short.png"] == "out/short.png"
+    assert len(set(first.values())) == len(names) + 1
+    for output in first.values():
+        assert len(os.fsencode(Path(output).name)) <= 255 and Path(output).suffix in (".png", ".mp4")
+        (tmp_path / output).parent.mkdir(exist_ok=True)
+        (tmp_path / output).touch()
+
+
+def test_the_result_of_a_single_film_too(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    touch(tmp_path, "c" * 252 + ".ts")
+    ((_, output),) = planned(tmp_path, "c" * 252 + ".ts").items()
+    assert len(Path(output).name) == 255 and output.endswith(".mp4")
+    (tmp_path / output).touch()
+
+
+@pytest.mark.skipif(not hasattr(os, "pathconf"), reason="this system tells no limit of paths")
+def test_a_path_that_would_be_too_long_is_a_failure_of_that_file_alone(tmp_path: Path) -> None:
+    output = tmp_path
+    for _ in range(14):
+        output = output / ("p" * 230)
+    touch(tmp_path, "in/short.png", *(f"in/{'/'.join(['q' * 200] * depth)}/deep.png" for depth in (1, 4)))
+    plan = make_plan({"frame": str(tmp_path / "in")}, output)
+    assert [item.source.name for item in plan.items].count("short.png") == 1
+    assert [failure.path.name for failure in plan.failures] == ["deep.png"]
+    assert "too long" in plan.failures[0].reason

@@ -16,7 +16,7 @@ from edge_i2i.live.sink import Sink
 from edge_i2i.media.video import FINE_TICK, VideoReader
 from edge_i2i.media.video_writer import WRITABLE_VIDEO_SUFFIXES, VideoWriter
 from edge_i2i.models.contract import Size
-from edge_i2i.places import check_file
+from edge_i2i.places import check_file, fitting, name_limit
 from edge_i2i.requirements import require
 
 _log = logging.getLogger(__name__)
@@ -134,7 +134,8 @@ class FileSink(Sink):
         )
 
     def _free_name(self) -> Path:
-        others = (self.path.with_stem(f"{self.path.stem}-{number}") for number in count(2))
+        limit, stem, suffix = name_limit(self.path.parent), self.path.stem, self.path.suffix
+        others = (self.path.with_name(fitting(f"{stem}-{number}{suffix}", limit)) for number in count(2))
         free = next(name for name in chain([self.path], others) if not os.path.lexists(name))
         if free != self.path and not self.finished and not self.notes:
             self.notes = (f"'{self.path}' is there already and stays: the recording goes to '{free}'",)
