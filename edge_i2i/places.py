@@ -11,12 +11,12 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from edge_i2i.errors import OutputError
+from edge_i2i.errors import OutputError, UsageError
 
 _BLOCK = 4096  # bytes: what the smallest file takes on most disks
 _HIDDEN_LIMIT = 140  # bytes of a name; encrypting file systems take 143, others 255
@@ -95,6 +95,39 @@ def writing(path: Path, *also: type[Exception], remedy: str = _REMEDY) -> Iterat
     except faults as error:
         reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
         raise _refusal(path, reason.rstrip("."), remedy) from error
+
+
+def check_apart(written: Sequence[Path], read: Sequence[Path]) -> None:
+    """Refuse outputs that are one file or folder with another, or with something that is read meanwhile.
+
+    Links of both kinds are seen through. Two outputs whose names differ only in upper and lower case count as one: on
+    many disks they are.
+
+    Raises:
+        UsageError: two places are one.
+    """
+    for number, path in enumerate(written):
+        for source in read:
+            if _is_same(path, source):
+                raise UsageError(
+                    f"'{path}' would be written while it is read, as '{source}'.", remedy="Give another output."
+                )
+        for other in written[:number]:
+            if _is_same(path, other) or _folded(path) == _folded(other):
+                raise UsageError(
+                    f"Two outputs have one place: '{other}' and '{path}'.", remedy="Give each of them its own."
+                )
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except (OSError, ValueError):  # one of them is not there (yet), or can never be
+        return False
+
+
+def _folded(path: Path) -> str:
+    return os.path.realpath(path).casefold()
 
 
 def refuse_foreign(path: Path, is_ours: Callable[[Path], bool], what: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_i2i.cli.console import Bar, result, result_json, say
+from edge_i2i.cli.numbers import not_negative, positive
 
 if TYPE_CHECKING:
     from edge_i2i.quantize.collection_folder import Collection
@@ -25,11 +26,21 @@ def collect(
     count: Annotated[int, typer.Option("--count", help="How many frames at most.")] = 32,
     seconds: Annotated[
         float | None,
-        typer.Option("--seconds", help="Of a video or camera, how long; default all, or 30 s of a camera."),
+        typer.Option(
+            "--seconds",
+            parser=positive,
+            metavar="S",
+            help="Of a video or camera, how long; default all, or 30 s of a camera.",
+        ),
     ] = None,
     every: Annotated[
         float,
-        typer.Option("--every", help="Of a video or camera, look at a frame every so many seconds; 0: at each one."),
+        typer.Option(
+            "--every",
+            parser=not_negative,
+            metavar="S",
+            help="Of a video or camera, look at a frame every so many seconds; 0: at each one.",
+        ),
     ] = 0.2,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:

@@ -48,6 +48,11 @@ class ConditionOptions:
         Path | None, typer.Option("--mask", help="Where to translate: a grey picture of the frames' size, white: here.")
     ] = None
 
+    def files(self) -> list[Path]:
+        """What is read because of them."""
+        given = (self.exemplar, self.exemplar_instance_map, self.boxes, self.mask)
+        return [path for path in given if path is not None] + [Path(end) for end in (self.style_mix or ())[:2]]
+
     def identity(self) -> dict[str, str]:
         """The options as text: what results depend on besides their sources."""
         return {name: str(value) for name, value in vars(self).items() if value is not None}

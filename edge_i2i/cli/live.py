@@ -14,10 +14,11 @@ from edge_i2i.cli.conditions import ConditionOptions, apply_conditions
 from edge_i2i.cli.console import result, result_json, say
 from edge_i2i.cli.live_keys import KEYS, LiveKeys
 from edge_i2i.cli.live_options import NetworkOptions, PaceOptions, PathOptions, ShowOptions, SourceOptions
+from edge_i2i.cli.numbers import positive
 from edge_i2i.cli.option_groups import with_groups
 from edge_i2i.cli.signals import stop_on_signal
 from edge_i2i.errors import OutputError
-from edge_i2i.places import check_file, check_folder
+from edge_i2i.places import check_apart, check_file, check_folder, refuse_foreign
 
 if TYPE_CHECKING:
     import threading
@@ -56,9 +57,9 @@ def live(
     pace: PaceOptions,
     path: PathOptions,
     show: ShowOptions,
-    duration: Annotated[float | None, typer.Option("--duration", metavar="S", help="Stop after so many seconds.")] = (
-        None
-    ),
+    duration: Annotated[
+        float | None, typer.Option("--duration", parser=positive, metavar="S", help="Stop after so many seconds.")
+    ] = None,
     trace: Annotated[
         Path | None, typer.Option("--trace", help="Write a Chrome/Perfetto trace of every stage into this file.")
     ] = None,
@@ -77,14 +78,23 @@ def live(
     Example: edge-i2i live city.i2i --source 0 --sink window --compare split --hud
     """
     from edge_i2i.live.clock import SystemClock
-    from edge_i2i.live.opening import default_policy, make_sinks, network_loader, open_session, sink_settings
+    from edge_i2i.live.opening import (
+        default_policy,
+        make_sinks,
+        network_loader,
+        open_session,
+        places_of,
+        sink_settings,
+    )
     from edge_i2i.live.sinks.switched import SnapshotSink, SwitchedRecording
     from edge_i2i.live.sources.registry import source_spec
     from edge_i2i.live.trace import Trace
     from edge_i2i.live.view import View
 
-    if trace is not None:
-        check_file(trace)
+    logs = [path for path in (trace, events) if path is not None]
+    for log in logs:
+        check_file(log)
+        refuse_foreign(log, _begins_as_json, "JSON")
     if show.keep != Path():
         check_folder(show.keep)
     clock = SystemClock()
@@ -102,7 +112,9 @@ def live(
     with stop_on_signal() as stop, ExitStack() as opened:
         keys = LiveKeys(view, snapshots, recording, models, stop, say)
         policy = pace.policy() or default_policy(source_spec(source))
-        sinks = make_sinks(sink or ["window"], sink_settings(source, policy, on_key=keys, clock=clock))
+        settings = sink_settings(source, policy, reads=[*bundles, *conditions.files()], on_key=keys, clock=clock)
+        sinks = make_sinks(sink or ["window"], settings)
+        check_apart([*logs, *places_of(sinks)], settings.reads)
         session = open_session(
             groups[0],
             source,
@@ -127,6 +139,11 @@ def live(
         snapshot = session.stats()
     _tell(snapshot, json)
     session.raise_failed_sink()
+
+
+def _begins_as_json(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(64).lstrip()[:1] in (b"{", b"[")
 
 
 def chosen_fit(name: str) -> Any:

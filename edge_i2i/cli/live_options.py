@@ -22,6 +22,7 @@ from edge_i2i.cli.choices import (
     completing,
     shown,
 )
+from edge_i2i.cli.numbers import positive
 from edge_i2i.errors import UsageError, known_names
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ class SourceOptions:
         str | None, typer.Option("--source-size", metavar="WxH", help="Ask the source for this size: 1280x720.")
     ] = None
     source_fps: Annotated[
-        float | None, typer.Option("--source-fps", help="Ask the source for so many frames a second.")
+        float | None,
+        typer.Option(
+            "--source-fps", parser=positive, metavar="FPS", help="Ask the source for so many frames a second."
+        ),
     ] = None
     source_format: Annotated[
         str | None, typer.Option("--source-format", help="Ask a camera for a pixel format: mjpg, yuyv, nv12, …")
@@ -86,9 +90,13 @@ def _width_by_height(text: str) -> Size:
 class PaceOptions:
     """What is translated, and when."""
 
-    fps: Annotated[float | None, typer.Option("--fps", help="Translate at most so many frames a second.")] = None
+    fps: Annotated[
+        float | None,
+        typer.Option("--fps", parser=positive, metavar="FPS", help="Translate at most so many frames a second."),
+    ] = None
     max_age: Annotated[
-        float | None, typer.Option("--max-age", metavar="MS", help="Drop frames that waited longer than this.")
+        float | None,
+        typer.Option("--max-age", parser=positive, metavar="MS", help="Drop frames that waited longer than this."),
     ] = None
     as_live: Annotated[
         bool, typer.Option("--as-live", help="Play a file or folder at its own pace, and drop what is too much.")
@@ -97,7 +105,10 @@ class PaceOptions:
         bool, typer.Option("--wait", help="Wait for a camera or stream that is not there yet.")
     ] = False
     ladder: Annotated[
-        float | None, typer.Option("--ladder", metavar="FPS", help="Hold this rate by changing between the bundles.")
+        float | None,
+        typer.Option(
+            "--ladder", parser=positive, metavar="FPS", help="Hold this rate by changing between the bundles."
+        ),
     ] = None
 
     def policy(self) -> Policy | None:

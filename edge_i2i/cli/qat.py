@@ -14,6 +14,7 @@ import typer
 from edge_i2i.cli.choices import TARGETS, completing, shown
 from edge_i2i.cli.console import Bar, StageLines, result, result_json, say
 from edge_i2i.cli.network import Architecture, Network, load_network
+from edge_i2i.cli.numbers import positive
 from edge_i2i.cli.option_groups import with_groups
 from edge_i2i.cli.signals import stop_on_signal
 from edge_i2i.errors import UsageError
@@ -33,10 +34,19 @@ class Training:
     ] = 500
     frames: Annotated[int, typer.Option("--frames", min=1, help="Pictures a step.")] = 1
     learning_rate: Annotated[
-        float, typer.Option("--learning-rate", help="Of the weights: a tenth of the training's.")
+        float,
+        typer.Option(
+            "--learning-rate", parser=positive, metavar="RATE", help="Of the weights: a tenth of the training's."
+        ),
     ] = 2e-5
     range_learning_rate: Annotated[
-        float, typer.Option("--range-learning-rate", help="Of ranges and scales, as a share of them a step.")
+        float,
+        typer.Option(
+            "--range-learning-rate",
+            parser=positive,
+            metavar="RATE",
+            help="Of ranges and scales, as a share of them a step.",
+        ),
     ] = 1e-2
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of every draw.")] = 2018
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.")] = None

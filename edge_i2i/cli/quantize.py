@@ -13,6 +13,7 @@ import typer
 from edge_i2i.cli.calibration_options import CalibrationDataOptions
 from edge_i2i.cli.choices import TARGETS, completing, shown
 from edge_i2i.cli.console import Bar, StageLines, result, result_json
+from edge_i2i.cli.numbers import positive
 from edge_i2i.cli.option_groups import with_groups
 from edge_i2i.cli.quantize_text import as_json, lines
 
@@ -47,13 +48,26 @@ def quantize(
         typer.Option("--precision", help="mixed: layers may go back to float where int8 misses the budget."),
     ] = Precision.MIXED,
     min_psnr: Annotated[
-        float | None, typer.Option("--min-psnr", help="In dB, to FP32 of the same network; default 47, tensorrt 45.")
+        float | None,
+        typer.Option(
+            "--min-psnr",
+            parser=positive,
+            metavar="DB",
+            help="In dB, to FP32 of the same network; default 47, tensorrt 45.",
+        ),
     ] = None,
     min_ssim: Annotated[
-        float | None, typer.Option("--min-ssim", help="To FP32 of the same network; default 0.996, tensorrt 0.994.")
+        float | None,
+        typer.Option(
+            "--min-ssim",
+            parser=positive,
+            metavar="SSIM",
+            help="To FP32 of the same network; default 0.996, tensorrt 0.994.",
+        ),
     ] = None,
     max_latency: Annotated[
-        float | None, typer.Option("--max-latency", help="The longest median frame, in milliseconds.")
+        float | None,
+        typer.Option("--max-latency", parser=positive, metavar="MS", help="The longest median frame, in milliseconds."),
     ] = None,
     ranges: Annotated[
         str, typer.Option("--ranges", help="min-max, or percentile (99.99 % of each frame and channel).")

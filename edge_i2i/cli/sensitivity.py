@@ -10,6 +10,7 @@ import typer
 from edge_i2i.cli.calibration_options import CalibrationDataOptions
 from edge_i2i.cli.choices import TARGETS, completing, shown
 from edge_i2i.cli.console import Bar, result, result_json
+from edge_i2i.cli.numbers import positive
 from edge_i2i.cli.option_groups import with_groups
 from edge_i2i.cli.sensitivity_table import print_table
 from edge_i2i.errors import OutputError
@@ -33,7 +34,10 @@ def sensitivity(
     min_psnr: Annotated[
         float | None,
         typer.Option(
-            "--min-psnr", help="The budget in dB that layers are suggested for; default 47, or 45 for tensorrt."
+            "--min-psnr",
+            parser=positive,
+            metavar="DB",
+            help="The budget in dB that layers are suggested for; default 47, or 45 for tensorrt.",
         ),
     ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads inside one call.")] = None,

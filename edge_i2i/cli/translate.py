@@ -14,6 +14,7 @@ from edge_i2i.cli.conditions import ConditionOptions, apply_conditions
 from edge_i2i.cli.console import Bar, result, result_json, say
 from edge_i2i.cli.option_groups import with_groups
 from edge_i2i.errors import MissingRequirementError, PictureError, UsageError
+from edge_i2i.places import check_apart
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,6 +68,7 @@ def translate(
     sources = _sources(source, label_map, instance_map)
     if output is None:
         raise UsageError("Where shall the result go?", remedy="Give --output FILE or --output FOLDER.")
+    check_apart([output], [bundle, *conditions.files()])
     check_job(sources, output)
     with load(
         bundle, engine=engine, variant=variant, precision=precision, fit=fit, keep_size=keep_size, threads=threads

@@ -31,6 +31,7 @@ from edge_i2i.live.translation import SetLook, translator_loader
 from edge_i2i.live.view import View, ViewSettings
 from edge_i2i.media.geometry import Fit
 from edge_i2i.models.contract import Size
+from edge_i2i.places import check_apart
 from edge_i2i.translator import LoadOptions, Translator
 
 BundlePath = str | PathLike[str]
@@ -92,7 +93,7 @@ def open_session(
     )
     policy = policy or default_policy(spec)
     shown = view if isinstance(view, View) else View(view, fit=Fit(options.get("fit", Fit.LETTERBOX)), clock=clock)
-    settings = sink_settings(source, policy, on_key=on_key, clock=clock)
+    settings = sink_settings(source, policy, reads=_listed(bundle), on_key=on_key, clock=clock)
     return LiveSession(
         spec,
         loader,
@@ -142,12 +143,22 @@ def default_policy(spec: SourceSpec | None) -> Policy:
 
 
 def sink_settings(
-    source: str | SourceSpec | None, policy: Policy, *, on_key: OnKey | None = None, clock: Clock | None = None
+    source: str | SourceSpec | None,
+    policy: Policy,
+    *,
+    reads: Sequence[BundlePath] = (),
+    on_key: OnKey | None = None,
+    clock: Clock | None = None,
 ) -> SinkSettings:
-    """What sinks need to know: a film that is played in full is recorded with its own times and sound."""
+    """What sinks need to know: a film that is played in full is recorded with its own times and sound.
+
+    ``reads``: files and folders that the session reads besides its source.
+    """
+    spec = source_spec(source) if isinstance(source, str) else source
+    places = [Path(one) for one in reads] + ([spec.place] if spec is not None and spec.place is not None else [])
     offline = policy.mode is Mode.OFFLINE
     film = _film(source, clock or SystemClock()) if offline and isinstance(source, str) else None
-    return SinkSettings(clock=clock, on_key=on_key, source_times=offline, sound_of=film)
+    return SinkSettings(clock, on_key, source_times=offline, sound_of=film, reads=tuple(places))
 
 
 def make_sinks(sinks: Sequence[str | Sink], settings: SinkSettings) -> list[Sink]:
@@ -155,6 +166,7 @@ def make_sinks(sinks: Sequence[str | Sink], settings: SinkSettings) -> list[Sink
 
     Raises:
         OutputError: a recording cannot be written where it shall be.
+        UsageError: two sinks would write one file, or one of them what the session reads.
         EdgeI2IError: as ``make_sink``.
     """
     with ExitStack() as made_so_far:
@@ -163,10 +175,17 @@ def make_sinks(sinks: Sequence[str | Sink], settings: SinkSettings) -> list[Sink
             if isinstance(sink, str):
                 sink = make_sink(sink, settings)
                 made_so_far.callback(sink.close)
-            sink.check()
             made.append(sink)
+        check_apart(places_of(made), settings.reads)
+        for sink in made:
+            sink.check()
         made_so_far.pop_all()
         return made
+
+
+def places_of(sinks: Sequence[Sink]) -> list[Path]:
+    """What sinks write on this machine."""
+    return [sink.place for sink in sinks if sink.place is not None]
 
 
 def _film(source: str, clock: Clock) -> Path | None:

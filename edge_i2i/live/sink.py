@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import ClassVar
 
 from edge_i2i.live.frame import Picture, Result
@@ -30,6 +31,11 @@ class Sink(ABC):
     def is_on(self) -> bool:
         """Whether what it is given goes anywhere, and counts."""
         return not self.on_request
+
+    @property
+    def place(self) -> Path | None:
+        """The file, folder or device that it writes, if it does: nobody else may read or write it."""
+        return None
 
     def check(self) -> None:  # noqa: B027 (most need no place)
         """Find out, before a session begins, that it cannot be opened later.

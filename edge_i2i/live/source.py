@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from edge_i2i.errors import EdgeI2IError
@@ -67,8 +68,12 @@ class Source(ABC):
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """A source that can be opened again and again. ``uri``: as given, with credentials left out."""
+    """A source that can be opened again and again.
+
+    ``uri``: as given, with credentials left out. ``place``: the file, folder or device that it reads, if it does.
+    """
 
     uri: str
     live: bool
     make: Callable[[], Source]
+    place: Path | None = None

@@ -60,7 +60,7 @@ def test_json_is_the_record_and_nothing_else(tmp_path: Path) -> None:
         (["97"], 3, "The camera '97' cannot be opened"),
         (["missing.mp4"], 4, "missing.mp4"),
         ([".", "--count", "0"], 2, "0 frames cannot be collected"),
-        ([".", "--every", "-1"], 2, "Give 0 or more seconds"),
+        ([".", "--every", "-1"], 2, "-1 is below 0"),
     ],
 )
 def test_errors_are_sentences_with_exit_codes(tmp_path: Path, arguments: list[str], code: int, complaint: str) -> None:

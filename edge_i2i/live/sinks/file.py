@@ -64,6 +64,11 @@ class FileSink(Sink):
         self._part: _Part | None = None
         self._ended = False
 
+    @property
+    def place(self) -> Path:
+        """As ``Sink.place``."""
+        return self.path
+
     def check(self) -> None:
         """As ``Sink.check``."""
         check_file(self.path)

@@ -64,6 +64,11 @@ class FolderSink(Sink):
         self._failed = self._closed = False
         self._alone = ExitStack()
 
+    @property
+    def place(self) -> Path:
+        """As ``Sink.place``."""
+        return self.folder
+
     def check(self) -> None:
         """As ``Sink.check``."""
         check_folder(self.folder)

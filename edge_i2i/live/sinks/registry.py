@@ -45,13 +45,15 @@ class SinkSettings:
     """What sinks need to know of the session.
 
     ``on_key``: gets the keys pressed in a window. ``source_times``: a file is played in full, so that recordings keep
-    its times; ``sound_of``: that file, where its sound is to be kept.
+    its times; ``sound_of``: that file, where its sound is to be kept. ``reads``: what the session reads, so that no
+    sink may write it.
     """
 
     clock: Clock | None = None
     on_key: OnKey | None = None
     source_times: bool = False
     sound_of: Path | None = None
+    reads: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ pyvirtualcam is under the GPL 2: it is an optional extra, and imported here only
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -50,6 +51,11 @@ class VirtualCameraSink(Sink):
         self._camera: Any = None  # pyvirtualcam.Camera; the package has no types
         self._canvas: Picture = np.zeros((0, 0, 3), np.uint8)
         self.notes: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> Path | None:
+        """As ``Sink.place``."""
+        return Path(self._device) if self._device and self._device.startswith("/") else None
 
     def open(self, size: Size) -> None:
         """Start the camera.

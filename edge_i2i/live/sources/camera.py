@@ -223,8 +223,17 @@ def camera_spec(request: SourceRequest) -> SourceSpec:
     """
     device = _device(request)
     return request.spec(
-        lambda: CameraSource(device, size=request.size, fps=request.fps, pixel_format=request.pixel_format), live=True
+        lambda: CameraSource(device, size=request.size, fps=request.fps, pixel_format=request.pixel_format),
+        live=True,
+        place=_path(request.rest or "0"),
     )
+
+
+def _path(given: str) -> Path | None:
+    """Of the device that is meant; None: only the system knows it."""
+    if given.isdecimal():
+        return Path(f"/dev/video{int(given)}") if sys.platform == "linux" else None
+    return Path(given)
 
 
 def _device(request: SourceRequest) -> Device:

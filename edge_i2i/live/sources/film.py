@@ -51,4 +51,4 @@ class FilmSource(Source):
 def film_spec(request: SourceRequest) -> SourceSpec:
     """``file:PATH``, or a path."""
     path = path_of(request, "a video")
-    return request.spec(lambda: FilmSource(path, clock=request.clock, as_live=request.as_live), live=False)
+    return request.spec(lambda: FilmSource(path, clock=request.clock, as_live=request.as_live), live=False, place=path)

@@ -104,5 +104,7 @@ def folder_spec(request: SourceRequest) -> SourceSpec:
     """``folder:PATH``, or the path of a folder."""
     path = path_of(request, "a folder")
     return request.spec(
-        lambda: FolderSource(path, clock=request.clock, fps=request.fps, as_live=request.as_live), live=False
+        lambda: FolderSource(path, clock=request.clock, fps=request.fps, as_live=request.as_live),
+        live=False,
+        place=path,
     )

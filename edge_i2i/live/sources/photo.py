@@ -81,4 +81,6 @@ def _grown_to_cover(picture: Picture, size: Size) -> Picture:
 def photo_spec(request: SourceRequest) -> SourceSpec:
     """``photo:PATH``."""
     path = path_of(request, "a picture")
-    return request.spec(lambda: PhotoSource(path, clock=request.clock, size=request.size, fps=request.fps), live=True)
+    return request.spec(
+        lambda: PhotoSource(path, clock=request.clock, size=request.size, fps=request.fps), live=True, place=path
+    )

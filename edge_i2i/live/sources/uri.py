@@ -38,9 +38,9 @@ class SourceRequest:
     clock: Clock
     pixel_format: str | None = None
 
-    def spec(self, make: Callable[[], Source], *, live: bool) -> SourceSpec:
-        """The specification of what ``make`` gives."""
-        return SourceSpec(without_credentials(self.text), live, make)
+    def spec(self, make: Callable[[], Source], *, live: bool, place: Path | None = None) -> SourceSpec:
+        """The specification of what ``make`` gives; ``place``: what it reads on this machine."""
+        return SourceSpec(without_credentials(self.text), live, make, place)
 
 
 def split_source(text: str, schemes: Collection[str]) -> tuple[str, str]:
