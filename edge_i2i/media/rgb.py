@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_i2i.media.samples import over_white
+from edge_i2i.media.tone_mapping import TRANSFERS, tone_mapped
+
 if TYPE_CHECKING:
     import av
+
+LARGEST_FRAME = 1 << 26  # pixels; twice the area of 8K. A decoder holds a dozen frames.
 
 _UNSPECIFIED = 2  # AVColorSpace
 # swscale.h: SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT. Not PyAV's names, which PyAV 17 lacks.
 _EXACT_TO_RGB = 0x2 | 0x40000 | 0x2000
+_PALETTE = "pal8"  # its entries have transparency, which the format's own description does not tell
 
 
 def is_high_definition(height: int, width: int) -> bool:
@@ -21,7 +27,10 @@ def is_high_definition(height: int, width: int) -> bool:
 
 
 class FrameToRgb:
-    """Turns frames of any size and format to C-contiguous uint8 ``[H, W, 3]`` RGB; keep one, it keeps its tables."""
+    """Turns frames of any size and format to C-contiguous uint8 ``[H, W, 3]`` RGB; keep one, it keeps its tables.
+
+    What is transparent comes over white, as in pictures; high dynamic range is tone-mapped (``media.tone_mapping``).
+    """
 
     def __init__(self) -> None:
         from av.video.reformatter import VideoReformatter
@@ -30,10 +39,23 @@ class FrameToRgb:
 
     def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """A new picture; colours by the frame's marks, or without marks as players guess them."""
+        if frame.color_trc in TRANSFERS:
+            deep = np.ascontiguousarray(self._converted(frame, "rgb48le"), np.uint16)
+            return tone_mapped(deep, int(frame.color_trc), int(frame.color_primaries))
+        if _is_transparent(frame):
+            return over_white(np.ascontiguousarray(self._converted(frame, "rgba"), np.uint8))
+        return np.ascontiguousarray(self._converted(frame, "rgb24"), np.uint8)  # PyAV's rows may be padded
+
+    def _converted(self, frame: av.VideoFrame, form: str) -> NDArray[np.generic]:
         from av.video.reformatter import Colorspace
 
         matrix = None
         if frame.colorspace == _UNSPECIFIED:
             matrix = Colorspace.ITU709 if is_high_definition(frame.height, frame.width) else Colorspace.ITU601
-        rgb = self._reformatter.reformat(frame, format="rgb24", src_colorspace=matrix, interpolation=_EXACT_TO_RGB)
-        return np.ascontiguousarray(rgb.to_ndarray(), np.uint8)  # PyAV's rows may be padded
+        converted = self._reformatter.reformat(frame, format=form, src_colorspace=matrix, interpolation=_EXACT_TO_RGB)
+        return converted.to_ndarray()
+
+
+def _is_transparent(frame: av.VideoFrame) -> bool:
+    form = frame.format
+    return form.name == _PALETTE or any(component.is_alpha for component in form.components)

@@ -5,7 +5,8 @@ it declares (MP4, MOV, AVI, Matroska, WebM), or that cannot be decoded to its en
 video. The other containers declare no length that can be relied on: of those, a missing end cannot be seen.
 
 Colours follow the file's marks; without marks, BT.709 for high definition and BT.601 below, as players do. High
-dynamic range is read without tone mapping and looks flat; the log says so.
+dynamic range (PQ, HLG) is tone-mapped (``media.tone_mapping``); the log says so. What is transparent comes over white,
+as in pictures.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_i2i.errors import PictureError
+from edge_i2i.media.film_decoder import FilmDecoder, is_too_large
 from edge_i2i.media.film_packets import FilmPackets, film_stream
 from edge_i2i.media.film_tally import FilmTally
 from edge_i2i.media.film_times import WITHOUT_DISPLAY_TIMES, timed
-from edge_i2i.media.rgb import FrameToRgb
+from edge_i2i.media.rgb import LARGEST_FRAME, FrameToRgb
+from edge_i2i.media.tone_mapping import TRANSFERS
 from edge_i2i.models.contract import Size
 from edge_i2i.requirements import require
 
@@ -47,7 +50,6 @@ _READABLE_FORMATS = (
 FINE_TICK = Fraction(1, 90_000)  # the clock of MPEG and RTP: whole ticks a frame at 24, 25, 30, 30000/1001, 50, 60
 _NO_TIMES = 0x80  # avformat.h: AVFMT_NOTIMESTAMPS, of raw streams
 _FASTEST = 1000  # frames a second; what claims more counts ticks
-_HDR_TRANSFERS = frozenset({16, 18})  # AVColorTransferCharacteristic: SMPTE 2084 (PQ) and ARIB STD-B67 (HLG)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +87,7 @@ class VideoReader:
         try:
             self._stream = self._film_stream()
             self._stream.thread_type = "AUTO"
+            self._decoder = FilmDecoder(self._stream)
             self._tally = FilmTally(self.path, self._stream)
             self._to_rgb = FrameToRgb()
             self.origin = _origin(self._container)
@@ -143,14 +146,19 @@ class VideoReader:
             raise PictureError(
                 f"The file '{self.path}' holds no video.", remedy="It may be sound only, or have been cut off early."
             )
+        if is_too_large(stream):
+            raise PictureError(
+                f"The video '{self.path}' is too large: {Size(stream.height, stream.width)} pixels.",
+                remedy=f"Make it smaller: up to {LARGEST_FRAME:,} pixels a frame.",
+            )
         return stream
 
     def _first_frame(self) -> tuple[av.VideoFrame, Fraction | None]:
         first = next(self._decoded, None)
         if first is None:
             raise PictureError(f"The video '{self.path}' holds no frame.", remedy="Record or export it again.")
-        if first[0].color_trc in _HDR_TRANSFERS:
-            _log.warning("'%s' has a high dynamic range and is read without tone mapping: it looks flat.", self.path)
+        if first[0].color_trc in TRANSFERS:
+            _log.warning("'%s' has a high dynamic range, and is tone-mapped to that of ordinary films.", self.path)
         return first
 
     def _frames(self) -> Iterator[tuple[av.VideoFrame, Fraction | None]]:
@@ -169,9 +177,9 @@ class VideoReader:
             for packet in FilmPackets(self._container):
                 self._tally.count_packet(packet)
                 if packet.stream.index == self._stream.index:
-                    for frame in packet.decode():
-                        self._tally.count_frame(frame)  # type: ignore[arg-type]  # the stream is a video stream
-                        yield frame  # type: ignore[misc]
+                    for frame in self._decoder.decode(packet):  # type: ignore[arg-type]  # a video stream
+                        self._tally.count_frame(frame)
+                        yield frame
         except (av.error.FFmpegError, ValueError) as error:
             why = getattr(error, "strerror", None) or error
             raise self._broken(f"decoding failed after {self._tally.frames} frames ({why})") from error
@@ -229,6 +237,10 @@ class _Upright:
 def _open_for_reading(path: Path) -> InputContainer:
     import av
 
+    if path.exists() and not path.is_file():
+        raise PictureError(
+            f"'{path}' is no video file but a folder, a pipe or a device.", remedy="Save the film in a file first."
+        )
     if not path.is_file():
         raise PictureError(f"There is no video '{path}'.", remedy="Check the path.")
     if path.stat().st_size == 0:

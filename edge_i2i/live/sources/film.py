@@ -12,17 +12,20 @@ from edge_i2i.live.sources.pace import Pace
 from edge_i2i.live.sources.uri import SourceRequest, path_of
 from edge_i2i.media.video import VideoFrame, VideoReader
 
+_LONGEST_WAIT = 30.0  # seconds between two frames; what lies further ahead is a clock that jumped
+
 
 class FilmSource(Source):
     """Every frame of a video file, in display order; needs the extra ``video``.
 
-    ``as_live``: each at the moment that its time stamp says, on the clock. Either way no frame is left out here. A file
+    ``as_live``: each at the moment that its time stamp says, on the clock; a gap of more than 30 seconds is taken for
+    a jump of the recorder's clock, said, and not waited for. Either way no frame is left out here. A file
     that is damaged or cut off is an error where it is noticed (PictureError), never a shorter film.
     """
 
     def __init__(self, path: Path, *, clock: Clock, as_live: bool = False) -> None:
         self._path = path
-        self._pace = Pace(clock) if as_live else None
+        self._pace = Pace(clock, _LONGEST_WAIT) if as_live else None
         self._reader: VideoReader | None = None
         self._frames: Iterator[VideoFrame] = iter(())
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 from edge_i2i.live.clock import Clock
+
+_log = logging.getLogger(__name__)
 
 _HOPELESSLY_LATE = 1.0  # seconds; who is held up for longer goes on from there instead of racing after the schedule
 
@@ -25,6 +28,8 @@ class Pace:
         now = self._clock.now()
         start = now - moment if self._start is None else self._start
         wait = start + moment - now
+        if wait > self._longest_wait:
+            _log.warning("The time stamps jump ahead by %.0f s: it goes on at once.", wait)
         if not -_HOPELESSLY_LATE <= wait <= self._longest_wait:
             start, wait = now - moment, 0.0
         self._start = start

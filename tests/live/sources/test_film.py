@@ -11,6 +11,7 @@ from virtual_clock import VirtualClock
 
 from edge_i2i.errors import PictureError
 from edge_i2i.live.sources import source_spec
+from edge_i2i.live.sources.film import FilmSource
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
@@ -57,3 +58,18 @@ def test_a_file_url_names_the_same_file(tmp_path: Path) -> None:
     source = source_spec(path.as_uri()).make()
     assert source.open().label == "with blank.mp4"
     source.close()
+
+
+def test_an_hours_jump_in_the_times_is_not_waited_for_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A short gap is."""
+    path = film(tmp_path / "a.mkv", [Fraction(0), Fraction(1), Fraction(11), Fraction(3611), Fraction(3612)])
+    with VirtualClock() as clock:
+        began, source = clock.now(), FilmSource(path, clock=clock, as_live=True)
+        source.open()
+        while source.read() is not None:
+            pass
+        source.close()
+        assert clock.now() - began == pytest.approx(12, abs=0.1)
+    assert "jump ahead by 3600 s" in caplog.text
