@@ -69,13 +69,13 @@ def serve(
         check_looks(item, styles or {})
     names = _ids(opened)
 
-    def site(path: BundlePath, item: Bundle) -> Site:
+    def site(name: str, path: BundlePath, item: Bundle) -> Site:
         def make() -> Translator:
             return load(path, variant=variant, **options)
 
-        return _site(item, make, styles, limits or Limits(), clock or SystemClock(), names)
+        return _site(item, make, styles, limits or Limits(), clock or SystemClock(), names, name)
 
-    sites = {name: site(path, item) for name, path, item in zip(names, paths, opened, strict=True)}
+    sites = {name: site(name, path, item) for name, path, item in zip(names, paths, opened, strict=True)}
     return Server(sites, reach or Reach(host, port))
 
 
@@ -101,12 +101,13 @@ def _site(
     limits: Limits,
     clock: Clock,
     names: Mapping[str, str],
+    name: str,
 ) -> Site:
     takes = LooksTaken.by(bundle)
     offered = named_styles(styles) if styles else own_styles(bundle, takes)
     exemplars = Exemplars(limits.exemplars_bytes)
     load_model = model_loader(make, bundle, takes, offered, exemplars.find)
-    return Site(bundle, takes, offered, SharedModel(load_model, clock), exemplars, limits, clock, names)
+    return Site(bundle, takes, offered, SharedModel(load_model, clock), exemplars, limits, clock, names, name)
 
 
 class Server:

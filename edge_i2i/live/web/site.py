@@ -18,6 +18,7 @@ from edge_i2i.live.web.metrics import ServerFigures
 from edge_i2i.live.web.sharing import SharedModel
 from edge_i2i.live.web.styles import LooksTaken, Style
 from edge_i2i.live.web.uploads import Exemplars, Limits
+from edge_i2i.live.web.vendor import runtime_is_here
 from edge_i2i.models.contract import GraphDeclaration, TensorSpec, in_order
 
 T = TypeVar("T")
@@ -43,7 +44,10 @@ class RequestError(EdgeI2IError):
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """Everything that requests are answered from. ``neighbours``: every bundle of the server, names by id."""
+    """Everything that requests are answered from.
+
+    ``neighbours``: every bundle of the server, names by id; ``id``: this one's.
+    """
 
     bundle: Bundle
     takes: LooksTaken
@@ -53,6 +57,7 @@ class Site:
     limits: Limits
     clock: Clock
     neighbours: Mapping[str, str] = field(default_factory=dict)
+    id: str = ""
     figures: ServerFigures = field(default_factory=ServerFigures)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_PICTURE_THREADS, "web pictures"))
     uploads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "web uploads"))
@@ -118,10 +123,13 @@ class Site:
                 "exemplar_pixels": limits.exemplar_pixels,
                 "tabs": limits.tabs,
             },
-            "bundles": [{"name": name, "path": f"bundles/{key}/"} for key, name in self.neighbours.items()],
+            "bundles": [
+                {"name": name, "path": f"bundles/{key}/", "here": key == self.id}
+                for key, name in self.neighbours.items()
+            ],
             "ice": [],
             "webrtc": webrtc,
-            "wasm": any((PAGE_FOLDER / "ort").glob("*.wasm")),
+            "wasm": runtime_is_here(),
         }
 
     def _browser(self) -> dict[str, Any] | None:

@@ -34,6 +34,11 @@ FILES = (
 )
 
 
+def runtime_is_here(folder: Path = RUNTIME) -> bool:
+    """Whether every file is there that a browser may ask for; whether it is the right one is for ``check_runtime``."""
+    return all((folder / name).is_file() for name in FILES)
+
+
 def fetch_runtime(target: Path = RUNTIME, *, accept: bool = False) -> None:
     """Put the browser's runtime where the page looks for it. ``accept``: its checksums are the right ones from now on.
 

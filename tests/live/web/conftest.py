@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,9 +18,14 @@ from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, pi
 from edge_i2i.models.loading import LoadedModel, WeightsOrigin, load_demo
 from edge_i2i.models.registry import get_family
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Playwright
+
 HERE = Path(__file__).parent
 if str(HERE) not in sys.path:  # pytest's importlib mode puts no test folder on the path; the samples are shared
     sys.path.append(str(HERE))
+
+import page_samples as samples  # noqa: E402 (it lies here)
 
 LOADING_SECONDS = 60.0
 
@@ -95,3 +100,68 @@ def style_server(style_bundle: Path) -> Iterator[Server]:
     with serve(style_bundle, engine="onnxruntime", threads=1) as server:
         assert server.wait_ready(LOADING_SECONDS)
         yield server
+
+
+# The page, in the system's Chromium
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    """Of each module: while it runs, no other event loop can."""
+    with samples.running_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Its camera plays coded frames."""
+    film = samples.write_film(tmp_path_factory.mktemp("camera") / "film.y4m")
+    with samples.browser_with_camera(playwright, film) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def same_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The identity network."""
+    with serve(samples.write_same(tmp_path_factory.mktemp("same") / "same.i2i"), threads=1) as server:
+        assert server.wait_ready(60)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def tint_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network with styles, exemplars, a mix and attributes."""
+    return samples.write_tint(tmp_path_factory.mktemp("tint") / "tint.i2i")
+
+
+@pytest.fixture(scope="module")
+def tint_server(tint_bundle: Path) -> Iterator[Server]:
+    """A network with styles, exemplars, a mix and attributes."""
+    with serve(tint_bundle, threads=1) as server:
+        assert server.wait_ready(60)
+        yield server
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Open a server's page, start the camera, choose a way; faults of its scripts fail the test."""
+    faults: list[str] = []
+    with browser.new_context(viewport={"width": 1200, "height": 800}, accept_downloads=True) as context:
+
+        def open_page(server: Server, way: str = "websocket", *, start: bool = True) -> Page:
+            page = context.new_page()
+            page.on("pageerror", lambda error: faults.append(str(error)))
+            page.on("request", lambda request: faults.extend(_elsewhere(request.url, server)))
+            page.goto(server.url)
+            if start:
+                page.click("#start")
+                samples.choose(page, way)
+            return page
+
+        yield open_page
+    assert faults == []
+
+
+def _elsewhere(url: str, server: Server) -> list[str]:
+    own = (f"http://127.0.0.1:{server.port}/", f"ws://127.0.0.1:{server.port}/", "blob:", "data:")
+    return [] if url.startswith(own) else [url]

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.live.coded import Code, read_code, stamp
+from edge_i2i.measure.picture import psnr
 from edge_i2i.models.contract import (
     DType,
     GraphDeclaration,
@@ -38,10 +39,15 @@ Picture = NDArray[np.uint8]
 SIZE = Size(256, 256)
 CAMERA = Size(480, 640)
 FPS, FILM_FRAMES = 25, 50
+JPEG_LOSS = 26.0  # dB; two JPEGs, one on each way, and a network between them
+FOREIGN_NAME = "i2i.example.org"
+"""A name of this machine in the browser, so that pages under it are no secure ones."""
+
 CHROMIUM_ARGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     "--use-fake-device-for-media-stream",
+    f"--host-resolver-rules=MAP {FOREIGN_NAME} 127.0.0.1",
 )
 
 _FRAME = picture_spec("frame", Role.FRAME, SIZE, "the camera's picture")
@@ -113,15 +119,20 @@ def _write(path: Path, graphs: dict[GraphDeclaration, str]) -> Path:
     return path
 
 
+def coded(number: int) -> Picture:
+    """A picture of the network's size that carries a number."""
+    rows, columns = np.mgrid[: SIZE.height, : SIZE.width]
+    picture = np.stack([columns, rows, 255 - columns], axis=-1).astype(np.uint8)
+    stamp(picture, number)
+    return picture
+
+
 def film(number: int) -> Picture:
     """A camera's frame; its middle square is a coded picture of the network's size, scaled up."""
-    rows, columns = np.mgrid[: SIZE.height, : SIZE.width]
-    coded = np.stack([columns, rows, 255 - columns], axis=-1).astype(np.uint8)
-    stamp(coded, number)
     side = CAMERA.height
     frame = np.full((CAMERA.height, CAMERA.width, 3), 96, np.uint8)
     left = (CAMERA.width - side) // 2
-    frame[:, left : left + side] = cv2.resize(coded, (side, side), interpolation=cv2.INTER_NEAREST_EXACT)
+    frame[:, left : left + side] = cv2.resize(coded(number), (side, side), interpolation=cv2.INTER_NEAREST_EXACT)
     return frame
 
 
@@ -132,6 +143,18 @@ def write_film(path: Path) -> Path:
         for number in range(FILM_FRAMES):
             planes = cv2.cvtColor(film(number), cv2.COLOR_RGB2YUV_I420)
             file.write(b"FRAME\n" + planes.tobytes())
+    return path
+
+
+def write_webm(path: Path) -> Path:
+    """A film for the visitor's disk, of coded pictures."""
+    av = pytest.importorskip("av", reason="no PyAV: pip install 'edge-i2i[video]'")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx", rate=FPS, options={"deadline": "realtime", "crf": "4", "b": "6M"})
+        stream.width, stream.height, stream.pix_fmt = SIZE.width, SIZE.height, "yuv420p"
+        for number in range(FILM_FRAMES):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(coded(number))))
+        container.mux(stream.encode(None))
     return path
 
 
@@ -197,3 +220,48 @@ def wait_until(page: Page, holds: Callable[[], bool], what: str, seconds: float 
             return
         page.wait_for_timeout(50)
     pytest.fail(f"still not so after {seconds:g} s: {what}; the page says: {page.locator('#state').all_inner_texts()}")
+
+
+def choose(page: Page, way: str) -> None:
+    """Choose a way to translate, and wait until its pictures come."""
+    page.check(f"input[value={way}]", force=True)
+    page.wait_for_selector("#state[data-state=live]")
+
+
+def wait_for_translated(page: Page, more: int = 1) -> None:
+    """Until so many further pictures were shown."""
+    first = shown(page)
+    wait_until(page, lambda: shown(page) >= first + more, f"{more} more pictures")
+
+
+def shown(page: Page) -> int:
+    """How many translated pictures were shown, of this source and over this way."""
+    return int(page.get_attribute("#fps", "data-shown") or 0)
+
+
+def wait_for_colour(page: Page, wanted: Callable[[np.ndarray[Any, Any]], Any], what: str) -> None:
+    """Until the translated picture is what a function makes of the camera's, within JPEG's loss; fails where not."""
+
+    def holds() -> bool:
+        before, after = pictures(page)
+        return psnr(np.asarray(wanted(before)), after) > JPEG_LOSS
+
+    wait_until(page, holds, what)
+
+
+def wait_for_numbers(page: Page, wanted: int = 3) -> set[int]:
+    """Until so many different codes were seen."""
+    seen: set[int] = set()
+
+    def enough() -> bool:
+        if (code := code_of(page)) is not None:
+            seen.add(code.number)
+        return len(seen) >= wanted
+
+    wait_until(page, enough, f"{wanted} different codes")
+    return seen
+
+
+def state(page: Page) -> str:
+    """What the pill says."""
+    return page.inner_text("#state")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,94 +22,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright
 
 RUNTIME = Path(edge_i2i.__file__).parent / "live" / "web" / "page" / "ort"
-JPEG_LOSS = 26.0  # dB; two JPEGs, one on each way, and a network between them
 
 needs_runtime = pytest.mark.skipif(not any(RUNTIME.glob("*.wasm")), reason="no onnxruntime-web: make web")
 needs_webrtc = pytest.mark.skipif(not webrtc_available(), reason="no aiortc: pip install 'edge-i2i[webrtc]'")
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with samples.running_playwright() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    film = samples.write_film(tmp_path_factory.mktemp("camera") / "film.y4m")
-    with samples.browser_with_camera(playwright, film) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def same_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The identity network."""
-    with serve(samples.write_same(tmp_path_factory.mktemp("same") / "same.i2i"), threads=1) as server:
-        assert server.wait_ready(60)
-        yield server
-
-
-@pytest.fixture(scope="module")
-def tint_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return samples.write_tint(tmp_path_factory.mktemp("tint") / "tint.i2i")
-
-
-@pytest.fixture(scope="module")
-def tint_server(tint_bundle: Path) -> Iterator[Server]:
-    """A network with styles, exemplars, a mix and attributes."""
-    with serve(tint_bundle, threads=1) as server:
-        assert server.wait_ready(60)
-        yield server
-
-
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open a server's page, start the camera, choose a way; faults of its scripts fail the test."""
-    faults: list[str] = []
-    with browser.new_context(viewport={"width": 1200, "height": 800}, accept_downloads=True) as context:
-
-        def open_page(server: Server, way: str = "websocket", *, start: bool = True) -> Page:
-            page = context.new_page()
-            page.on("pageerror", lambda error: faults.append(str(error)))
-            page.on("request", lambda request: faults.extend(_elsewhere(request.url, server)))
-            page.goto(server.url)
-            if start:
-                page.click("#start")
-                choose(page, way)
-            return page
-
-        yield open_page
-    assert faults == []
-
-
-def _elsewhere(url: str, server: Server) -> list[str]:
-    own = (f"http://127.0.0.1:{server.port}/", f"ws://127.0.0.1:{server.port}/", "blob:", "data:")
-    return [] if url.startswith(own) else [url]
-
-
-def choose(page: Page, way: str) -> None:
-    page.check(f"input[value={way}]", force=True)
-    page.wait_for_selector("#state[data-state=live]")
-
-
-def wait_for_translated(page: Page, more: int = 1) -> None:
-    """Until so many further pictures were shown."""
-    first = _shown(page)
-    samples.wait_until(page, lambda: _shown(page) >= first + more, f"{more} more pictures")
-
-
-def _shown(page: Page) -> int:
-    return int(page.get_attribute("#fps", "data-shown") or 0)
-
-
-def wait_for_colour(page: Page, wanted: Callable[[np.ndarray[Any, Any]], Any], what: str) -> None:
-    """Until the translated picture is what a function makes of the camera's, within JPEG's loss; fails where not."""
-
-    def holds() -> bool:
-        before, after = samples.pictures(page)
-        return psnr(np.asarray(wanted(before)), after) > JPEG_LOSS
-
-    samples.wait_until(page, holds, what)
 
 
 WHOLE = Size(192, 256)
@@ -134,16 +49,7 @@ def shown_size(page: Page) -> Size:
 )
 def test_coded_frames_come_through_and_advance(visit: Callable[..., Page], same_server: Server, way: str) -> None:
     page = visit(same_server, way)
-    seen: list[int] = []
-
-    def three_numbers() -> bool:
-        code = samples.code_of(page)
-        if code is not None and code.number not in seen:
-            seen.append(code.number)
-        return len(seen) >= 3
-
-    samples.wait_until(page, three_numbers, "three different codes")
-    assert all(0 <= number < samples.FILM_FRAMES for number in seen)
+    assert samples.wait_for_numbers(page) <= set(range(samples.FILM_FRAMES))
     samples.wait_until(page, lambda: page.inner_text("#fps") != "–", "frames a second")
     assert float(page.inner_text("#fps")) > 0
     engine = page.inner_text("#engine")
@@ -155,9 +61,9 @@ def test_the_frame_and_its_translation_belong_together(
     visit: Callable[..., Page], same_server: Server, way: str
 ) -> None:
     page = visit(same_server, way)
-    wait_for_translated(page)
+    samples.wait_for_translated(page)
     before, after = samples.pictures(page)
-    assert psnr(before, after) > (99 if way == "browser" else JPEG_LOSS)
+    assert psnr(before, after) > (99 if way == "browser" else samples.JPEG_LOSS)
     middle = before[120:136, 120:136].mean((0, 1))
     assert middle == pytest.approx(samples.film(0)[240:241, 320].mean(0), abs=12)
 
@@ -168,17 +74,17 @@ def test_the_demo_network_gives_what_the_translator_gives(
 ) -> None:
     page = visit(demo_server, way)
     with edge_i2i.load(demo_bundle, engine="onnxruntime", threads=1) as translator:
-        wait_for_colour(page, translator, "the translator's own output")
+        samples.wait_for_colour(page, translator, "the translator's own output")
         before, after = samples.pictures(page)
-        assert psnr(translator(before), after) > JPEG_LOSS, "and it stays so"
+        assert psnr(translator(before), after) > samples.JPEG_LOSS, "and it stays so"
 
 
 def test_ways_change_without_loading_anew(visit: Callable[..., Page], same_server: Server) -> None:
     page = visit(same_server)
     page.evaluate("window.kept = 1")
     for way in ("browser", "websocket") if any(RUNTIME.glob("*.wasm")) else ("websocket",):
-        choose(page, way)
-        wait_for_translated(page, 2)
+        samples.choose(page, way)
+        samples.wait_for_translated(page, 2)
         assert samples.code_of(page) is not None
     assert page.evaluate("window.kept") == 1
     samples.wait_until(page, lambda: page.workers == [], "the browser's threads have ended")
@@ -215,7 +121,7 @@ def test_styles_exemplars_mixes_and_attributes(
     with edge_i2i.load(tint_bundle, threads=1) as translator:
 
         def expect(what: str) -> None:
-            wait_for_colour(page, translator, what)
+            samples.wait_for_colour(page, translator, what)
 
         translator.condition(style_seed=0)
         expect("the first style, from the start")
@@ -249,7 +155,7 @@ def test_a_file_that_is_no_picture_is_refused_in_words(
     page.set_input_files("#exemplar", tmp_path / "broken.png")
     samples.wait_until(page, lambda: "notes.txt" not in page.inner_text("#look-problem"), "the server's refusal")
     assert page.is_visible("#look-problem")
-    wait_for_translated(page)  # the look before is still there
+    samples.wait_for_translated(page)  # the look before is still there
 
 
 # The picture's tools ------------------------------------------------------------------------------------------------
@@ -257,7 +163,7 @@ def test_a_file_that_is_no_picture_is_refused_in_words(
 
 def test_the_line_moves_by_mouse_and_by_keys(visit: Callable[..., Page], same_server: Server) -> None:
     page = visit(same_server)
-    wait_for_translated(page)
+    samples.wait_for_translated(page)
     page.keyboard.press("c")
     line = page.get_by_role("slider", name="Line between")
     assert line.get_attribute("aria-valuenow") == "50"
@@ -276,32 +182,12 @@ def test_the_line_moves_by_mouse_and_by_keys(visit: Callable[..., Page], same_se
     assert "inset(0px 0px 0px 0" in page.evaluate("getComputedStyle(document.getElementById('before')).clipPath")
 
 
-def test_a_snapshot_is_what_is_seen(visit: Callable[..., Page], tint_server: Server) -> None:
-    page = visit(tint_server)
-    wait_for_translated(page)
-    page.click("#stop")
-    page.click("#start")
-    page.get_by_role("button", name="Mirror", exact=True).click()
-    page.get_by_role("button", name="Compare").click()
-    wait_for_translated(page)
-    with page.expect_download() as download:
-        page.click("#snapshot")
-    assert download.value.suggested_filename.startswith("tint-")
-    saved = cv2.imread(str(download.value.path()))[..., ::-1]
-    assert saved.shape == (256, 256, 3)
-    left, right = saved[60:200, :120].mean(), saved[60:200, 136:].mean()
-    before, after = samples.pictures(page)
-    assert left == pytest.approx(before[60:200, :120].mean(), abs=3)
-    assert right == pytest.approx(after[60:200, 136:].mean(), abs=3)
-    assert page.locator("#view").get_attribute("data-mirror") == "false"
-
-
 # What can go wrong --------------------------------------------------------------------------------------------------
 
 
 def test_a_closed_tab_leaves_nothing_running(visit: Callable[..., Page], same_server: Server) -> None:
     page, other = visit(same_server), visit(same_server)
-    wait_for_translated(page)
+    samples.wait_for_translated(page)
     assert _tabs(same_server) >= 2
     page.close()
     other.goto("about:blank")
@@ -321,14 +207,14 @@ def test_a_server_that_stops_is_told_and_one_that_comes_back_is_found(
     with serve(bundle, threads=1) as server:
         assert server.wait_ready(60)
         page = visit(server)
-        wait_for_translated(page, 2)
+        samples.wait_for_translated(page, 2)
     page.wait_for_selector("#state[data-state=lost]")
     assert "the server is gone" in page.inner_text("#state")
     assert page.is_visible("#stale")
     with serve(bundle, threads=1, port=server.port) as again:
         assert again.wait_ready(60)
         page.wait_for_selector("#state[data-state=live]")
-        wait_for_translated(page, 2)
+        samples.wait_for_translated(page, 2)
         assert page.is_hidden("#stale")
         page.close()
 
@@ -342,21 +228,26 @@ def test_a_camera_that_is_refused_is_explained(playwright: Playwright, same_serv
         assert page.get_by_role("button", name="Try again").is_visible()
 
 
-def test_a_missing_runtime_says_what_to_run(visit: Callable[..., Page], same_server: Server) -> None:
+@pytest.mark.parametrize(("lacks", "why"), [({"wasm": False}, "make web"), ({"browser": None}, "no FP32 graphs")])
+def test_this_browser_is_offered_only_where_it_can_run(
+    visit: Callable[..., Page], same_server: Server, lacks: dict[str, Any], why: str
+) -> None:
     page = visit(same_server, start=False)
-    page.route("**/bundle.json", lambda route: route.fulfill(json={**route.fetch().json(), "wasm": False}))
-    page.reload()
+    page.route("**/bundle.json", lambda route: route.fulfill(json={**route.fetch().json(), **lacks}))
+    page.add_init_script(
+        "addEventListener('DOMContentLoaded', () => document.querySelector('[value=browser]').click())"
+    )
+    page.reload()  # with a choice that the browser kept of the page
+    assert why in page.locator("#way-missing").inner_text()
+    assert page.is_disabled("input[value=browser]")
     page.click("#start")
-    page.check("input[value=browser]", force=True)
-    page.wait_for_selector("text=make web")
-    choose(page, "websocket")
-    wait_for_translated(page)
-    assert page.is_hidden("#cover")
+    page.wait_for_selector("#state[data-state=live]")
+    assert page.is_checked("input[value=websocket]")
 
 
 def test_every_control_has_a_name(visit: Callable[..., Page], tint_server: Server) -> None:
     page = visit(tint_server)
-    wait_for_translated(page)
+    samples.wait_for_translated(page)
     page.click("#compare")
     tree = page.locator("body").aria_snapshot().splitlines()
     unnamed = [

@@ -175,17 +175,62 @@ def test_figures_are_those_of_the_last_seconds(call: Call) -> None:
     assert (found["p50"], found["p99"], found["dropped"], found["total"]) == (50, 50, 3, 100)
 
 
-INSECURE = "return part.insecure({isSecureContext: given[0], navigator: given[1], location: given[2]})"
+NO_CAMERA = "return part.noCamera({isSecureContext: given[0], navigator: given[1], location: given[2]})"
 PLACE = {"hostname": "192.168.1.7", "port": "8000"}
 
 
-def test_an_insecure_page_says_how_to_get_a_camera(call: Call) -> None:
-    said = call("messages.js", INSECURE, [False, {}, PLACE])
+def test_a_page_without_a_camera_says_how_to_get_one_and_what_works_without(call: Call) -> None:
+    said = call("messages.js", NO_CAMERA, [False, {}, PLACE])
     assert "secure" in said["title"]
     assert "192.168.1.7" in said["text"]
+    assert "from your disk" in said["text"]
     assert "ssh -L 8000:localhost:8000" in said["text"]
-    assert call("messages.js", INSECURE, [True, {"mediaDevices": {"getUserMedia": True}}, PLACE]) is None
-    assert "no camera access" in call("messages.js", INSECURE, [True, {}, PLACE])["title"]
+    assert call("messages.js", NO_CAMERA, [True, {"mediaDevices": {"getUserMedia": True}}, PLACE]) is None
+    assert "no camera access" in call("messages.js", NO_CAMERA, [True, {}, PLACE])["title"]
+
+
+READY, CAMERA, FILM, STILL = {"state": "ready", "note": ""}, {"kind": "camera"}, {"kind": "film"}, {"kind": "picture"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "state", "words"),
+    [
+        ({"way": {"state": "waiting", "note": "connecting"}}, "waiting", "connecting"),
+        ({"way": {"state": "waiting", "note": "loading"}, "source": CAMERA, "since": 9}, "waiting", "loading"),
+        ({"way": {"state": "lost", "note": "gone"}, "source": FILM, "since": 9}, "lost", "gone"),
+        ({"way": {"state": "lost", "note": "gone"}, "source": FILM, "paused": True}, "lost", "gone"),
+        ({}, "idle", "no camera"),
+        ({"since": 9}, "idle", "no camera"),
+        ({"source": CAMERA}, "waiting", "waiting for the first picture"),
+        ({"source": CAMERA, "since": 40}, "live", "live"),
+        ({"source": CAMERA, "since": 40, "paused": True}, "paused", "paused"),
+        ({"source": CAMERA, "since": 60_000}, "waiting", "waiting for the camera's next picture"),
+        ({"source": FILM, "since": 4000}, "live", "live"),
+        ({"source": FILM, "since": 60_000}, "waiting", "waiting for the film's next picture"),
+        ({"source": STILL}, "waiting", "translating"),
+        ({"source": STILL, "since": 60_000}, "picture", "picture"),
+    ],
+)
+def test_live_is_said_only_of_what_moves_and_comes_back(
+    call: Call, facts: dict[str, Any], state: str, words: str
+) -> None:
+    given = {"way": READY, "source": None, "paused": False, "since": None, "idle": "no camera"} | facts
+    assert call("status.js", "return part.status(given)", given) == {"state": state, "words": words}
+
+
+@pytest.mark.parametrize(
+    ("pathname", "wanted"),
+    [
+        ("/", "/bundles/b/"),
+        ("/bundles/a/", "/bundles/b/"),
+        ("/i2i/", "/i2i/bundles/b/"),
+        ("/i2i/bundles/a/", "/i2i/bundles/b/"),
+        ("/bundles/", "/bundles/bundles/b/"),
+    ],
+)
+def test_networks_are_found_from_every_page_and_under_a_proxys_path(call: Call, pathname: str, wanted: str) -> None:
+    bundles = [{"path": "bundles/a/", "here": True}, {"path": "bundles/b/", "here": False}]
+    assert call("bundles.js", "return part.address(given[0], 'bundles/b/', given[1])", [bundles, pathname]) == wanted
 
 
 @pytest.mark.parametrize(

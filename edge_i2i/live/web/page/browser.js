@@ -1,17 +1,11 @@
 // Translation in the browser itself: the bundle's own ONNX files, run by worker.js.
 
-import { NO_BROWSER_RUNTIME } from "./messages.js";
-
 const NAMES = { wasm: "WebAssembly", webgpu: "WebGPU" };
 
 /** As WebSocketWay. `provider`: auto, webgpu or wasm; one that is asked for is the one that runs, or it is an error. */
 export class BrowserWay {
   constructor(events, { bundle, provider }) {
     Object.assign(this, { events, flight: null, ready: false, looks: 0 });
-    if (!bundle.wasm) {
-      queueMicrotask(() => events.problem(NO_BROWSER_RUNTIME));
-      return;
-    }
     this.worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     this.worker.onmessage = ({ data }) => this.#receive[data.type](data);
     this.worker.onerror = (event) => {

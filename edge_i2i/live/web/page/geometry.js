@@ -1,5 +1,10 @@
 // How a camera's picture is laid into the network's size; as edge_i2i/media/geometry.py.
 
+/** The size of what can be drawn: a video's picture, an image or a canvas. */
+export function sizeOf(drawable) {
+  return { width: drawable.videoWidth ?? drawable.width, height: drawable.videoHeight ?? drawable.height };
+}
+
 /** Where a picture lies: `taken` of the source, `held` in the network's picture. Sizes are {width, height}. */
 export function place(source, model, fit) {
   const taken = fit === "crop" ? inside(model, source) : source;

@@ -1,22 +1,37 @@
 // What is seen: the translated picture, the camera's beside it along a line that can be dragged, and snapshots.
 
+import { sizeOf } from "./geometry.js";
+
 const STEP = 2; // percent, for arrow keys
 const BIG_STEP = 10; // percent, for page keys and with shift
+const LINE = 2; // pixels
+const NARROW = 15; // percent: a side that has no room for its name
 
-/** Two canvases of one size on top of each other, and a line between them. */
+/** Two canvases on top of each other, and a line between them. `tags` name the two. */
 export class View {
-  constructor({ view, before, after, split, stale }) {
-    Object.assign(this, { view, before, after, split, stale });
+  constructor({ view, before, after, split, stale, tags }) {
+    Object.assign(this, { view, before, after, split, stale, tags });
     this.position = 50;
+    this.onShown = () => {};
     this.#listen();
   }
 
-  /** Show a picture and the frame that it was made from; `part` is what is cut out of both. */
-  show(picture, source, part) {
-    this.#draw(this.after, picture, scaled(part, picture, source));
-    this.#draw(this.before, source, part);
+  /** Show a picture and the frame of the pump that it was made from. */
+  show(picture, { canvas, placement, own }) {
+    const part = placement.held;
+    draw(this.after, picture, scaled(part, picture, canvas));
+    if (own) draw(this.before, own, { x: 0, y: 0, ...sizeOf(own) });
+    else draw(this.before, canvas, part);
+    this.view.style.setProperty("--aspect", String(part.width / part.height));
     this.view.dataset.empty = "false";
     this.setStale(false);
+    this.onShown();
+  }
+
+  /** What the source's own picture is called. */
+  set label(text) {
+    this.tags.before.textContent = text;
+    this.moveTo(this.position);
   }
 
   /** Whether what is seen is the last picture before the server went away. */
@@ -57,34 +72,48 @@ export class View {
     this.view.style.setProperty("--split", `${this.position}%`);
     const whole = Math.round(this.position);
     this.split.setAttribute("aria-valuenow", String(whole));
-    this.split.setAttribute("aria-valuetext", `${whole} percent camera`);
+    this.split.setAttribute("aria-valuetext", `${whole} percent ${this.tags.before.textContent}`);
+    this.view.dataset.sides = sides(this.position);
   }
 
-  /** What is seen, as a PNG: mirrored and split as on the screen, in the picture's own size. */
-  async snapshot() {
-    const { width, height } = this.after;
-    const canvas = new OffscreenCanvas(width, height);
+  /** The size of what is seen: while compared the camera's own, else the network's. */
+  get size() {
+    return sizeOf(this.compare ? this.before : this.after);
+  }
+
+  /** Draw what is seen, mirrored, split and named as on the screen, into a canvas of any size. */
+  paint(canvas) {
+    const { width, height } = canvas;
     const context = canvas.getContext("2d");
-    if (this.mirror) context.setTransform(-1, 0, 0, 1, width, 0);
-    context.drawImage(this.after, 0, 0);
-    if (this.compare) {
-      context.resetTransform();
-      context.beginPath();
-      context.rect(0, 0, (width * this.position) / 100, height);
-      context.clip();
-      if (this.mirror) context.setTransform(-1, 0, 0, 1, width, 0);
-      context.drawImage(this.before, 0, 0, width, height);
-    }
+    context.imageSmoothingQuality = "high";
+    this.#paintSide(context, this.after, canvas, width);
+    if (!this.compare) return;
+    const line = Math.round((width * this.position) / 100);
+    this.#paintSide(context, this.before, canvas, line);
+    context.fillStyle = "#fff";
+    context.fillRect(line - LINE / 2, 0, LINE, height);
+    const shown = sides(this.position);
+    if (shown !== "after") paintTag(context, this.tags.before.textContent, "left", canvas);
+    if (shown !== "before") paintTag(context, this.tags.after.textContent, "right", canvas);
+  }
+
+  /** What is seen, as a PNG. */
+  async snapshot() {
+    const { width, height } = this.size;
+    const canvas = new OffscreenCanvas(width, height);
+    this.paint(canvas);
     return canvas.convertToBlob({ type: "image/png" });
   }
 
-  #draw(canvas, image, part) {
-    if (canvas.width !== part.width || canvas.height !== part.height) {
-      canvas.width = part.width;
-      canvas.height = part.height;
-      this.view.style.setProperty("--aspect", String(part.width / part.height));
-    }
-    canvas.getContext("2d").drawImage(image, part.x, part.y, part.width, part.height, 0, 0, part.width, part.height);
+  /** One side's picture, up to so many pixels from the left. */
+  #paintSide(context, image, { width, height }, end) {
+    context.save();
+    context.beginPath();
+    context.rect(0, 0, end, height);
+    context.clip();
+    if (this.mirror) context.transform(-1, 0, 0, 1, width, 0);
+    context.drawImage(image, 0, 0, width, height);
+    context.restore();
   }
 
   #listen() {
@@ -128,10 +157,16 @@ export function keyTarget({ key, shiftKey }, position) {
   return targets[key] ?? null;
 }
 
+/** Which sides have room for their names: before, after or both. */
+export function sides(position) {
+  if (position < NARROW) return "after";
+  return position > 100 - NARROW ? "before" : "both";
+}
+
 /** The same part in a picture of another size. */
 function scaled(part, picture, source) {
-  const across = (picture.videoWidth ?? picture.width) / source.width;
-  const down = (picture.videoHeight ?? picture.height) / source.height;
+  const { width, height } = sizeOf(picture);
+  const [across, down] = [width / source.width, height / source.height];
   return {
     x: Math.round(part.x * across),
     y: Math.round(part.y * down),
@@ -140,11 +175,32 @@ function scaled(part, picture, source) {
   };
 }
 
-/** Have the browser save a file. */
-export function download(blob, name) {
+function draw(canvas, image, { x, y, width, height }) {
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  canvas.getContext("2d").drawImage(image, x, y, width, height, 0, 0, width, height);
+}
+
+/** A name in an upper corner, white on dark. */
+function paintTag(context, text, side, { width, height }) {
+  const size = Math.max(9, Math.round(Math.min(width, height) / 28));
+  context.font = `${size}px system-ui, sans-serif`;
+  context.textBaseline = "middle";
+  const box = { width: context.measureText(text).width + size * 1.4, height: size * 1.7 };
+  const left = side === "left" ? size * 0.7 : width - box.width - size * 0.7;
+  context.fillStyle = "rgb(10 8 12 / 62%)";
+  context.beginPath();
+  context.roundRect(left, size * 0.7, box.width, box.height, box.height / 2);
+  context.fill();
+  context.fillStyle = "#fff";
+  context.fillText(text, left + size * 0.7, size * 0.7 + box.height / 2);
+}
+
+/** Have the browser save a file; `name` of a stranger's, too. */
+export function download(blob, name, suffix) {
   const link = document.createElement("a");
+  const time = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
   link.href = URL.createObjectURL(blob);
-  link.download = name;
+  link.download = `${name.replace(/[^\p{L}\p{N}_-]+/gu, "-").slice(0, 60)}-${time}.${suffix}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

@@ -1,13 +1,15 @@
 // Server-side translation over WebRTC: the tab's WebSocket carries looks and figures, a peer connection the pictures.
 
-import { watchVideo } from "./camera.js";
 import { Connection } from "./connection.js";
 import { LookMessages } from "./look.js";
+import { watchVideo } from "./video.js";
 
 const GATHERING = 2000; // ms for ICE candidates; on one network they are there at once
 
 /** As WebSocketWay. Frames are free to go at any time: the video encoder drops what it cannot keep up with. */
 export class WebRtcWay {
+  streams = true; // what stands still has to be sent again and again
+
   constructor(events, { canvas, remote, ice }) {
     Object.assign(this, { events, canvas, remote, ice, peer: null });
     this.looks = new LookMessages();
