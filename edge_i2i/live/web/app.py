@@ -29,6 +29,7 @@ from edge_i2i.live.web.thumbnails import Thumbnails
 from edge_i2i.live.web.uploads import TooLargeError, WrongFormatError, decode_exemplar
 from edge_i2i.live.web.webrtc import answer_offer, webrtc_available
 from edge_i2i.models.contract import Size
+from edge_i2i.texts import shown_in
 
 LARGEST_OFFER = 1 << 18  # bytes; an SDP with every candidate of a well-connected machine has some 10 KiB
 
@@ -84,7 +85,7 @@ class _Routes:
         return _file_response(PAGE_FOLDER / "index.html")
 
     async def _bundle(self, _request: Request) -> Response:
-        return JSONResponse(self._site.describe(webrtc=webrtc_available()))
+        return _json(self._site.describe(webrtc=webrtc_available()))
 
     async def _graph(self, request: Request) -> Response:
         known = {graph.name for graph in (self._site.bundle.frame_graph, *self._site.bundle.condition_graphs)}
@@ -131,10 +132,10 @@ class _Routes:
             return JSONResponse(state, 200 if shared.state is ModelState.READY else 503)
         if shared.state is ModelState.READY and shared.info is not None:
             state |= {"engine": shared.info.engine, "effective_precision": shared.info.effective_precision}
-            return JSONResponse(state)
+            return _json(state)
         if shared.error is not None:
-            return JSONResponse({**state, "what": shared.error.what, "remedy": shared.error.remedy}, 503)
-        return JSONResponse({**state, "note": shared.note}, 503)
+            return _json({**state, "what": shared.error.what, "remedy": shared.error.remedy}, 503)
+        return _json({**state, "note": shared.note}, 503)
 
     async def _metrics(self, _request: Request) -> Response:
         text = render(self._site.figures.families(self._site.shared))
@@ -204,4 +205,9 @@ async def _http_error_response(_request: Request, error: Exception) -> Response:
 
 
 def _json_error(status: int, what: str, remedy: str) -> Response:
-    return JSONResponse({"type": "error", "what": what, "remedy": remedy}, status)
+    return _json({"type": "error", "what": what, "remedy": remedy}, status)
+
+
+def _json(content: dict[str, Any], status: int = 200) -> Response:
+    """Texts in it may be a bundle's, so a stranger's."""
+    return JSONResponse(shown_in(content), status)

@@ -18,6 +18,7 @@ from edge_i2i.live.web.recipes import Base, BaseKind, Recipe
 from edge_i2i.live.web.sharing import ModelInfo, ModelLoader, Note
 from edge_i2i.live.web.styles import LooksTaken, Style
 from edge_i2i.models.contract import Role, Size, TensorSpec
+from edge_i2i.texts import one_line
 from edge_i2i.translator import Translator
 
 LOOKS_KEPT, LOOKS_ROOM = 64, 64 << 20
@@ -103,7 +104,8 @@ class TranslatorModel:
     def _attributes(self, recipe: Recipe) -> Mapping[str, Any]:
         if self._takes.attribute_tensor is None:
             raise UsageError("This bundle takes no attributes.", remedy="Pick a style instead.")
-        return {self._takes.attribute_tensor: dict(recipe.attributes)}
+        labels = {one_line(label): label for label in self._takes.attributes}  # the page knows them as they are shown
+        return {self._takes.attribute_tensor: {labels.get(name, name): value for name, value in recipe.attributes}}
 
     def _given(self, base: Base) -> Given:
         """What ``Translator.condition`` takes for a style; empty for a bundle that has but one."""

@@ -30,6 +30,7 @@ from edge_i2i.live.web.wire import (
     read_frame,
     read_request,
 )
+from edge_i2i.texts import shown_in
 
 CREDITS = 1
 """Frames that a tab may have under way. One: its age is then one way through, and no more (realtime.md §1.1)."""
@@ -175,7 +176,7 @@ class Tab:
             self._post(_Answer(await self._answered(frame, arrived)))
         except EdgeI2IError as error:
             self.count_unanswered(_cause(error))
-            self._post(_Answer(json.dumps(error_message(error, frame_id(message)))))
+            self._post(_Answer(_shown(error_message(error, frame_id(message)))))
 
     async def _answered(self, frame: FrameMessage, arrived: float) -> bytes:
         picture = await self._site.in_pool(decode_frame, frame, self._site.limits)
@@ -246,7 +247,7 @@ class Tab:
         }
 
     def _post_json(self, message: Mapping[str, Any]) -> None:
-        self._post(json.dumps(message))
+        self._post(_shown(message))
 
     def _post(self, message: str | _Answer | _Farewell) -> None:
         try:
@@ -316,10 +317,15 @@ class Tabs:
         )
         try:
             await socket.accept()
-            await socket.send_text(json.dumps(error_message(busy)))
+            await socket.send_text(_shown(error_message(busy)))
             await socket.close(BUSY)
         except WebSocketDisconnect:
             return
+
+
+def _shown(message: Mapping[str, Any]) -> str:
+    """As JSON; texts in it may be a bundle's, so a stranger's."""
+    return json.dumps(shown_in(message))
 
 
 def _cause(error: EdgeI2IError) -> Unanswered:

@@ -56,7 +56,7 @@ _STYLE = TensorSpec(
     *("style", Role.STYLE, (3,), DType.FLOAT32, -np.inf, np.inf, "a colour, 0 is grey"), drawn=True, mixable=True
 )
 _EXEMPLAR = picture_spec("exemplar", Role.EXEMPLAR, Size(32, 32), "a picture of the wanted colour")
-_LABELS = attributes_spec("attributes", ("Negative", "Mirrored"), "what is done besides", default=0.0)
+_LABELS = ("Negative", "Mirrored")
 
 _SAME = f"""<ir_version: 10, opset_import: ["" : 18]>
 same (uint8[{SIZE.height},{SIZE.width},3] frame) => (uint8[{SIZE.height},{SIZE.width},3] image) {{
@@ -99,23 +99,25 @@ def write_same(path: Path) -> Path:
     return _write(path, {_graph("frame", GraphKind.FRAME, (_FRAME,), _IMAGE): _SAME})
 
 
-def write_tint(path: Path) -> Path:
+def write_tint(path: Path, name: str = "", labels: tuple[str, str] = _LABELS) -> Path:
     """A network that mixes a colour in: drawn, mixed, or the mean of an exemplar; and makes negatives."""
-    frame = _graph("frame", GraphKind.FRAME, (_FRAME, _STYLE, _LABELS), _IMAGE)
-    return _write(path, {frame: _TINT, _graph("encode", GraphKind.CONDITION, (_EXEMPLAR,), _STYLE): _ENCODE})
+    attributes = attributes_spec("attributes", labels, "what is done besides", default=0.0)
+    frame = _graph("frame", GraphKind.FRAME, (_FRAME, _STYLE, attributes), _IMAGE)
+    encode = _graph("encode", GraphKind.CONDITION, (_EXEMPLAR,), _STYLE)
+    return _write(path, {frame: _TINT, encode: _ENCODE}, name)
 
 
 def _graph(name: str, kind: GraphKind, inputs: tuple[TensorSpec, ...], output: TensorSpec) -> GraphDeclaration:
     return GraphDeclaration(name, kind, inputs, (output,))
 
 
-def _write(path: Path, graphs: dict[GraphDeclaration, str]) -> Path:
+def _write(path: Path, graphs: dict[GraphDeclaration, str], name: str = "") -> Path:
     with BundleWriter(path) as writer:
         for declaration, text in graphs.items():
             model = onnx.shape_inference.infer_shapes(onnx.parser.parse_model(text), strict_mode=True)
             onnx.checker.check_model(model, full_check=True)
             writer.add_graph(declaration, variant="fp32", precision="fp32", opset=18, onnx=model.SerializeToString())
-        writer.finish(name=path.stem, model=MODEL, size=SIZE, recipe={})
+        writer.finish(name=name or path.stem, model=MODEL, size=SIZE, recipe={})
     return path
 
 

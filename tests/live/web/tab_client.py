@@ -80,10 +80,10 @@ def read_answer(message: bytes) -> Answer:
 
 @asynccontextmanager
 async def tab(
-    server: Server, *, ready: bool = True, called: str = "127.0.0.1", **options: Any
+    server: Server, *, ready: bool = True, called: str = "127.0.0.1", page: str = "", **options: Any
 ) -> AsyncIterator[TabClient]:
-    """An open tab that may send frames. ``called``: what the tab takes the server's name to be."""
-    address = f"ws://{called}:{server.port}/ws"
+    """An open tab that may send frames. ``called``: what the tab takes the server's name to be; ``page``: its path."""
+    address = f"ws://{called}:{server.port}/{page}ws"
     reach = {"host": "127.0.0.1", "port": server.port, "proxy": None}
     async with connect(address, compression=None, max_size=None, close_timeout=1, **reach, **options) as socket:
         client = TabClient(socket)
