@@ -14,8 +14,9 @@ from edge_i2i.errors import EdgeI2IError, UsageError, known_names
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {
-        "kernels": "NNCF's kernels, compiled once an installation by qat",
+        "https": "the certificate that serve --https made for itself, and its key",
         "keras": "settings of TensorFlow's Keras",
+        "kernels": "NNCF's kernels, compiled once an installation by qat",
         "matplotlib": "settings of matplotlib, and its list of fonts",
         "pairs": "training pairs, prepared by train",
         "quantize": "calibration statistics and verdicts of quantize and sensitivity",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_i2i.caches import cache_folder
 from edge_i2i.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,7 +82,4 @@ class ReachOptions:
             return self.certificate, self.key
         if not self.https:
             return None, None
-        import platformdirs
-
-        folder = platformdirs.user_cache_path("edge-i2i", appauthor=False) / "https"
-        return self_made(folder, reach.every_name())
+        return self_made(cache_folder("https"), reach.every_name())

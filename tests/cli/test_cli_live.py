@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import subprocess
@@ -12,9 +13,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from edge_i2i.caches import KINDS, list_caches
 from edge_i2i.cli.live import _TooSlow
 from edge_i2i.cli.live_keys import LiveKeys
 from edge_i2i.cli.main import run_command
@@ -322,6 +325,34 @@ def test_serve_prints_its_url_answers_and_ends_on_ctrl_c(bundle: Path) -> None:
             assert json.load(answer)["state"] == "ready"
         process.send_signal(signal.SIGINT)
     assert process.returncode == 0
+
+
+def test_the_qr_code_holds_the_address_and_the_certificate_lies_in_the_cache(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8")
+    options = ("--port", "0", "--https", "--token", "a-token-of-the-test", "--qr", "--threads", "1")
+    with _started("serve", str(bundle), *options) as process:
+        assert process.stdout is not None and process.stderr is not None
+        url = process.stdout.readline().strip()
+        said = list(itertools.takewhile(lambda line: "Ctrl-C" not in line, process.stderr))
+        process.send_signal(signal.SIGINT)
+    assert url.startswith("https://") and url.endswith("?token=a-token-of-the-test")
+    rows = [line.rstrip("\n") for line in said if line.strip() and set(line) <= set("\u2580\u2584\u2588 \n")]
+    assert _decoded(rows) == url
+    (kept,) = list_caches()
+    assert (kept.name, kept.purpose, kept.files) == ("https", KINDS["https"], 2)
+
+
+def _decoded(rows: list[str]) -> str:
+    """What a QR code of half blocks says, seen on a dark terminal."""
+    width = max(map(len, rows))
+    characters = np.array([list(row.ljust(width)) for row in rows])
+    halves = [np.isin(characters, list(shapes)) for shapes in ("\u2588\u2580", "\u2588\u2584")]  # upper, lower
+    light = np.stack(halves, axis=1).reshape(-1, width).astype(np.uint8) * 255
+    picture = cv2.copyMakeBorder(np.kron(light, np.ones((8, 8), np.uint8)), *[64] * 4, cv2.BORDER_CONSTANT, value=255)
+    return str(cv2.QRCodeDetector().detectAndDecode(picture)[0])
 
 
 def test_serve_refuses_two_styles_of_one_name(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
