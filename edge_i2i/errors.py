@@ -67,7 +67,7 @@ class GraphError(EdgeI2IError):
 
 
 class GraphFileError(GraphError, BadInputError):
-    """An ONNX file is not what its declaration says, or not known to be harmless; no engine gets to see it."""
+    """An ONNX file is not what its declaration says, or not known to be harmless, or an engine cannot run it."""
 
 
 class PictureError(BadInputError):

@@ -137,9 +137,16 @@ class Session(ABC):
 
         Raises:
             BadInputError: as ``run``; also for outputs that do not fit the declaration.
+            GraphFileError: the engine took the graph and cannot run it.
         """
         check_arrays(inputs, self.declaration, outputs)
-        self._run_into({name: _contiguous(array) for name, array in inputs.items()}, outputs)
+        try:
+            self._run_into({name: _contiguous(array) for name, array in inputs.items()}, outputs)
+        except RuntimeError as error:  # what every engine raises
+            raise GraphFileError(
+                f"The engine '{self.info.engine}' cannot run the graph '{self.declaration.name}': {error}",
+                remedy="Choose another --engine or --variant, or export the network again.",
+            ) from error
 
     @abstractmethod
     def _run_into(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:

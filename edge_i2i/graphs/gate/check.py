@@ -95,9 +95,10 @@ class _Walk:
 
     def _check_values(self) -> None:
         """What the file says of its values is true: engines plan their memory by it. What nothing gives, they skip."""
-        missing = [border.name for border in self.file.outputs if border.name not in self.facts]
+        given = {name for node in self.file.nodes for name in node.outputs}
+        missing = [border.name for border in self.file.outputs if border.name not in given]
         if missing:
-            raise RuleError(f"it has the output {shown(missing[0])}, which nothing gives")
+            raise RuleError(f"it has the output {shown(missing[0])}, which no node gives")
         for border in (*self.file.outputs, *self.file.values):
             fact = self.facts.get(border.name)
             if fact is not None and (border.dtype not in (None, fact.dtype) or not _fits(border.shape, fact.shape)):
@@ -122,8 +123,8 @@ class _Cost:
             self._memory += fact.bytes
             self._work += fact.size
         self._work += outcome.work
-        if self._memory > self._most_memory:
-            raise RuleError(f"takes {self._memory:,} bytes; at its size {self._most_memory:,} are accepted")
+        if (taken := self._memory + outcome.scratch) > self._most_memory:
+            raise RuleError(f"takes {taken:,} bytes; at its size {self._most_memory:,} are accepted")
         if self._work > self._most_work:
             raise RuleError(f"brings it to {self._work:,} multiplications; {self._most_work:,} are accepted")
         for name in {*node.inputs, *node.outputs}:

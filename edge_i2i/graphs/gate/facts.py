@@ -52,7 +52,13 @@ class Given:
     inputs: tuple[Fact | None, ...]
 
     def input(self, index: int, dtypes: frozenset[str] = ANY) -> Fact:
-        """An input that has to be there, of one of these types."""
+        """An input that has to be there, of one of these types, with at least one number."""
+        fact = self._present(index, dtypes)
+        if not fact.size:
+            raise RuleError(f"reads nothing as its input {index}")
+        return fact
+
+    def _present(self, index: int, dtypes: frozenset[str]) -> Fact:
         fact = self.optional(index, dtypes)
         if fact is None:
             raise RuleError(f"lacks its input {index}")
@@ -77,7 +83,7 @@ class Given:
 
         What a graph computes itself could be anything once it runs, and engines do not look.
         """
-        fact = self.input(index, WHOLES)
+        fact = self._present(index, WHOLES)
         if fact.known is None:
             raise RuleError(f"computes its input {index}, which has to be written in the file")
         if len(fact.shape) > 1 or fact.size > most:
@@ -87,6 +93,11 @@ class Given:
     def given(self, index: int) -> bool:
         """Whether an input is there."""
         return index < len(self.inputs) and self.inputs[index] is not None
+
+    def filled(self, index: int) -> bool:
+        """Whether an input is there and holds anything: some may be left out by being empty."""
+        fact = self.optional(index)
+        return fact is not None and fact.size > 0
 
     def whole(self, name: str, default: int, allowed: Sequence[int] | None = None) -> int:
         """A whole attribute; ``allowed``: the values that it may have."""
@@ -116,10 +127,15 @@ class Given:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a node gives. ``work``: multiplications and additions beyond one a number that it writes."""
+    """What a node gives.
+
+    ``work``: multiplications and additions beyond one a number that it writes. ``scratch``: bytes that engines need
+    besides while it runs.
+    """
 
     outputs: tuple[Fact, ...]
     work: int = 0
+    scratch: int = 0
 
 
 Rule = Callable[[Given], Outcome]

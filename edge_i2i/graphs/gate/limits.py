@@ -24,7 +24,7 @@ class Limits:
     work_per_pixel: int = 8_000_000
     work_per_number: int = 10_000
     least_work: int = 1 << 34
-    nodes: int = 20_000
+    nodes: int = 5_000
 
     def memory(self, declaration: GraphDeclaration) -> int:
         """Bytes that may be alive at once."""

@@ -36,7 +36,7 @@ ELEMENT_TYPES: Mapping[int, str] = MappingProxyType(
 """ONNX's numbers for the element types that a graph may use, and numpy's names for them."""
 
 MOST_DIMENSIONS = 8
-_MOST_FIELDS = 4_000_000  # a graph of 2,000 nodes has about 60,000
+_MOST_FIELDS = 1_000_000  # a graph of 2,000 nodes has about 60,000
 _LARGEST_SIDE = 1 << 31
 
 

@@ -16,7 +16,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
-from edge_i2i.errors import GraphError
+from edge_i2i.errors import GraphFileError
 from edge_i2i.graphs.interpreter import arithmetic, layers, layout
 from edge_i2i.graphs.interpreter.arguments import Attributes, Operation
 
@@ -42,7 +42,7 @@ class TorchGraph:
     def __init__(self, model: onnx.ModelProto, device: str = "cpu") -> None:
         unknown = sorted({node.op_type for node in model.graph.node} - OPERATIONS.keys())
         if unknown:
-            raise GraphError(
+            raise GraphFileError(
                 f"The torch reference does not know the operations {', '.join(unknown)}.",
                 remedy="Use another engine, or add them to graphs/interpreter/.",
             )

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edge_i2i.errors import GraphError
+from edge_i2i.errors import GraphFileError
 
 Attributes = Mapping[str, Any]
 Inputs = list[Tensor | None]
@@ -20,10 +20,10 @@ def need(value: Tensor | None) -> Tensor:
     """An input that the operation cannot do without.
 
     Raises:
-        GraphError: it is missing.
+        GraphFileError: it is missing.
     """
     if value is None:
-        raise GraphError("A required input of an ONNX node is missing.")
+        raise GraphFileError("A required input of an ONNX node is missing.")
     return value
 
 

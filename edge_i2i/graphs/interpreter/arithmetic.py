@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from edge_i2i.errors import GraphError
+from edge_i2i.errors import GraphFileError
 from edge_i2i.graphs.interpreter.arguments import Attributes, Inputs, Operation, ints, need, optional, text, wide
 
 _DTYPES: Mapping[int, torch.dtype] = MappingProxyType(
@@ -30,7 +30,7 @@ _DTYPES: Mapping[int, torch.dtype] = MappingProxyType(
 
 def _cast(inputs: Inputs, a: Attributes) -> Tensor:
     if a["to"] not in _DTYPES:
-        raise GraphError(f"The torch reference has no type {onnx.TensorProto.DataType.Name(a['to'])}.")
+        raise GraphFileError(f"The torch reference has no type {onnx.TensorProto.DataType.Name(a['to'])}.")
     return need(inputs[0]).to(_DTYPES[a["to"]])
 
 

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from edge_i2i.errors import GraphError
+from edge_i2i.errors import GraphFileError
 from edge_i2i.graphs.interpreter.arguments import Attributes, Inputs, Operation, ints, need, optional, text, wide
 
 
 def _explicit_pads(a: Attributes, spatial: int = 2) -> list[int]:
     """The declared padding; padding that follows from the size is refused rather than taken for none."""
     if text(a, "auto_pad", "NOTSET") != "NOTSET" or "output_shape" in a:
-        raise GraphError("The torch reference takes explicit padding only, no auto_pad and no output_shape.")
+        raise GraphFileError("The torch reference takes explicit padding only, no auto_pad and no output_shape.")
     return list(a.get("pads", [0] * 2 * spatial))
 
 
@@ -72,7 +72,7 @@ def _instance_norm(inputs: Inputs, a: Attributes) -> Tensor:
 def _batch_norm(inputs: Inputs, a: Attributes) -> Tensor:
     x, scale, bias, mean, variance = (need(value) for value in inputs)
     if a.get("training_mode", 0):
-        raise GraphError("The torch reference takes BatchNormalization with stored statistics only (training_mode=0).")
+        raise GraphFileError("The torch reference takes BatchNormalization with stored statistics only.")
     eps = a.get("epsilon", 1e-5)
     return functional.batch_norm(wide(x), wide(mean), wide(variance), wide(scale), wide(bias), eps=eps).to(x.dtype)
 
@@ -125,7 +125,7 @@ def _average_pool(inputs: Inputs, a: Attributes) -> Tensor:
     x = need(inputs[0])
     padding = _symmetric(_explicit_pads(a))
     if padding is None or set(a.get("dilations", [1])) != {1}:
-        raise GraphError("The torch reference takes average pools with symmetric padding and no dilation only.")
+        raise GraphFileError("The torch reference takes average pools with symmetric padding and no dilation only.")
     result = functional.avg_pool2d(
         wide(x),
         tuple(a["kernel_shape"]),
@@ -163,7 +163,7 @@ def _resize(inputs: Inputs, a: Attributes) -> Tensor:
     x, mode = need(inputs[0]), text(a, "mode", "nearest")
     policy = text(a, "keep_aspect_ratio_policy", "stretch")
     if mode not in ("nearest", "linear") or a.get("antialias", 0) or policy != "stretch":
-        raise GraphError(
+        raise GraphFileError(
             f"The torch reference resizes by 'nearest' and 'linear' only, not by '{mode}' with these settings."
         )
     value = wide(x) if mode == "linear" else x
@@ -201,7 +201,7 @@ def _source_places(side: int, before: int, scale: float, mode: str) -> Tensor:
         return (places + 0.5) / scale - 0.5
     if mode == "pytorch_half_pixel":
         return places * 0.0
-    raise GraphError(f"The torch reference knows no coordinate_transformation_mode '{mode}'.")
+    raise GraphFileError(f"The torch reference knows no coordinate_transformation_mode '{mode}'.")
 
 
 def _rounded(places: Tensor, mode: str) -> Tensor:

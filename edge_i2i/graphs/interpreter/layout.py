@@ -9,7 +9,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
-from edge_i2i.errors import GraphError
+from edge_i2i.errors import GraphFileError
 from edge_i2i.graphs.interpreter.arguments import Attributes, Inputs, Operation, ints, need, optional, text
 
 
@@ -65,7 +65,7 @@ def _split(inputs: Inputs, a: Attributes) -> tuple[Tensor, ...]:
     if sizes is not None:
         return torch.split(x, ints(sizes), axis)
     if "num_outputs" not in a:
-        raise GraphError("The torch reference takes Split with sizes or num_outputs only.")
+        raise GraphFileError("The torch reference takes Split with sizes or num_outputs only.")
     return torch.split(x, -(-x.shape[axis] // a["num_outputs"]), axis)
 
 
@@ -90,7 +90,7 @@ def _gather_elements(inputs: Inputs, a: Attributes) -> Tensor:
 def _gather_nd(inputs: Inputs, a: Attributes) -> Tensor:
     x, index = need(inputs[0]), need(inputs[1])
     if a.get("batch_dims", 0):
-        raise GraphError("The torch reference takes GatherND without batch dimensions only.")
+        raise GraphFileError("The torch reference takes GatherND without batch dimensions only.")
     places = [_from_front(part, x.shape[axis]) for axis, part in enumerate(index.unbind(-1))]
     return x[tuple(places)]
 
@@ -98,7 +98,7 @@ def _gather_nd(inputs: Inputs, a: Attributes) -> Tensor:
 def _scatter_elements(inputs: Inputs, a: Attributes) -> Tensor:
     x, index, updates = (need(value) for value in inputs[:3])
     if text(a, "reduction", "none") != "add":
-        raise GraphError("The torch reference takes ScatterElements with reduction 'add' only.")
+        raise GraphFileError("The torch reference takes ScatterElements with reduction 'add' only.")
     axis = a.get("axis", 0) % x.dim()
     return x.scatter_add(axis, _from_front(index, x.shape[axis]), updates)
 
@@ -155,7 +155,7 @@ def _shape(inputs: Inputs, a: Attributes) -> Tensor:
 def _cumulative_sum(inputs: Inputs, a: Attributes) -> Tensor:
     x, (axis,) = need(inputs[0]), ints(inputs[1])
     if a.get("reverse", 0) or a.get("exclusive", 0):
-        raise GraphError("The torch reference takes CumSum forwards and inclusive only.")
+        raise GraphFileError("The torch reference takes CumSum forwards and inclusive only.")
     return x.cumsum(axis, dtype=x.dtype)
 
 

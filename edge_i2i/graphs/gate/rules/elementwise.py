@@ -56,6 +56,8 @@ def _clip(given: Given) -> Outcome:
         limit = given.optional(index)
         if limit is not None and (limit.dtype != x.dtype or limit.shape != ()):
             raise RuleError("has a limit that is not one number of its input's type")
+        if limit is not None and limit.known is not None and np.isnan(limit.known):
+            raise RuleError("has a limit that is no number")
     return gives(x.dtype, x.shape)
 
 
@@ -69,7 +71,7 @@ def _cast(given: Given) -> Outcome:
 
 def _where(given: Given) -> Outcome:
     condition = given.input(0, frozenset({"bool"}))
-    x, y = given.input(1), given.input(2)
+    x, y = given.input(1, NUMBERS | BYTES), given.input(2)
     if x.dtype != y.dtype:
         raise RuleError("reads inputs of different types")
     return gives(x.dtype, broadcast(condition.shape, x.shape, y.shape))

@@ -24,6 +24,9 @@ from edge_i2i.graphs.gate.facts import (
     gives,
 )
 
+_LONGEST_STEP = 64  # of kernels; OpenVINO ends the process at steps of some ten thousands
+_AXES = 2  # of a picture: not every engine takes lines and volumes
+_COLUMN_BYTES = 4  # they compute in FP32
 _INTEGER_WEIGHTS = BYTES | {"int16", "uint16", "int32"}
 
 
@@ -46,7 +49,10 @@ def _conv_transpose(given: Given) -> Outcome:
         raise RuleError(f"reads {x.shape[1]} channels with weights {list(weight.shape)} in {groups} groups")
     channels = weight.shape[1] * groups
     _per_channel(given, 2, channels, x.dtype)
-    return gives(x.dtype, (x.shape[0], channels, *window.grown()), x.size * math.prod(weight.shape[1:]))
+    products = x.size * math.prod(weight.shape[1:])
+    columns = products // x.shape[1] * groups  # what ONNX Runtime and torch keep before they add it up
+    fact = Fact(x.dtype, (x.shape[0], channels, *window.grown()))
+    return Outcome((fact,), products, columns // x.shape[0] * _COLUMN_BYTES)
 
 
 class _Window:
@@ -55,12 +61,12 @@ class _Window:
     def __init__(self, given: Given, x: Fact, kernel: Sequence[int]) -> None:
         self._sides = x.shape[2:]
         count = len(self._sides)
-        if not 1 <= count <= 3 or len(kernel) != count or min(kernel) < 1:
+        if count != _AXES or len(kernel) != count or min(kernel) < 1:
             raise RuleError(f"moves a kernel of {list(kernel)} over {list(x.shape)}")
         if "kernel_shape" in given.node.attributes and given.wholes("kernel_shape", count, 1) != tuple(kernel):
             raise RuleError("says another kernel than its weights have")
-        self._strides = given.wholes("strides", count, 1, low=1)
-        self._dilations = given.wholes("dilations", count, 1, low=1)
+        self._strides = given.wholes("strides", count, 1, low=1, high=_LONGEST_STEP)
+        self._dilations = given.wholes("dilations", count, 1, low=1, high=_LONGEST_STEP)
         self._added = given.wholes("output_padding", count, 0)
         pads = given.wholes("pads", 2 * count, 0)
         self._reach = [dilation * (side - 1) + 1 for dilation, side in zip(self._dilations, kernel, strict=True)]
@@ -154,6 +160,11 @@ def _matmul(given: Given) -> Outcome:
     return gives(a.dtype, shape, math.prod(shape) * a.shape[-1])
 
 
+def _mean(given: Given) -> Outcome:
+    given.input(0, FLOATS)
+    return _reduction(given)
+
+
 def _reduction(given: Given) -> Outcome:
     x = given.input(0, NUMBERS)
     rank = len(x.shape)
@@ -174,7 +185,7 @@ def _softmax(given: Given) -> Outcome:
 
 def _quantize(given: Given) -> Outcome:
     x, scale = given.same(2, FLOATS)
-    zero = given.optional(2, _INTEGER_WEIGHTS)
+    zero = given.optional(2, BYTES)
     _check_quantizer(given, x, scale, zero)
     return gives("uint8" if zero is None else zero.dtype, x.shape)
 
@@ -214,7 +225,8 @@ RULES: Rules = MappingProxyType(
         "MaxPool": _pool,
         "QuantizeLinear": _quantize,
         "Softmax": _softmax,
-        **dict.fromkeys(("ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"), _reduction),
+        **dict.fromkeys(("ReduceL2", "ReduceMean"), _mean),
+        **dict.fromkeys(("ReduceMax", "ReduceMin", "ReduceSum"), _reduction),
     }
 )
 """The rules by operator."""

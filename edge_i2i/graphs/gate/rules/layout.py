@@ -188,14 +188,18 @@ def _picture(given: Given) -> tuple[int, int, int, int]:
 
 
 def _resize(given: Given) -> Outcome:
-    """Scales or sizes are in the file; a region of interest is not read in the modes that are allowed."""
-    x = given.input(0, FLOATS | {"uint8"})
-    if given.given(1) and given.input(1).size:
+    """Pictures ``[N, C, H, W]``, by scales or to sizes in the file; the allowed modes read no region of interest.
+
+    Engines differ in what else they take, and say so only while they run.
+    """
+    x = given.input(0, FLOATS)
+    images, channels, _, _ = _picture(given)
+    if given.filled(1):
         raise RuleError("has a region of interest")
     rank = len(x.shape)
     axes_given = given.node.attributes.get("axes")
     axes = list(range(rank)) if axes_given is None else axes_of(axes_given.value, rank)
-    if given.given(2) and given.input(2).size:
+    if given.filled(2):
         if given.given(3):
             raise RuleError("has both scales and sizes")
         sides = _scaled([x.shape[axis] for axis in axes], given.input(2, frozenset({"float32"})))
@@ -206,6 +210,8 @@ def _resize(given: Given) -> Outcome:
     shape = list(x.shape)
     for axis, side in zip(axes, sides, strict=True):
         shape[axis] = side
+    if shape[:2] != [images, channels]:
+        raise RuleError(f"resizes {list(x.shape)} to {shape}, and not its pictures alone")
     return gives(x.dtype, shape)
 
 
