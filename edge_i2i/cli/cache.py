@@ -14,7 +14,7 @@ from edge_i2i.cli.whole_help import WholeHelp
 if TYPE_CHECKING:
     from edge_i2i.caches import Cache
 
-app = typer.Typer(cls=WholeHelp, rich_markup_mode=None, help="Show what is kept between runs, and clear it.")
+app = typer.Typer(cls=WholeHelp, rich_markup_mode=None)
 
 
 def _names(incomplete: str) -> list[str]:
