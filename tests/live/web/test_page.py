@@ -238,7 +238,7 @@ def test_this_browser_is_offered_only_where_it_can_run(
         "addEventListener('DOMContentLoaded', () => document.querySelector('[value=browser]').click())"
     )
     page.reload()  # with a choice that the browser kept of the page
-    assert why in page.locator("#way-missing").inner_text()
+    page.wait_for_selector(f"#way-missing >> text={why}")
     assert page.is_disabled("input[value=browser]")
     page.click("#start")
     page.wait_for_selector("#state[data-state=live]")

@@ -125,7 +125,7 @@ def test_a_file_can_be_dropped_anywhere_but_where_looks_are_dropped(
     page.wait_for_selector(".drop")
     page.dispatch_event(".drop", "drop", {"dataTransfer": dropped(page, photo, "image/png")})
     page.wait_for_selector(f".thumb[title='{photo.name}']")
-    assert samples.state(page) == "ready"
+    page.wait_for_selector("#state >> text=ready")
     for kind, over in (("dragenter", "true"), ("dragleave", "false"), ("dragenter", "true")):
         page.dispatch_event("footer", kind, {"dataTransfer": dropped(page, photo, "image/png")})
         assert page.get_attribute("#stage", "data-over") == over
@@ -141,7 +141,7 @@ def test_a_film_plays_pauses_and_goes_on(visit: Callable[..., Page], same_server
     page = visit(same_server)
     page.set_input_files("#file", film)
     assert len(samples.wait_for_numbers(page)) == 3
-    assert samples.state(page) == "live"
+    page.wait_for_selector("#state[data-state=live]")
     assert page.inner_text("#tag-before") == "original"
     page.click("#pause")
     page.wait_for_selector("#state[data-state=paused]")
@@ -150,7 +150,7 @@ def test_a_film_plays_pauses_and_goes_on(visit: Callable[..., Page], same_server
     page.wait_for_selector("#state[data-state=live]")
     samples.wait_for_numbers(page)
     page.click("#start" if page.is_visible("#start") else "#stop")
-    assert samples.state(page) == "stopped"
+    page.wait_for_selector("#state >> text=stopped")
     page.click("#start")
     page.wait_for_selector("#state[data-state=live]")
     assert page.inner_text("#tag-before") == "camera"
@@ -179,7 +179,7 @@ def test_what_cannot_be_shown_is_said_and_the_camera_goes_on(
     page.wait_for_selector(f"#source-problem >> text={said}")
     assert name in page.inner_text("#source-problem")
     samples.wait_for_translated(page, 2)
-    assert samples.state(page) == "live"
+    page.wait_for_selector("#state[data-state=live]")
 
 
 # Without a camera ---------------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def test_pictures_and_films_work_over_plain_http(
         page.wait_for_selector("#state[data-state=picture]")
         page.set_input_files("#file", film)
         samples.wait_for_numbers(page)
-        assert samples.state(page) == "live"
+        page.wait_for_selector("#state[data-state=live]")
         page.click("#stop")
         assert page.is_hidden("#start")
         assert page.is_visible("#choose")
