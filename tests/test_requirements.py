@@ -67,6 +67,7 @@ def commands_of(bundle: Path, folder: Path) -> dict[str, list[str]]:
     (folder / "photos").mkdir(exist_ok=True)
     (folder / "net.pth").write_bytes(b"x")
     (folder / "film.mp4").write_bytes(b"x")
+    (folder / "a.png").write_bytes(b"x")
     net, photos = str(bundle), str(folder / "photos")
     return {
         "import": ["import", "net.pth"],
@@ -84,7 +85,7 @@ def commands_of(bundle: Path, folder: Path) -> dict[str, list[str]]:
         "verify on openvino": ["verify", net, "--engine", "openvino"],
         "collect a film": ["collect", "film.mp4", "--output", "frames"],
         "live from a stream": ["live", net, "--source", "rtsp://127.0.0.1:9/x", "--sink", "null", "--duration", "1"],
-        "live from the screen": ["live", net, "--source", "screen", "--sink", "null", "--duration", "1"],
+        "live from the screen": ["live", net, "--source", "screen:", "--sink", "null", "--duration", "1"],
         "live into a file": ["live", net, "--source", "pattern:64x96", "--sink", "out.mp4", "--duration", "1"],
         "live to a camera": ["live", net, "--source", "pattern:64x96", "--sink", "vcam", "--duration", "1"],
         "live by webrtc": ["live", net, "--source", "pattern:64x96", "--sink", "webrtc:0", "--duration", "1"],

@@ -81,9 +81,11 @@ def test_a_checkpoint_in_a_bundles_place_is_told_what_can_be_done_with_it(
     assert f"edge-i2i export onnx --checkpoint {checkpoint}" in err
 
 
-def test_a_picture_in_a_bundles_place_is_told_the_order(run_verb: Run, tmp_path: Path) -> None:
+def test_a_picture_in_a_bundles_place_is_told_the_order(run_verb: Run, rgb_bundle: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "photo.png"), np.zeros((20, 20, 3), np.uint8))
-    code, _, err = run_verb("translate", str(tmp_path / "photo.png"), "city.i2i", "--output", "o.png")
+    code, _, err = run_verb(
+        "translate", str(tmp_path / "photo.png"), str(rgb_bundle), "--output", str(tmp_path / "o.png")
+    )
     assert code == 4
     assert "but a picture (PNG)" in err
     assert "The bundle comes first" in err
