@@ -55,6 +55,11 @@ class QuantizeJob:
         for name, value in limits:
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise UsageError(f"A budget of {value:g} for {name} cannot be held.", remedy="Give a positive number.")
+        if self.min_ssim is not None and self.min_ssim > 1:
+            raise UsageError(
+                f"A budget of {self.min_ssim:g} for SSIM cannot be held.",
+                remedy="SSIM is 1 for equal pictures: give less.",
+            )
 
     def budget(self, target: Target) -> QualityBudget:
         """The quality that a variant for ``target`` has to keep."""

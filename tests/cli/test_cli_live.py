@@ -141,7 +141,7 @@ def test_a_source_is_asked_for_its_size_width_first(
         (["--source-size", "1280"], "Write its width first: 1280x720"),
         (["--source-size", "0x720"], "is no size"),
         (["--source-size", "99999x1"], "is no size"),
-        (["--source-fps", "nan"], "cannot be given"),
+        (["--source-fps", "nan"], "not a finite number"),
         (["--source-format", "motion"], "is no pixel format"),
     ],
 )

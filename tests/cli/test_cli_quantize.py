@@ -156,13 +156,23 @@ def test_percentile_ranges_are_recorded(place: Path, quantize: Run) -> None:
 
 
 @pytest.mark.parametrize(
+    ("budget", "complaint"),
+    [(["--min-ssim", "nan"], "not a finite number"), (["--max-latency", "-3"], "-3 is not above 0")],
+)
+def test_budgets_that_are_no_such_number_are_wrong_usage(
+    place: Path, quantize: Run, budget: list[str], complaint: str
+) -> None:
+    code, out, err = quantize("studio.i2i", *budget)
+    assert (code, out) == (2, "") and complaint in err
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
         (["--target", "openvin"], 2, "Did you mean 'openvino'"),
         (["--keep-float", "edgs"], 2, "no layer edgs"),
         (["--ranges", "entropy"], 2, "min-max, percentile"),
-        (["--min-ssim", "nan"], 2, "budget of nan for SSIM"),
-        (["--max-latency", "-3"], 2, "budget of -3 for latency"),
+        (["--min-ssim", "7"], 2, "budget of 7 for SSIM"),
         (["--output", "there.onnx"], 2, "ends in .i2i"),
         (["--recipe", "wrong.json"], 4, "keeps layers in float that the graph does not have: edgs"),
         (["--recipe", "none.json"], 4, "cannot be read"),
