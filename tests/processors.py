@@ -16,6 +16,7 @@ from edge_i2i.engines import openvino_capabilities, registry
 from edge_i2i.engines.openvino import OpenVinoEngine
 from edge_i2i.engines.openvino_capabilities import Capabilities
 from edge_i2i.engines.protocol import Array, EngineOptions, GraphSource, Session, SessionInfo
+from edge_i2i.errors import MissingRequirementError
 
 PLAIN = Capabilities()
 WITH_BF16 = Capabilities(("fp32", "bf16"), amx=False)
@@ -28,11 +29,15 @@ def answer(monkeypatch: pytest.MonkeyPatch, capabilities: Capabilities) -> None:
     monkeypatch.setattr(openvino_capabilities, "found", lambda: capabilities)
 
 
-def pretend_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A processor with BF16, whose BF16 is emulated (``Bf16OpenVino``); integers are those of the one at hand."""
+def pretend_bf16(monkeypatch: pytest.MonkeyPatch, *, of_quantized: bool = True) -> None:
+    """A processor with BF16, whose BF16 is emulated (``Bf16OpenVino``); integers are those of the one at hand.
+
+    ``of_quantized``: whether floats beside integers are computed in BF16, too.
+    """
     exact = openvino_capabilities.found().exact_integers
     answer(monkeypatch, replace(WITH_BF16, exact_integers=exact))
-    places = {**registry._ENGINES, "openvino": f"{__name__}:{Bf16OpenVino.__name__}"}
+    kind = Bf16OpenVino if of_quantized else Bf16OfFloatsOpenVino
+    places = {**registry._ENGINES, "openvino": f"{__name__}:{kind.__name__}"}
     monkeypatch.setattr(registry, "_ENGINES", MappingProxyType(places))
 
 
@@ -42,6 +47,16 @@ class Bf16OpenVino(OpenVinoEngine):
     def _load(self, graph: GraphSource, options: EngineOptions) -> Session:
         precision = options.precision or self.runs_in(graph)
         return RoundedSession(graph) if precision == "bf16" else super()._load(graph, options)
+
+
+class Bf16OfFloatsOpenVino(Bf16OpenVino):
+    """The same, but that floats beside integers stay in FP32."""
+
+    def _load(self, graph: GraphSource, options: EngineOptions) -> Session:
+        precision = options.precision or self.runs_in(graph)
+        if graph.targets and precision == "bf16":
+            raise MissingRequirementError("OpenVINO does not compute in BF16 here.", remedy="Give --precision fp32.")
+        return super()._load(graph, options)
 
 
 class RoundedSession(Session):

@@ -6,12 +6,14 @@ What is not in integers is computed in floats, and in which is part of the varia
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from edge_i2i.engines.protocol import Array, EngineOptions, GraphSource
-from edge_i2i.errors import BadInputError
+from edge_i2i.errors import BadInputError, MissingRequirementError
 from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT
 from edge_i2i.graphs.qdq.targets.protocol import Target
 from edge_i2i.measure.quality import LARGEST_FIGURE, QualityBudget, quality_of
@@ -28,6 +30,9 @@ from edge_i2i.quantize.sensitivity import measure_sensitivity
 from edge_i2i.quantize.statistics import RangeKind, cached_statistics
 from edge_i2i.quantize.timing import EngineTimer
 from edge_i2i.quantize.verdicts import Verdict
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 FOR_THE_BUDGET = "for the budget"
 INT8, MIXED = "int8", "mixed"
@@ -141,14 +146,36 @@ def make_variant(
     quantizer = Quantizer(given.graph, statistics, given.target, keep_float=keep_float, largest_weight=largest_weight)
     _refuse_empty(quantizer)
     choices = () if engine is None else engine.float_choices()
-    alone = {name: _judge(given, name).judge(given.graph) for name in choices if name != FULL_PRECISION}
-    borne: list[str | None] = [
-        name for name in choices if name not in alone or not given.budget.complaints(alone[name].quality)
+    alone = _each(choices, lambda name: _judge(given, name).judge(given.graph), but=(FULL_PRECISION,))
+    borne = [
+        name
+        for name in choices
+        if name == FULL_PRECISION or (name in alone and not given.budget.complaints(alone[name].quality))
     ]
-    made = [
-        _make_in(given, quantizer, precision, max_latency_ms, progress, mixed=mixed) for precision in borne or [None]
-    ]
-    return replace(_fastest(given, made, progress), alone=alone, largest_weight=largest_weight)
+    if borne:
+        made = _each(borne, lambda name: _make_in(given, quantizer, name, max_latency_ms, progress, mixed=mixed))
+    else:
+        made = {"": _make_in(given, quantizer, None, max_latency_ms, progress, mixed=mixed)}
+    return replace(_fastest(given, [*made.values()], progress), alone=alone, largest_weight=largest_weight)
+
+
+def _each(precisions: Sequence[str], make: Callable[[str], _T], but: Sequence[str] = ()) -> dict[str, _T]:
+    """What is made in each float arithmetic ``but`` some; FP32 must do, another may be one that this graph lacks.
+
+    OpenVINO keeps single layers in FP32 for reasons of its own: where those are all that is not in integers, there is
+    no such variant, and nothing is lost.
+    """
+    made = {}
+    for name in precisions:
+        if name in but:
+            continue
+        try:
+            made[name] = make(name)
+        except MissingRequirementError as error:
+            if name == FULL_PRECISION:
+                raise
+            _log.info("No variant with floats in %s: %s", name.upper(), error)
+    return made
 
 
 def _judge(given: Ingredients, precision: str | None) -> Judge:

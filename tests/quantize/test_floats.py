@@ -49,7 +49,7 @@ def mild(home: Path, tmp_path: Path) -> Path:
 
 
 def quantize(home: Path, bundle: Path, times: Mapping[str, float], **asked: Any) -> QuantizeSummary:
-    job = QuantizeJob(("openvino",), threads=1, cache=home / "cache", **asked)
+    job = QuantizeJob(("openvino",), **{"threads": 1, "cache": home / "cache", **asked})
     options = CalibrationOptions(threads=1)
     return quantize_bundle(bundle, bundle, home / "photos", job, options, contest=ScriptedContest(times, usual=10.0))
 
@@ -190,3 +190,13 @@ def test_a_later_run_where_there_is_no_bf16_forgets_nothing_of_fp32(
     after = open_bundle(mild)
     assert record(after, "fp32").floats == ("fp32", "bf16") and ("fp32", "bf16") in judged(after)
     assert record(after, "int8-openvino").floats == ("fp32",)
+
+
+def test_arithmetic_that_the_engine_does_not_compute_of_a_graph_is_no_choice_there(
+    home: Path, mild: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenVINO keeps single layers in FP32 of its own accord: where no other floats are left, it does not do BF16."""
+    processors.pretend_bf16(monkeypatch, of_quantized=False)
+    (variant,) = quantize(home, mild, QUICK_BF16, cache=mild.parent / "cache").variants
+    assert variant.floats == ("fp32",)
+    assert record(open_bundle(mild), "int8-openvino").floats == ("fp32",)
