@@ -1,8 +1,9 @@
 """Translates a picture, a folder, a glob pattern or a video: the job behind ``edge-i2i translate``.
 
 What cannot be read is reported and passed over. A folder's job can be stopped at any moment and taken up again:
-results appear under their names only when they are complete, and a hidden file in the output folder,
-``.edge-i2i-translate.json``, says what they were made with, so that one folder never holds the results of two networks.
+results appear under their names only when they are complete, what a killed run left of them is removed by the next,
+and a hidden file in the output folder, ``.edge-i2i-translate.json``, says what they were made with, so that one folder
+never holds the results of two networks.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge_i2i.bundle.locking import only_run
 from edge_i2i.errors import BadInputError, OutputError, PictureError, UsageError
-from edge_i2i.media.atomic import replacing
+from edge_i2i.media.atomic import discard_unfinished, replacing
 from edge_i2i.media.heif import MissingDecoderError
-from edge_i2i.media.pictures import read_instance_map, read_label_map, read_picture, write_picture
+from edge_i2i.media.pictures import holds_picture, read_instance_map, read_label_map, read_picture, write_picture
 from edge_i2i.media.video import VideoReader
-from edge_i2i.media.video_writer import VideoWriter
+from edge_i2i.media.video_writer import VideoWriter, holds_written_video
 from edge_i2i.models.contract import Role, Size
-from edge_i2i.places import check_file, check_folder
+from edge_i2i.places import check_file, check_folder, refuse_foreign
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.requirements import require
 from edge_i2i.translate_plan import Failure, Item, Plan, make_plan
@@ -147,6 +148,8 @@ def _check_places(plan: Plan) -> None:
         return
     for item in plan.items:
         check_file(item.output, makes_folder=True)
+        is_ours = holds_written_video if item.is_video else holds_picture
+        refuse_foreign(item.output, is_ours, "a film" if item.is_video else "a picture")
 
 
 @contextmanager
@@ -155,6 +158,7 @@ def _alone(plan: Plan) -> Iterator[None]:
     target = plan.folder or plan.items[0].output
     _make_folder(target if plan.folder else target.parent)
     with only_run(target, inside=plan.folder is not None):
+        discard_unfinished([item.output for item in plan.items])
         yield
 
 

@@ -394,6 +394,32 @@ def test_somebody_elses_files_are_not_replaced_unasked(tmp_path: Path) -> None:
     assert run(tmp_path / "in", tmp_path / "out", resume=False).translated == 1
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.mp4", "a.mkv"])
+def test_a_file_of_another_kind_is_not_replaced_by_a_single_result(tmp_path: Path, name: str) -> None:
+    source = pictures(tmp_path, "in.png") / "in.png" if name.endswith("png") else video(tmp_path / "in.mp4")
+    (tmp_path / name).write_bytes(b"a diary")
+    with pytest.raises(OutputError, match=r"already and is not a (picture|film)") as caught:
+        run(source, tmp_path / name)
+    assert caught.value.exit_code == 2 and (tmp_path / name).read_bytes() == b"a diary"
+    (tmp_path / name).unlink()
+    for _ in range(2):  # a result of before is
+        assert run(source, tmp_path / name).translated == 1
+
+
+@pytest.mark.parametrize("place", ["out/a.mp4", "out"])
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path, place: str) -> None:
+    (tmp_path / "in").mkdir()
+    video(tmp_path / "in/a.mp4")
+    source = tmp_path / "in" if place == "out" else tmp_path / "in/a.mp4"
+    (tmp_path / "out").mkdir()
+    others = [".b.mp4.77-0123abcd.part", ".a.mp4.part", ".a.mp4.77-0123abcd.part.bak"]
+    for name in [*others, ".a.mp4.77-0123abcd.part", ".a.mp4.1234567-ffffffff.part"]:
+        (tmp_path / "out" / name).write_bytes(b"half a film")
+    assert run(source, tmp_path / place).translated == 1
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left - {STATE_NAME} == {"a.mp4", *others}
+
+
 @pytest.mark.parametrize("content", ["", "{", '{"version": 2, "identity": {}}', "[]"])
 def test_a_damaged_state_file_is_said(tmp_path: Path, content: str) -> None:
     pictures(tmp_path / "in", "a.png")

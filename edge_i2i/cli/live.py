@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,9 +93,7 @@ def live(
     from edge_i2i.live.view import View
 
     logs = [path for path in (trace, events) if path is not None]
-    for log in logs:
-        check_file(log)
-        refuse_foreign(log, _begins_as_json, "JSON")
+    _check_logs(trace, events)
     if show.keep != Path():
         check_folder(show.keep)
     clock = SystemClock()
@@ -141,9 +140,16 @@ def live(
     session.raise_failed_sink()
 
 
-def _begins_as_json(path: Path) -> bool:
+def _check_logs(trace: Path | None, events: Path | None) -> None:
+    for path, beginning, what in ((trace, b'{"traceEvents"', "a trace"), (events, b'{"time"', "a log of events")):
+        if path is not None:
+            check_file(path)
+            refuse_foreign(path, partial(_begins_with, beginning), what)
+
+
+def _begins_with(beginning: bytes, path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(64).lstrip()[:1] in (b"{", b"[")
+        return file.read(len(beginning)) == beginning
 
 
 def chosen_fit(name: str) -> Any:

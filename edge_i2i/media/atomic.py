@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge_i2i.places import beside
+
+_UNFINISHED = re.compile(r"[0-9]+-[0-9a-f]{8}\.part")
 
 
 @contextmanager
@@ -29,3 +32,14 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def discard_unfinished(paths: Collection[Path]) -> None:
+    """Remove what killed runs left of these files; only for whoever knows that nobody writes them at this moment."""
+    wanted = {beside(path, "") for path in paths}
+    for folder in {path.parent for path in paths}:
+        for file in folder.glob(".*.part"):
+            mark = _UNFINISHED.search(file.name)
+            if mark and mark.end() == len(file.name) and file.with_name(file.name[: mark.start()]) in wanted:
+                with suppress(OSError):
+                    file.unlink()

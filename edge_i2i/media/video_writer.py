@@ -38,6 +38,7 @@ WRITABLE_VIDEO_SUFFIXES = frozenset(_FORMATS)
 # which there is one a second. An MP4 is turned into an ordinary one at the end.
 _PIECES = {"movflags": "hybrid_fragmented+frag_keyframe+delay_moov+default_base_moof"}
 _GROWING = {"mp4": _PIECES, "mov": _PIECES, "matroska": {"cluster_time_limit": "1000"}}  # milliseconds
+_MATROSKA = b"\x1a\x45\xdf\xa3"
 _PIECE_S = Fraction(1)
 _PROMPT = {"forced-idr": "1", "x264-params": "rc-lookahead=10:sync-lookahead=0"}  # what the encoder holds back
 
@@ -222,6 +223,13 @@ class VideoWriter:
 
         with suppress(av.error.FFmpegError, OSError):
             self._container.close()
+
+
+def holds_written_video(path: Path) -> bool:
+    """Whether a file begins as one of those that are written, whatever it is called."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    return head[4:] == b"ftyp" or head.startswith(_MATROSKA)
 
 
 def _output_format(path: Path) -> str:

@@ -17,7 +17,9 @@ REFUSED = 2
 REASONS = (
     "while it is read",
     "have one place",
-    "is not JSON",
+    "is not a trace",
+    "is not a log of events",
+    "is not a film",
     "its own source",
     "among their sources",
     "not a collection",
@@ -36,6 +38,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_picture(tmp_path / "style.png", np.full((32, 32, 3), 9, np.uint8))
     (tmp_path / "album").symlink_to("photos")
     (tmp_path / "open.i2i").mkdir()
+    (tmp_path / "package.json").write_text('{"name": "mine"}\n')
+    (tmp_path / "diary.mp4").write_text("today")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -64,6 +68,9 @@ def content(folder: Path) -> dict[str, bytes]:
         "live BUNDLE --source pattern: --sink null --trace log.json --events log.json",
         "live BUNDLE --source pattern: --sink null --trace BUNDLE",
         "live BUNDLE --source pattern: --sink null --trace film.mp4",
+        "live BUNDLE --source pattern: --sink null --trace package.json",
+        "live BUNDLE --source pattern: --sink null --events package.json",
+        "translate BUNDLE film.mp4 --output diary.mp4",
         "translate BUNDLE film.mp4 --output film.mp4",
         "translate BUNDLE film.mp4 --output hard.mp4",
         "translate BUNDLE link.mp4 --output film.mp4",

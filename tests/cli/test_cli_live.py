@@ -11,8 +11,10 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -183,6 +185,26 @@ def test_a_network_that_is_too_slow_is_told_of_once(
 def test_it_ends_after_the_duration(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _live(bundle, "--source", "pattern:64x64@30", "--sink", "null", "--duration", "1", "--json") == 0
     assert json.loads(capsys.readouterr().out)["captured"] > 0
+
+
+def test_a_recording_survives_a_kill(bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "out.mov"
+    command = [sys.executable, "-m", "edge_i2i", "live", str(bundle), "--engine", "onnxruntime", "--threads", "1"]
+    options = ["--style-seed", "1", "--source", "pattern:64x64@30", "--sink", str(path)]
+    with subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL) as process:
+        try:
+            until = time.monotonic() + 120
+            while (not path.exists() or path.stat().st_size < 50_000) and time.monotonic() < until:
+                time.sleep(0.05)
+        finally:
+            process.kill()
+    assert [file.name for file in tmp_path.iterdir()] == ["out.mov"]
+    assert VideoReader(path).size == Size(64, 64)
+    with av.open(str(path)) as film, suppress(av.error.FFmpegError):
+        shown = 0
+        for _ in film.decode(video=0):
+            shown += 1
+    assert shown > 20
 
 
 def test_ctrl_c_ends_it_with_a_summary(bundle: Path) -> None:
