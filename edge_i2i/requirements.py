@@ -34,10 +34,8 @@ _INCLUDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"tensorflow": ("torch",), "quantize": ("torch",), "train": ("torch",)}
 )
 
-_FOLDERS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {"matplotlib": ("MPLCONFIGDIR", "matplotlib"), "tensorflow": ("KERAS_HOME", "keras")}
-)
-"""Packages that write into the home folder when they are imported: the variable that says where instead."""
+_FOLDERS: Mapping[str, str] = MappingProxyType({"MPLCONFIGDIR": "matplotlib", "KERAS_HOME": "keras"})
+"""Where packages that write into the home folder when they are imported are told to write instead."""
 
 
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:
@@ -46,9 +44,7 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
     Raises:
         MissingRequirementError: the module, or something that it imports, is not installed.
     """
-    variable, kind = _FOLDERS.get(module.partition(".")[0], ("", ""))
-    if variable:
-        os.environ.setdefault(variable, str(cache_folder(kind)))
+    _keep_out_of_home()
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -61,10 +57,17 @@ def require_extra(extra: str, *, purpose: str) -> None:
     Raises:
         MissingRequirementError: one is not installed.
     """
+    _keep_out_of_home()
     modules = [module for name in (*_INCLUDED.get(extra, ()), extra) for module in EXTRAS[name]]
     absent = [module for module in modules if not _is_there(module)]
     if absent:
         raise _not_here(purpose, absent[0], extra, "it is not installed")
+
+
+def _keep_out_of_home() -> None:
+    """Before any optional package: others import those that write (torchmetrics imports matplotlib)."""
+    for variable, kind in _FOLDERS.items():
+        os.environ.setdefault(variable, str(cache_folder(kind)))
 
 
 def missing_requirement(error: ImportError) -> MissingRequirementError | None:

@@ -36,6 +36,7 @@ def check_plot(path: Path) -> None:
     """
     if installed_version("matplotlib") is None:
         return
+    require("matplotlib", extra="quantize", purpose="Plotting sensitivity")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     known = sorted(FigureCanvasAgg.get_supported_filetypes())
