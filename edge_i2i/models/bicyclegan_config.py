@@ -168,6 +168,12 @@ def _infer_all(state: StateDict, nz_at_input: int) -> BicycleGANConfig | None:
     if first is None or second is None:
         return None
     nz = second[1] - first[0]
+    if first[1] <= nz:
+        raise NearMissError(
+            f"The checkpoint's first convolution takes {first[1]} channels, and the second shows {nz} of style "
+            "among them: the rest is no picture, which has 3 (RGB) or 1 (grey).",
+            remedy="Use a generator that was trained with --input_nc 3 or 1.",
+        )
     return BicycleGANConfig(
         input_nc=first[1] - nz,
         nz=nz,

@@ -11,9 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_i2i.errors import CheckpointError
+from edge_i2i.models.explaining import mixed
 from edge_i2i.models.file_kind import ARE_READ, BUNDLE, CUT_ZIP, SAFETENSORS, TORCH, TORCHSCRIPT, FileKind, file_kind
 from edge_i2i.models.pickle_survey import foreign_names, survey
-from edge_i2i.models.state_entries import GET_FROM_ELSEWHERE, check_contents, flat_entries, without_wrappers
+from edge_i2i.models.state_entries import (
+    GET_FROM_ELSEWHERE,
+    MixedEntriesError,
+    check_contents,
+    flat_entries,
+    without_wrappers,
+)
 from edge_i2i.models.tensorflow_checkpoint import (
     is_tensorflow_checkpoint,
     read_tensorflow_checkpoint,
@@ -129,7 +136,7 @@ def _is_safetensors(path: Path) -> bool:
     if kind is not None and kind not in (SAFETENSORS, TORCH, CUT_ZIP):
         raise CheckpointError(_of_another_kind(path, kind), remedy=kind.remedy)
     if kind is None and not path.exists():
-        raise CheckpointError(f"There is no checkpoint {path}.", remedy="Check the path given to --checkpoint.")
+        raise CheckpointError(f"There is no checkpoint {path}.", remedy="Check the path.")
     if kind is None and path.suffix != ".safetensors":
         raise CheckpointError(f"{path} is not a checkpoint: neither a torch file nor safetensors.", remedy=ARE_READ)
     return kind not in (TORCH, CUT_ZIP)
@@ -191,7 +198,11 @@ def _check_contents(path: Path) -> None:
         raise _refusal(path, error) from error
     if foreign := foreign_names(contents.names):
         raise _would_execute(path, foreign[0])
-    check_contents(contents, path)
+    try:
+        check_contents(contents, path)
+    except MixedEntriesError as error:
+        require("torch", extra="torch", purpose="Reading a checkpoint")
+        raise mixed(error) from error
 
 
 def _read_torch(path: Path) -> StateDict:
@@ -234,4 +245,6 @@ def _refusal(path: Path, error: BaseException) -> CheckpointError:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+    """Its first sentence, where that is short."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return line.partition(". ")[0][:160]

@@ -11,15 +11,14 @@ from typing import Any
 
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.checkpoint import checkpoint_sha256, read_checkpoint, read_metadata
+from edge_i2i.models.explaining import nobodys
 from edge_i2i.models.family import StateDict
 from edge_i2i.models.loading import load_model, read_model
-from edge_i2i.models.recognise import Recognition, near_misses, recognise, recognised_parts
+from edge_i2i.models.recognise import Recognition, recognise
 from edge_i2i.models.registry import family_names, get_family
-from edge_i2i.models.state_entries import save_part_command
 from edge_i2i.models.weights_file import is_weights_file, write_weights_file
 from edge_i2i.places import check_file, refuse_foreign
 
-LISTED_KEYS = 4
 _STATISTICS = re.compile(r"(running_mean|running_var|num_batches_tracked)$")
 
 
@@ -69,31 +68,7 @@ def find_family(checkpoint: Path, model: str | None = None) -> Recognition:
             f"{checkpoint} could be {' or '.join(str(item) for item in found)}.",
             remedy=f"Say which: {' or '.join(f'--model {item.family}' for item in found)}.",
         )
-    raise _nobodys(checkpoint, state)
-
-
-def _nobodys(checkpoint: Path, state: StateDict) -> CheckpointError:
-    """Why no family claims a file: it resembles a network, a part of it is one, or nothing is known of it."""
-    misses = near_misses(state)
-    if len(misses) == 1:
-        return CheckpointError(f"{checkpoint}: {misses[0].what}", remedy=misses[0].remedy)
-    if misses:
-        return CheckpointError(
-            f"{checkpoint} is not read, for one of these reasons: {' Or: '.join(item.what for item in misses)}",
-            remedy=" Or: ".join(item.remedy for item in misses),
-        )
-    parts = recognised_parts(state)
-    if parts:
-        name, found = next(iter(parts.items()))
-        listed = "; ".join(f"'{part}' is {item}" for part, item in list(parts.items())[:LISTED_KEYS])
-        return CheckpointError(
-            f"{checkpoint} holds more than one network, or one under a name of its own: {listed}.",
-            remedy=f"Save that one alone, for example: {save_part_command(checkpoint, name, f'{found.family}.pth')}",
-        )
-    return CheckpointError(
-        f"{checkpoint} holds no network that is known here (its first keys: {', '.join(list(state)[:LISTED_KEYS])}).",
-        remedy=f"Known models: {', '.join(family_names())}. If it is one of these, say so with --model.",
-    )
+    raise nobodys(checkpoint, state)
 
 
 def import_checkpoint(

@@ -10,6 +10,8 @@ from typing import Any
 
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.checkpoint import checkpoint_sha256, read_checkpoint, read_metadata
+from edge_i2i.models.config_checks import NearMissError
+from edge_i2i.models.explaining import hidden_network
 from edge_i2i.models.family import ModelFamily, StateDict, TranslationModel
 from edge_i2i.models.recognise import recognise
 from edge_i2i.models.registry import family_names, get_family
@@ -133,9 +135,13 @@ def _named(
     wanted: Overrides,
 ) -> CheckpointError:
     """The same error, which names the file and the model that it looks like."""
-    others = [item for item in recognise(next(iter(states.values()))) if item.family != family.name]
+    state = next(iter(states.values()))
+    claims = recognise(state)
+    others = [item for item in claims if item.family != family.name]
     if not others or _only_a_companion_is_wrong(family, states, wanted):
-        return CheckpointError(f"{checkpoint}: {error.what}", remedy=error.remedy)
+        known = bool(claims) or isinstance(error, NearMissError) or len(states) > 1
+        hidden = None if known else hidden_network(checkpoint, state)
+        return hidden or CheckpointError(f"{checkpoint}: {error.what}", remedy=error.remedy)
     return CheckpointError(
         f"{checkpoint} does not hold a {family.name} network; it looks like {others[0]}.",
         remedy=f"Use --model {others[0].family}.",

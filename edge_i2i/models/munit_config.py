@@ -135,6 +135,12 @@ def _check_packaging(state: StateDict) -> None:
             remedy=f"Give the official gen_*.pt, or save both: {_SAVE_BOTH}.",
         )
     missing = [domain for domain in _DOMAINS if not _looks_like_generator(state, f"{domain}.")]
+    if len(missing) == 1 and any(key.startswith(f"{missing[0]}.") for key in state):
+        raise NearMissError(
+            f"The generator of domain {missing[0]} lacks the first layer of its style encoder, content encoder, MLP or "
+            "decoder, or that has another shape than MUNIT's.",
+            remedy=f"Give the official gen_*.pt, or save both again: {_SAVE_BOTH}.",
+        )
     if len(missing) == 1:
         raise NearMissError(
             f"The file lacks the generator of domain {missing[0]} (keys '{missing[0]}.enc_content.…' and so on).",

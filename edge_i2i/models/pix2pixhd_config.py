@@ -183,11 +183,16 @@ def _is_convolution(state: StateDict, name: str) -> bool:
 
 
 def _looks_like_encoder(state: StateDict) -> bool:
+    """Whether it goes down and up again between two 7x7 convolutions, without a residual block."""
     try:
-        _infer_encoder(state)
+        downs = int(_infer_encoder(state)["n_downsample_E"])
     except CheckpointError:
         return False
-    return True
+    layers = [1, *(4 + 3 * index for index in range(2 * downs)), 5 + 6 * downs]
+    kernels = {1: (7, 7), layers[-1]: (7, 7)}
+    return {key for key in state if key.endswith(".weight")} == {f"model.{index}.weight" for index in layers} and all(
+        tuple(state[f"model.{index}.weight"].shape[2:]) == kernels.get(index, (3, 3)) for index in layers
+    )
 
 
 def _infer_encoder(state: StateDict) -> dict[str, Any]:
@@ -223,7 +228,7 @@ def _split_input(config: Pix2PixHDConfig, channels: int, overrides: Mapping[str,
         return replace(config, label_nc=classes, instance_edges=(classes or _RGB) + 1 == source, feat_num=features)
     edges = bool(overrides.get("instance_edges", source == _RELEASED_CLASSES + 1))
     classes = source - int(edges)
-    if source <= 1 or (classes == _RGB and not edges):
+    if source < 1 or (classes == _RGB and not edges):
         return replace(config, label_nc=0, instance_edges=False, feat_num=features)
     if source == _RELEASED_CLASSES + 1 or ("instance_edges" in overrides and classes != _RGB):
         return replace(config, label_nc=max(classes, 0), instance_edges=edges, feat_num=features)
@@ -251,12 +256,16 @@ def _choices(source: int) -> str:
     """What that many channels may be, as options."""
     rgb = {_RGB: "RGB pictures", _RGB + 1: "RGB pictures and the edges of instances"}
     classes = {
-        source - 1: f"{source - 1} classes and the edges of instances",
-        source: f"{source} classes alone, trained with --no_instance",
+        source - 1: f"{_counted(source - 1)} and the edges of instances",
+        source: f"{_counted(source)} alone, trained with --no_instance",
     }
     options = [(0, rgb[source])] if source in rgb else []
     options += [(label_nc, meaning) for label_nc, meaning in classes.items() if 0 < label_nc <= _LARGEST_LABEL_MAP]
     return ", or ".join(f"--set label_nc={label_nc} ({meaning})" for label_nc, meaning in options)
+
+
+def _counted(classes: int) -> str:
+    return "1 class" if classes == 1 else f"{classes} classes"
 
 
 def assumed(config: Pix2PixHDConfig, told: Collection[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from edge_i2i.models.registry import family_names, get_family
 if TYPE_CHECKING:
     from torch import Tensor
 
-_DEEPEST_PART = 2
+_DEEPEST_PART = 4
 _FEWEST_KEYS = 8  # of the smallest network that anybody would save
 
 
@@ -42,11 +42,22 @@ def near_misses(state: StateDict) -> tuple[CheckpointError, ...]:
 
 
 def recognised_parts(state: StateDict) -> dict[str, Recognition]:
-    """Networks under a name of their own (``netG.model.1.weight``): which name → what it is."""
+    """Networks under a name of their own (``netG.model.1.weight``): which name → what it is; of one, not its parts."""
+    found = dict[str, Recognition]()
+    for name, part in parts_of(state).items():
+        inside = any(name.startswith(f"{other}.") for other in found)
+        claims = recognise(part) if len(part) >= _FEWEST_KEYS and not inside else ()
+        if len(claims) == 1:
+            found[name] = claims[0]
+    return found
+
+
+def parts_of(state: StateDict) -> dict[str, StateDict]:
+    """What stands under each name, and each name of two, three and four words; the shorter names first."""
     parts: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in state.items():
-        names = key.split(".")
-        for depth in range(1, min(len(names), _DEEPEST_PART + 1)):
-            parts.setdefault(".".join(names[:depth]), {})[".".join(names[depth:])] = tensor
-    found = {name: recognise(part) for name, part in parts.items() if len(part) >= _FEWEST_KEYS}
-    return {name: claims[0] for name, claims in found.items() if len(claims) == 1}
+    for depth in range(1, _DEEPEST_PART + 1):
+        for key, tensor in state.items():
+            names = key.split(".")
+            if len(names) > depth:
+                parts.setdefault(".".join(names[:depth]), {})[".".join(names[depth:])] = tensor
+    return dict(parts)

@@ -24,17 +24,55 @@ _OPTIMIZER = frozenset({"state", "param_groups"})
 _WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 _AVERAGED = "n_averaged"  # what torch's AveragedModel keeps beside ``module.``
 GET_FROM_ELSEWHERE = "Do not use this file, unless it is only damaged; get it again from a source that you trust."
-_KINDS: Mapping[str, str] = {
-    "torch._utils._rebuild_sparse_tensor": "a sparse tensor",
-    "torch._utils._rebuild_meta_tensor_no_storage": "a tensor without values, of the meta device",
-    "torch._utils._rebuild_qtensor": "a quantized tensor",
-    "torch._utils._rebuild_nested_tensor": "a nested tensor",
+_DENSE = "Save them as plain tensors in the code that wrote the file, for example with tensor.to_dense()."
+_KINDS: Mapping[str, tuple[str, str]] = {
+    "torch._utils._rebuild_sparse_tensor": ("a sparse tensor", _DENSE),
+    "torch._utils._rebuild_sparse_csr_tensor": ("a sparse tensor", _DENSE),
+    "torch._utils._rebuild_meta_tensor_no_storage": (
+        "a tensor without values, of the meta device",
+        "Nothing can be made of it: save net.state_dict() of a network whose weights were loaded.",
+    ),
+    "torch._utils._rebuild_qtensor": (
+        "a quantized tensor",
+        "Save the network from before it was quantized; or tensor.dequantize() in the code that wrote the file.",
+    ),
+    "torch._utils._rebuild_nested_tensor": ("a nested tensor", _DENSE),
 }
-_DENSE = (
-    "Save them as plain tensors in the code that wrote the file: tensor.to_dense() or tensor.dequantize(), on the CPU."
-)
 
 Leaf = TypeVar("Leaf")
+
+
+class MixedEntriesError(CheckpointError):
+    """A checkpoint has other entries beside ``tensors`` by name: the state of a training run, say.
+
+    ``odd_names``: the outermost names under which they stand.
+    """
+
+    def __init__(
+        self, path: Path, value: Mapping[Any, Any], tensors: Mapping[str, TensorRecord], odd: list[str]
+    ) -> None:
+        named = ", ".join(key[:80] for key in odd[:_NAMED])
+        more = f" and {len(odd) - _NAMED} more" if len(odd) > _NAMED else ""
+        super().__init__(
+            f"{path} is not a plain state dict: these entries are not tensors by name: {named}{more}."
+            + ("" if tensors else " It holds no others, and so no network."),
+            remedy=_save_a_part(path, list(_plain_parts(value, "", 0))[:_NAMED], tensors),
+        )
+        self.checkpoint, self.tensors = path, tensors
+        self.odd_names = tuple(
+            name for name in value if any(key == f"{name}" or key.startswith(f"{name}.") for key in odd)
+        )
+
+
+def _save_a_part(path: Path, parts: list[str], tensors: Mapping[str, TensorRecord]) -> str:
+    if not tensors:
+        return "Give the file of the generator itself: training often writes it beside this one."
+    if not parts:
+        return "Save the generator's state_dict() alone to a file."
+    return (
+        f"Of its parts, {', '.join(parts)} hold tensors by name alone. Save the generator's; if that is {parts[0]}: "
+        f"torch.save(torch.load({str(path)!r}, map_location='cpu'){parts[0]}, 'G.pth')"
+    )
 
 
 def flat_entries(value: Mapping[Any, Any], path: Path) -> list[tuple[str, Any]]:
@@ -70,6 +108,7 @@ def check_contents(contents: TorchContents, path: Path) -> None:
     """Accept what a torch file says of itself: tensors by name that lie in the file, and cost what they hold.
 
     Raises:
+        MixedEntriesError: among its entries are others than tensors by name.
         CheckpointError: it holds something else.
     """
     value = contents.value
@@ -87,10 +126,12 @@ def check_contents(contents: TorchContents, path: Path) -> None:
             remedy="Give the file of the generator itself.",
         )
     entries = flat_entries(value, path)
+    tensors = {key: inner for key, inner in entries if isinstance(inner, TensorRecord)}
     odd = [(key, inner) for key, inner in entries if not isinstance(inner, TensorRecord)]
+    _refuse_unreadable(path, odd)
+    _check_sizes(contents, tensors, path)
     if odd:
-        raise _not_plain(path, value, odd)
-    _check_sizes(contents, dict(entries), path)
+        raise MixedEntriesError(path, value, tensors, [key for key, _ in odd])
 
 
 def _check_sizes(contents: TorchContents, tensors: Mapping[str, TensorRecord], path: Path) -> None:
@@ -107,25 +148,14 @@ def _check_sizes(contents: TorchContents, tensors: Mapping[str, TensorRecord], p
         raise _refused(path, "its tensors share so many of their values that they would take far more than the file")
 
 
-def _not_plain(path: Path, value: Mapping[Any, Any], odd: list[tuple[str, Any]]) -> CheckpointError:
+def _refuse_unreadable(path: Path, odd: list[tuple[str, Any]]) -> None:
+    """Tensors by name, but of a kind that has no plain numbers in the file."""
     kinds = {
         key[:80]: _KINDS[inner.name] for key, inner in odd if isinstance(inner, ObjectRecord) and inner.name in _KINDS
     }
     if kinds and len(kinds) == len(odd):
-        key, kind = next(iter(kinds.items()))
-        return CheckpointError(f"{path} is not read: {key} is {kind}.", remedy=_DENSE)
-    named = ", ".join(key[:80] for key, _ in odd[:_NAMED])
-    more = f" and {len(odd) - _NAMED} more" if len(odd) > _NAMED else ""
-    parts = list(_plain_parts(value, "", 0))[:_NAMED]
-    remedy = "Save the generator's state_dict() alone to a file."
-    if parts:
-        remedy = (
-            f"Of its parts, {', '.join(parts)} hold tensors by name alone. Save the generator's: "
-            f"torch.save(torch.load({path.name!r}, map_location='cpu'){parts[0]}, 'G.pth')"
-        )
-    return CheckpointError(
-        f"{path} is not a plain state dict: these entries are not tensors by name: {named}{more}.", remedy=remedy
-    )
+        key, (kind, remedy) = next(iter(kinds.items()))
+        raise CheckpointError(f"{path} is not read: {key} is {kind}.", remedy=remedy)
 
 
 def _plain_parts(value: Mapping[Any, Any], prefix: str, depth: int) -> Iterator[str]:
@@ -140,26 +170,55 @@ def _plain_parts(value: Mapping[Any, Any], prefix: str, depth: int) -> Iterator[
 
 
 def save_part_command(path: Path, part: str, output: str) -> str:
-    """A line of Python that saves one of a checkpoint's networks alone; ``part``: what stands before its keys."""
+    """A line of Python that saves one of a checkpoint's networks alone; ``part``: its name, without wrappers."""
+    value: Any
     if looks_like_safetensors(path):
-        source, names = f"safetensors.torch.load_file({path.name!r})", part.split(".")
+        source, value = f"safetensors.torch.load_file({str(path)!r})", dict.fromkeys(_safetensors_keys(path))
     else:
-        source, names = f"torch.load({path.name!r}, map_location='cpu')", part.split(".")
-        value: Any = torch_contents(path).value
-        while names and isinstance(value, dict) and isinstance(value.get(names[0]), dict):
-            source, value, names = f"{source}[{names[0]!r}]", value[names[0]], names[1:]
+        source, value = f"torch.load({str(path)!r}, map_location='cpu')", torch_contents(path).value
+    names = _written_name([key for key, _ in flat_entries(value, path)], part).split(".")
+    while (step := _step_into(value, names)) is not None:
+        source, value, names = f"{source}[{step!r}]", value[step], names[step.count(".") + 1 :]
     if names:
         prefix = f"{'.'.join(names)}."
         source = f"{{k.removeprefix({prefix!r}): v for k, v in {source}.items() if k.startswith({prefix!r})}}"
     return f"torch.save({source}, {output!r})"
 
 
+def save_plain_command(error: MixedEntriesError, output: str) -> str:
+    """A line of Python that saves a checkpoint without the entries that are not tensors by name."""
+    source = f"torch.load({str(error.checkpoint)!r}, map_location='cpu')"
+    return f"torch.save({{k: v for k, v in {source}.items() if k not in {error.odd_names!r}}}, {output!r})"
+
+
+def _safetensors_keys(path: Path) -> list[str]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        return list(file.keys())
+
+
+def _written_name(keys: list[str], part: str) -> str:
+    """A part's name as the file has it: ``netG`` may stand there as ``module.netG``."""
+    whole = next(key for key in keys if bare_key(key).startswith(f"{part}."))
+    names = whole.split(".")
+    return next(name for count in range(1, len(names)) if bare_key(name := ".".join(names[:count])) == part)
+
+
+def _step_into(value: Any, names: list[str]) -> str | None:
+    """The longest way into nested dicts by one key, which may have dots in it."""
+    if not isinstance(value, dict):
+        return None
+    keys = [".".join(names[:count]) for count in range(len(names), 0, -1)]
+    return next((key for key in keys if isinstance(value.get(key), dict)), None)
+
+
 def _kind(value: object) -> str:
     if isinstance(value, TensorRecord):
         return "one tensor"
     if isinstance(value, ObjectRecord):
-        return _KINDS.get(value.name, f"an object ({value.name})")
-    return f"a {type(value).__name__}"
+        return _KINDS[value.name][0] if value.name in _KINDS else f"an object ({value.name})"
+    return {type(None): "None", int: "an int"}.get(type(value), f"a {type(value).__name__}")
 
 
 def _refused(path: Path, reason: str) -> CheckpointError:
@@ -174,11 +233,11 @@ def without_wrappers(state: StateDict, path: Path) -> StateDict:
     Raises:
         CheckpointError: two keys are the same without.
     """
-    bare = {_bare(key): tensor for key, tensor in state.items()}
+    bare = {bare_key(key): tensor for key, tensor in state.items()}
     if len(bare) < len(state):
-        twice = next(key for key in state if _bare(key) != key and _bare(key) in state)
+        twice = next(key for key in state if bare_key(key) != key and bare_key(key) in state)
         raise CheckpointError(
-            f"{path} holds {twice} beside {_bare(twice)}: the same layer as it was wrapped and as it was not.",
+            f"{path} holds {twice} beside {bare_key(twice)}: the same layer as it was wrapped and as it was not.",
             remedy="Save net.state_dict() of one network alone.",
         )
     if bare.keys() != state.keys() and _AVERAGED in bare:
@@ -186,5 +245,6 @@ def without_wrappers(state: StateDict, path: Path) -> StateDict:
     return bare
 
 
-def _bare(key: str) -> str:
+def bare_key(key: str) -> str:
+    """A key without what wrappers put into it."""
     return ".".join(part for part in key.split(".") if part not in _WRAPPERS)

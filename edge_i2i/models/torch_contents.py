@@ -31,6 +31,7 @@ _LARGEST = 2**63
 _ITEM_BYTES: Mapping[str, int] = MappingProxyType(
     {
         **{"Untyped": 1, "Byte": 1, "Char": 1, "Bool": 1, "Short": 2, "Half": 2, "BFloat16": 2, "Int": 4, "Float": 4},
+        **{"QInt8": 1, "QUInt8": 1, "QInt32": 4, "QUInt4x2": 1, "QUInt2x4": 1},
         **{"Long": 8, "Double": 8, "ComplexFloat": 8, "ComplexDouble": 16},
     }
 )

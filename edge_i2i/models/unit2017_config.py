@@ -142,6 +142,12 @@ def _infer_sizes(state: StateDict) -> Unit2017Config:
                 "This is a discriminator of UNIT's 2017 release, which only training needs.",
                 remedy="Give the file that the official training wrote as <name>_gen_<iteration>.pkl.",
             )
+        if stem[2:] == (7, 7) and stem[1] != 3:
+            raise NearMissError(
+                f"The checkpoint's generator of UNIT's 2017 release reads pictures of {stem[1]} channels; only RGB is "
+                "translated here.",
+                remedy="Use a generator that was trained on RGB pictures.",
+            )
         ours = any(key.startswith(("encode_A.", "encode_B.", "decode_A.", "decode_B.")) for key in state)
         raise (NearMissError if ours else CheckpointError)(
             "This is not a generator of UNIT's 2017 release: no 'encode_A', 'encode_B', 'decode_A' and 'decode_B' for "

@@ -68,6 +68,13 @@ def describe(state: StateDict) -> str | None:
 
 def _infer(state: StateDict) -> UnitConfig:
     domains = _domains(state)
+    other = "b." if domains == ["a."] else "a."
+    if len(domains) == 1 and any(key.startswith(other) for key in state):
+        raise NearMissError(
+            f"The auto-encoder of domain {other[0]} lacks the first layer of its encoder or decoder, or that has "
+            "another shape than UNIT's.",
+            remedy="Give the official gen_*.pt.",
+        )
     if len(domains) == 1:
         raise NearMissError(
             "The file holds one domain's auto-encoder. A translation takes the encoder of one domain and the decoder "

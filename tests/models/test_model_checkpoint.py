@@ -75,7 +75,7 @@ def test_the_hash_is_the_files(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     error = _refused(tmp_path / "none.pth", "There is no checkpoint")
-    assert "--checkpoint" in error.remedy
+    assert error.remedy == "Check the path."
 
 
 def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:

@@ -250,7 +250,7 @@ def test_a_wrong_shape_is_named() -> None:
     assert "model.4.weight [4, 2, 5, 5] instead of [4, 2, 3, 3]" in error.what
 
 
-@pytest.mark.parametrize("shape", [(1, 0, 0, 0), (2, 1, 7, 7), (2, 0, 7, 7)])
+@pytest.mark.parametrize("shape", [(1, 0, 0, 0), (2, 0, 7, 7)])
 def test_a_first_convolution_of_no_input_is_the_checkpoints_fault(shape: tuple[int, ...]) -> None:
     state = _tiny_state() | {"model.1.weight": torch.zeros(shape)}
     with pytest.raises(CheckpointError):

@@ -76,4 +76,4 @@ def test_a_training_checkpoint_says_which_of_its_parts_are_state_dicts(tmp_path:
     with pytest.raises(CheckpointError, match=r"not tensors by name: epoch, optimizer\.") as caught:
         read_checkpoint(tmp_path / "last.ckpt")
     assert "['nets']['G'], ['nets']['D']" in caught.value.remedy
-    assert "torch.load('last.ckpt', map_location='cpu')['nets']['G']" in caught.value.remedy
+    assert f"torch.load({str(tmp_path / 'last.ckpt')!r}, map_location='cpu')['nets']['G']" in caught.value.remedy
