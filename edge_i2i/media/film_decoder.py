@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, cast
 
+from edge_i2i.errors import PictureError
 from edge_i2i.media.rgb import LARGEST_FRAME
+from edge_i2i.models.contract import Size
 
 if TYPE_CHECKING:
     import av
@@ -17,26 +20,46 @@ _SEE_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 class FilmDecoder:
-    """Decodes one stream."""
+    """Decodes one stream. ``name``: what messages call it, as the beginning of a sentence: ``The video 'a.mp4'``.
 
-    def __init__(self, stream: VideoStream) -> None:
-        self._stream = stream
-        bound(stream)
+    Raises:
+        PictureError: its frames have more than ``LARGEST_FRAME`` pixels.
+    """
+
+    def __init__(self, stream: VideoStream, name: str) -> None:
+        self._stream, self._name = stream, name
+        if stream.height * stream.width > LARGEST_FRAME:
+            raise self._refused(f"is too large: {Size(stream.height, stream.width)} pixels")
+        stream.codec_context.options = {**stream.codec_context.options, **bounds()}
         self._other = _that_sees_alpha(stream)
 
     def decode(self, packet: Packet[VideoStream]) -> list[av.VideoFrame]:
-        """The frames that come out for a packet; an empty one flushes."""
-        return self._other.decode(packet) if self._other is not None else packet.decode()
+        """The frames that come out for a packet; an empty one flushes.
+
+        Raises:
+            PictureError: they have too many pixels; nothing was allocated for them.
+            FFmpegError: the packet is damaged.
+        """
+        import av
+
+        try:
+            return self._other.decode(packet) if self._other is not None else packet.decode()
+        except av.error.FFmpegError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            # What decoders say of a size above their bound, and hardly of anything else; damage has its own number.
+            raise self._refused("is too large, or its decoder refuses it (Invalid argument)") from error
+
+    def _refused(self, why: str) -> PictureError:
+        return PictureError(
+            f"{self._name} {why}.",
+            remedy=f"Make it smaller: up to {LARGEST_FRAME:,} pixels a frame.",
+        )
 
 
-def bound(stream: VideoStream) -> None:
-    """Let the decoder refuse frames of more than ``LARGEST_FRAME`` pixels before it allocates them."""
-    stream.codec_context.options = {**stream.codec_context.options, "max_pixels": str(LARGEST_FRAME)}
-
-
-def is_too_large(stream: VideoStream) -> bool:
-    """Whether its file already says so."""
-    return stream.width * stream.height > LARGEST_FRAME
+def bounds() -> dict[str, str]:
+    """For FFmpeg: let decoders, those that look at a file while it is opened too, refuse larger frames unallocated."""
+    return {"max_pixels": str(LARGEST_FRAME)}
 
 
 def _that_sees_alpha(stream: VideoStream) -> VideoCodecContext | None:
@@ -47,5 +70,6 @@ def _that_sees_alpha(stream: VideoStream) -> VideoCodecContext | None:
         return None
     context = cast("VideoCodecContext", av.CodecContext.create(name, "r"))
     context.extradata = stream.codec_context.extradata
+    context.options = bounds()
     context.thread_type = "AUTO"
     return context

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_i2i.errors import PictureError
-from edge_i2i.media.film_decoder import FilmDecoder, is_too_large
+from edge_i2i.media.film_decoder import FilmDecoder, bounds
 from edge_i2i.media.film_packets import FilmPackets, film_stream
 from edge_i2i.media.film_tally import FilmTally
 from edge_i2i.media.film_times import WITHOUT_DISPLAY_TIMES, timed
@@ -87,7 +87,7 @@ class VideoReader:
         try:
             self._stream = self._film_stream()
             self._stream.thread_type = "AUTO"
-            self._decoder = FilmDecoder(self._stream)
+            self._decoder = FilmDecoder(self._stream, f"The video '{self.path}'")
             self._tally = FilmTally(self.path, self._stream)
             self._to_rgb = FrameToRgb()
             self.origin = _origin(self._container)
@@ -146,11 +146,6 @@ class VideoReader:
             raise PictureError(
                 f"The file '{self.path}' holds no video.", remedy="It may be sound only, or have been cut off early."
             )
-        if is_too_large(stream):
-            raise PictureError(
-                f"The video '{self.path}' is too large: {Size(stream.height, stream.width)} pixels.",
-                remedy=f"Make it smaller: up to {LARGEST_FRAME:,} pixels a frame.",
-            )
         return stream
 
     def _first_frame(self) -> tuple[av.VideoFrame, Fraction | None]:
@@ -182,6 +177,8 @@ class VideoReader:
                         yield frame
         except (av.error.FFmpegError, ValueError) as error:
             why = getattr(error, "strerror", None) or error
+            if not (self._stream.width or self._tally.frames):  # a size that was refused while the file was opened
+                why = f"{why}; or they are larger than {LARGEST_FRAME:,} pixels"
             raise self._broken(f"decoding failed after {self._tally.frames} frames ({why})") from error
         shortfall = self._tally.shortfall(self._container)
         if shortfall:
@@ -246,7 +243,7 @@ def _open_for_reading(path: Path) -> InputContainer:
     if path.stat().st_size == 0:
         raise PictureError(f"The video '{path}' is empty: 0 bytes.", remedy="Fetch or record it again.")
     try:
-        options = {"format_whitelist": _READABLE_FORMATS}
+        options = {"format_whitelist": _READABLE_FORMATS} | bounds()
         return av.open(f"file:{path}", "r", options=options, metadata_errors="ignore")
     except av.error.FFmpegError as error:
         raise PictureError(

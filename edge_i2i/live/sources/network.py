@@ -15,6 +15,7 @@ from edge_i2i.live.source import Source, SourceInfo, SourceLostError, SourceSpec
 from edge_i2i.live.sources.pace import Pace
 from edge_i2i.live.sources.uri import SourceRequest
 from edge_i2i.live.uris import without_credentials
+from edge_i2i.media.film_decoder import FilmDecoder, bounds
 from edge_i2i.media.rgb import FrameToRgb
 from edge_i2i.models.contract import Size
 from edge_i2i.requirements import require
@@ -29,6 +30,9 @@ _RTSP_PROTOCOLS = "rtsp,rtsps,rtp,udp,tcp,tls,srtp,http,https"
 _HTTP_PROTOCOLS = "http,https,httpproxy,tcp,tls,crypto,data"
 
 _MULTIPART, _MARKED = "mpjpeg", "mjpeg"  # FFmpeg's names: JPEGs in parts with headers, and one after the other
+
+_PICTURES = "_pipe"  # what FFmpeg's names of formats end with that are one picture, or some, and nothing else
+_ASK_EVERY = 0.1  # seconds between two requests to a camera that gives one picture for each
 
 _LONGEST_WAIT = 2.0  # seconds between two frames of a stream that is played by its time stamps
 
@@ -52,7 +56,8 @@ class NetworkSource(Source):
     filmed (HLS comes in segments, a film over HTTP as fast as the line allows) is played by its time stamps. There is
     no end: where the stream ends, it is lost. ``t_source`` is the stream's, where it has times of its own. MJPEG whose
     parts are not as the rules say (no or another type, wrong lengths, texts between the pictures) is read by the marks
-    of the JPEGs themselves, which costs the delay of one picture.
+    of the JPEGs themselves, which costs the delay of one picture. A camera that answers each request with one picture
+    is asked again and again, ten times a second at most. Pictures larger than those of films may be are refused.
     """
 
     live = True
@@ -67,14 +72,15 @@ class NetworkSource(Source):
         self._to_rgb = FrameToRgb()
         self._pace: Pace | None = None
         self._has_times = True
-        self._by_marks = False
+        self._by_marks = self._gave_picture = False
+        self._asked_at = 0.0
 
     def open(self) -> SourceInfo:
         """As the base class says; waits for the first picture.
 
         Raises:
             SourceLostError: nobody answers, in time, with a video.
-            PictureError: what answers is sound without pictures.
+            PictureError: what answers is sound without pictures, or pictures that are too large.
         """
         try:
             stream = self._begin()
@@ -114,6 +120,7 @@ class NetworkSource(Source):
         import av
 
         times = (self._timeouts.opening, self._timeouts.reading)
+        self._asked_at = self._clock.now()
         try:
             return av.open(
                 self._address,
@@ -124,16 +131,20 @@ class NetworkSource(Source):
                 metadata_errors="ignore",
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            if isinstance(error, av.error.InvalidDataError) and not self._by_marks and self._is_http:
+                self._by_marks = True  # its type names parts, and none of them come
+                return self._connect()
             # Not "from error": FFmpeg's own text names the address, with its password.
             raise self._lost(f"did not open ({_reason(error)})") from None
 
     def _options(self) -> dict[str, str]:
         # No "nobuffer": it throws away the key frame that the stream is recognised by, and with it the pictures up to
         # the next. What was buffered while opening is read at once.
-        options = {"flags": "low_delay", "analyzeduration": "1000000"}  # microseconds
-        if self._address.startswith("rtsp"):
-            return options | {"rtsp_transport": "tcp", "protocol_whitelist": _RTSP_PROTOCOLS}
-        return options | {"protocol_whitelist": _HTTP_PROTOCOLS}
+        options = {"flags": "low_delay", "analyzeduration": "1000000"} | bounds()  # microseconds
+        if self._is_http:
+            # Bytes until the kind of stream is decided: a camera that does not name it has given some pictures by then.
+            return options | {"protocol_whitelist": _HTTP_PROTOCOLS, "formatprobesize": "32768"}
+        return options | {"rtsp_transport": "tcp", "protocol_whitelist": _RTSP_PROTOCOLS}
 
     def _film(self, container: InputContainer) -> VideoStream:
         if not container.streams.video:
@@ -143,7 +154,7 @@ class NetworkSource(Source):
         stream = container.streams.video[0]
         stream.thread_type = "SLICE"  # threads by frame would hold back one frame each
         # MJPEG carries no times: FFmpeg counts 25 a second, whatever comes.
-        self._has_times = container.format.name not in (_MULTIPART, _MARKED)
+        self._has_times = container.format.name not in (_MULTIPART, _MARKED) and not self._gives_pictures(container)
         if container.format.name == "hls" or container.duration is not None:
             self._pace = Pace(self._clock, _LONGEST_WAIT)
         return stream
@@ -151,9 +162,12 @@ class NetworkSource(Source):
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         import av
 
+        decoder = FilmDecoder(stream, f"The stream '{self._label}'")
         for packet in container.demux(stream):
             with suppress(av.error.InvalidDataError):  # a damaged packet: those after it may be whole
-                yield from packet.decode()
+                for frame in decoder.decode(packet):
+                    self._gave_picture = True
+                    yield frame
 
     def _next_frame(self) -> av.VideoFrame:
         import av
@@ -164,13 +178,36 @@ class NetworkSource(Source):
             if isinstance(error, av.error.InvalidDataError) and self._is_multipart():
                 self._begin_by_marks()
                 return self._next_frame()
-            raise self._lost(f"broke off ({_reason(error)})") from None
-        if frame is None:
-            raise self._lost("ended")
-        return frame
+            if not self._is_answered_in_pictures():
+                raise self._lost(f"broke off ({_reason(error)})") from None
+            frame = None
+        if frame is not None:
+            return frame
+        if not self._is_answered_in_pictures():
+            raise self._lost("ended" if self._gave_picture else "did not open (it ended without a picture)")
+        self._ask_again()
+        return self._next_frame()
+
+    def _ask_again(self) -> None:
+        """Another request, for another picture."""
+        self.close()
+        self._clock.sleep(max(0.0, self._asked_at + _ASK_EVERY - self._clock.now()))
+        self._gave_picture = False
+        self._begin()
+
+    @property
+    def _is_http(self) -> bool:
+        return not self._address.startswith("rtsp")
 
     def _is_multipart(self) -> bool:
         return self._container is not None and self._container.format.name == _MULTIPART
+
+    def _is_answered_in_pictures(self) -> bool:
+        """Whether this answer was pictures, and over: there is one for each request."""
+        return self._container is not None and self._gave_picture and self._gives_pictures(self._container)
+
+    def _gives_pictures(self, container: InputContainer) -> bool:
+        return container.format.name.endswith(_PICTURES)
 
     def _declared_fps(self, stream: VideoStream) -> float | None:
         rate = stream.average_rate or stream.guessed_rate if self._has_times else None

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_i2i.errors import PictureError
 from edge_i2i.live.clock import SystemClock
 from edge_i2i.live.source import SourceLostError
 from edge_i2i.live.sources.network import NetworkSource, Timeouts
@@ -92,6 +93,15 @@ CAMERAS = {
     "parts of bytes": (PLAIN, part(kind="Content-Type: application/octet-stream\r\n")),
     "texts between": (PLAIN, part(after=TEXT_BETWEEN)),
     "no Huffman tables": (PLAIN, lambda picture: part()(without_tables(picture))),
+    "a text before": (PLAIN, part(before="hello\r\nworld\r\n--b\r\n")),
+    "nothing but JPEGs": ("Content-Type: video/x-motion-jpeg", bytes),
+    "nothing but JPEGs, without a type": ("Server: camera", bytes),
+    "nothing but JPEGs, called one": ("Content-Type: image/jpeg", bytes),
+    "nothing but JPEGs, called parts": (PLAIN, bytes),
+    "chunked JPEGs": (
+        "Content-Type: video/x-motion-jpeg\r\nTransfer-Encoding: chunked",
+        lambda picture: chunked(picture),
+    ),
     "chunked": (f"{PLAIN}\r\nTransfer-Encoding: chunked", lambda picture: chunked(part()(picture))),
 }
 
@@ -108,6 +118,114 @@ def test_every_picture_is_read(name: str) -> None:
     assert all(abs(SHADES[index] - shade) <= 3 for index, shade in zip(nearest, shades, strict=True))
     assert [(after - before) % 5 for before, after in pairwise(nearest[2:])] == [1] * 9
     assert info.fps is None and all(captured.t_source is None for captured in seen)
+
+
+Answer = Callable[[socket.socket, str, int], None]
+
+
+@contextmanager
+def answering(answer: Answer) -> Iterator[tuple[str, list[str]]]:
+    """The address, with a password in it, of a server that answers each request in turn; and what it was asked."""
+    asked: list[str] = []
+
+    def talk(client: socket.socket) -> None:
+        with client, suppress(OSError):
+            request = client.recv(4096).decode()
+            asked.append(request)
+            answer(client, request, len(asked) - 1)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=talk, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            yield f"http://me:secret@127.0.0.1:{listener.getsockname()[1]}/video", asked
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+def shades_of(address: str, count: int) -> list[int]:
+    source = NetworkSource(address, clock=SystemClock(), timeouts=Timeouts(60, 60))
+    source.open()
+    seen = [int(source.read().image[48, 64, 0]) for _ in range(count)]
+    source.close()
+    return [min(range(5), key=lambda index: abs(SHADES[index] - shade)) for shade in seen]
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "application/octet-stream"])
+@pytest.mark.parametrize("tells_length", [True, False])
+def test_a_camera_of_one_picture_a_request_is_asked_again(kind: str, tells_length: bool) -> None:
+    def answer(client: socket.socket, _: str, number: int) -> None:
+        picture = JPEGS[number % 5]
+        length = f"Content-Length: {len(picture)}\r\n" if tells_length else ""
+        client.sendall(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{length}\r\n".encode() + picture)
+
+    with answering(answer) as (address, asked):
+        assert shades_of(address, 7) == [0, 1, 2, 3, 4, 0, 1] and len(asked) == 7
+
+
+def test_a_camera_of_one_picture_a_request_that_is_gone_is_lost() -> None:
+    def answer(client: socket.socket, _: str, number: int) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: {len(JPEGS[0])}\r\n\r\n"
+        client.sendall(head.encode() + JPEGS[0] if number < 2 else b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+
+    with answering(answer) as (address, _), pytest.raises(SourceLostError) as caught:
+        shades_of(address, 3)
+    assert "secret" not in str(caught.value)
+
+
+def stream(client: socket.socket) -> None:
+    client.sendall(f"HTTP/1.1 200 OK\r\n{PLAIN}\r\n\r\n".encode())
+    for number in range(50):
+        client.sendall(part()(JPEGS[number % 5]))
+
+
+def refusal(kind: str) -> bytes:
+    return f"HTTP/1.1 401 No\r\nWWW-Authenticate: {kind}\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (refusal('Basic realm="a"'), "Authorization: Basic bWU6c2VjcmV0"),
+        (refusal('Digest realm="a", nonce="b", qop="auth"'), 'Authorization: Digest username="me"'),
+        (b"HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 0\r\n\r\n", "GET /other"),
+    ],
+)
+def test_passwords_and_other_addresses(before: bytes, after: str) -> None:
+    def answer(client: socket.socket, request: str, _: int) -> None:
+        if after in request:
+            stream(client)
+        else:
+            client.sendall(before)
+
+    with answering(answer) as (address, _):
+        assert shades_of(address, 5) == [0, 1, 2, 3, 4]
+
+
+LARGE = 128 * 96 - 1
+
+
+@pytest.mark.parametrize("body", [part(), bytes])
+@pytest.mark.parametrize("first", [True, False])
+def test_pictures_that_are_too_large_are_refused_and_never_decoded(
+    monkeypatch: pytest.MonkeyPatch, body: Callable[[bytes], bytes], first: bool
+) -> None:
+    """At once, or after some that are not."""
+    monkeypatch.setattr("edge_i2i.media.film_decoder.LARGEST_FRAME", LARGE)
+    small = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
+    number = count()
+    head = PLAIN if body is not bytes else "Content-Type: video/x-motion-jpeg"
+    with camera(head, lambda large: body(large if first or next(number) > 60 else small)) as address:
+        source = NetworkSource(address, clock=SystemClock(), timeouts=Timeouts(60, 60))
+        with pytest.raises(PictureError, match="too large"):
+            source.open()
+            while True:
+                assert source.read().image.shape == (48, 64, 3)
+        source.close()
 
 
 def test_what_holds_no_picture_is_lost_and_not_tried_for_ever() -> None:
