@@ -30,7 +30,7 @@ demo: $(DEMO_INSTALLED)
 	$(BIN)/python runtime/demo.py --output demo --threads $(THREADS)
 
 test: lint types $(RUNTIME)
-	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(THREADS) --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
