@@ -153,7 +153,8 @@ def _usable(root: Path, paths: Iterable[Path], output: Path, role: str) -> tuple
             path
             for path in paths
             if not any(part.startswith(".") for part in path.relative_to(root).parts)
-            and path.is_file()
+            and path.exists()
+            and not path.is_dir()  # a pipe that is named as a picture is reported by whoever would read it
             and (path.suffix.lower() in _suffixes(role) or (role == Role.FRAME and holds_picture(path)))
             and (below is None or below not in path.resolve().parents)
         )

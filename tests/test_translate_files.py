@@ -406,6 +406,16 @@ def test_a_file_of_another_kind_is_not_replaced_by_a_single_result(tmp_path: Pat
         assert run(source, tmp_path / name).translated == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("name", ["b.png", "b.mp4", "b.heic", "deep/b.jpg"])
+def test_a_pipe_in_a_folder_is_reported_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    pictures(tmp_path / "in", "a.png", "deep/c.png")
+    os.mkfifo(tmp_path / "in" / name)
+    summary = run(tmp_path / "in", tmp_path / "out")
+    assert summary.translated == 2 and [failure.path for failure in summary.failed] == [tmp_path / "in" / name]
+    assert "pipe" in summary.failed[0].reason
+
+
 @pytest.mark.parametrize("place", ["out/a.mp4", "out"])
 def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path, place: str) -> None:
     (tmp_path / "in").mkdir()

@@ -88,6 +88,7 @@ def live(
         sink_settings,
     )
     from edge_i2i.live.sinks.switched import SnapshotSink, SwitchedRecording
+    from edge_i2i.live.source import SourceLostError
     from edge_i2i.live.sources.registry import source_spec
     from edge_i2i.live.trace import Trace
     from edge_i2i.live.view import View
@@ -133,11 +134,15 @@ def live(
                 say(KEYS)
             if show.hud and not any(one.for_display for one in sinks):
                 say(_NO_DISPLAY)
-            _run(session, keys, _Notes(sinks), stop, duration, quiet=json)
+            is_time_up = _run(session, keys, _Notes(sinks), stop, duration, quiet=json)
             session.stop(_STOPPING)
         snapshot = session.stats()
     _tell(snapshot, json)
     session.raise_failed_sink()
+    if is_time_up and not snapshot.captured:
+        raise SourceLostError(
+            f"The source gave no picture in {duration:g} s.", remedy="Check it, or give it longer with --duration."
+        )
 
 
 def _check_logs(trace: Path | None, events: Path | None) -> None:
@@ -216,8 +221,8 @@ def _run(
     duration: float | None,
     *,
     quiet: bool,
-) -> None:
-    """Until the source ends, somebody stops it, or its time is over."""
+) -> bool:
+    """Until the source ends, somebody stops it, or its time is over: then True."""
     began = said = looked = time.monotonic()
     too_slow = _TooSlow()
     while not session.wait(_LOOK_EVERY):
@@ -225,13 +230,14 @@ def _run(
         notes.report()
         now = time.monotonic()
         if stop.is_set() or (duration is not None and now - began >= duration):
-            return
+            return not stop.is_set()
         if now - looked >= _COMPARE_EVERY:
             looked = now
             too_slow.look(session.stats())
         if not quiet and now - said >= _SAY_EVERY:
             said = now
             say(_line(session.stats()))
+    return False
 
 
 def _listeners(path: Path | None, *, quiet: bool) -> OnEvent:

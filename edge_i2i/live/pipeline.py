@@ -30,6 +30,7 @@ from edge_i2i.live.stats import LiveStats
 from edge_i2i.live.trace import Trace
 
 _FOR_STAGES = 0.9  # of the time that stopping may take; the rest is for telling about it
+_FOR_SOURCE_S = 2.0  # seconds at most: nobody needs it any more, and one that nobody answers cannot be interrupted
 
 
 def _ready(process: Process | Loader) -> Process | None:
@@ -247,7 +248,7 @@ class Pipeline:
         hung = self.outlets.join(until)
         if not self.model.join(until - self.clock.now()):
             hung.append("model")
-        if self._capture is not None and not self._capture.join(until - self.clock.now()):
+        if self._capture is not None and not self._capture.join(min(until - self.clock.now(), _FOR_SOURCE_S)):
             hung.append("source")
         for loading in self._loadings:
             if loading.is_under_way:  # no use in waiting: it cannot be interrupted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -64,6 +65,13 @@ def test_unknown_graphs_and_variants_name_the_known_ones(any_bundle: Path) -> No
         bundle.graph("frame", "int8")
     with pytest.raises(BundleError, match=r"has no file '\.\./secret'"):
         bundle.read("../secret")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_no_bundle_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.i2i")
+    with pytest.raises(BundleError, match="no bundle but a pipe"):
+        open_bundle(tmp_path / "a.i2i")
 
 
 def test_nothing_there(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -41,6 +42,7 @@ from edge_i2i.models.contract import Size
 from edge_i2i.models.loading import LoadedModel, WeightsOrigin
 from edge_i2i.models.registry import get_family
 
+MULTIPART = b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=b\r\n\r\n"
 PATTERN = "pattern:64x64@30?frames=12"
 
 
@@ -185,6 +187,33 @@ def test_a_network_that_is_too_slow_is_told_of_once(
 def test_it_ends_after_the_duration(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _live(bundle, "--source", "pattern:64x64@30", "--sink", "null", "--duration", "1", "--json") == 0
     assert json.loads(capsys.readouterr().out)["captured"] > 0
+
+
+@pytest.mark.parametrize("wait", [(), ("--wait",)])
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-", MULTIPART])
+def test_a_source_that_never_gives_a_picture_outlives_no_duration(
+    bundle: Path, capsys: pytest.CaptureFixture[str], said: bytes, wait: tuple[str, ...]
+) -> None:
+    """It is not waited for until its own patience is over, and it is no success."""
+
+    def answer() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                connection.sendall(said)
+                kept.append(connection)
+
+    kept: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=answer, daemon=True).start()
+        source = f"http://127.0.0.1:{listener.getsockname()[1]}/video"
+        code = _live(bundle, "--source", source, "--sink", "null", "--duration", "0.5", *wait)
+        listener.shutdown(socket.SHUT_RDWR)
+        for connection in kept:
+            connection.close()
+    assert code == 3
+    told = capsys.readouterr().err
+    assert "gave no picture in 0.5 s" in told and "did not open" not in told
 
 
 def test_a_recording_survives_a_kill(bundle: Path, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def pictures_of(folder: Path) -> list[Path]:
         raise PictureError(
             f"The folder '{folder}' cannot be read: {error.strerror or error}.", remedy="Check the path."
         ) from error
-    visible = [path for path in inside if not path.name.startswith(".") and path.is_file()]
+    visible = [path for path in inside if not path.name.startswith(".") and path.exists() and not path.is_dir()]
     listed = {path for path in visible if path.suffix.lower() in LISTED_SUFFIXES}
     found = [path for path in visible if is_picture(path) or (path not in listed and holds_picture(path))]
     if others := sorted(path.name for path in listed if not is_picture(path)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,6 +27,17 @@ def shade(level: int, size: Size = SMALL) -> np.ndarray:
 
 
 # Folders ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_among_pictures_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    write_picture(tmp_path / "1.png", shade(9))
+    os.mkfifo(tmp_path / "2.png")
+    source = source_spec(str(tmp_path)).make()
+    source.open()
+    source.read()
+    with pytest.raises(PictureError, match="pipe"):
+        source.read()
 
 
 def test_pictures_come_in_the_order_in_which_people_count(tmp_path: Path) -> None:
