@@ -151,7 +151,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, rgb_bundle: Path) -> Path:
 
     from edge_i2i.media.video_writer import VideoWriter
     from edge_i2i.models.contract import Size
-    from edge_i2i.models.loading import load_random
+    from edge_i2i.models.registry import get_family
 
     folder = tmp_path_factory.mktemp("readme")
     shutil.copy(rgb_bundle, folder / "city.i2i")
@@ -164,9 +164,10 @@ def files(tmp_path_factory: pytest.TempPathFactory, rgb_bundle: Path) -> Path:
     for name in ("drive.mp4", "holiday.mp4"):
         with VideoWriter(folder / name, Fraction(25), Size(96, 128)) as writer:
             for number, frame in enumerate(frames):
-                writer.write(frame, number)
-    network = load_random("pix2pixhd", {"ngf": "8", "n_blocks_global": "1"}).model.network  # type: ignore[attr-defined]
-    torch.save(network.state_dict(), folder / "latest_net_G.pth")
+                writer.write(frame, Fraction(number, 25))
+    family = get_family("pix2pixhd")
+    config = family.tiny(family.architectures()["G1, RGB"])
+    torch.save(family.random(config, 3).generator.state_dict(), folder / "latest_net_G.pth")
     return folder
 
 
