@@ -25,7 +25,7 @@ from edge_i2i.bundle.storage import FolderStorage, Storage
 from edge_i2i.errors import BundleError, UsageError
 from edge_i2i.graphs.gate import check_graph
 from edge_i2i.models.contract import GraphDeclaration, GraphKind
-from edge_i2i.models.file_kind import file_kind
+from edge_i2i.models.file_kind import FileKind, file_kind
 
 SMALL_FILE = 1 << 20  # bytes; what is checked as soon as a bundle is opened
 
@@ -279,20 +279,12 @@ def _storage(root: Path) -> Storage:
 
 
 def _storage_of_kind(root: Path) -> Storage:
-    if root.is_dir():
-        if not (root / HEADER_NAME).exists():
-            raise BundleError(
-                f"The folder '{root}' is not an edge-i2i bundle: it has no {HEADER_NAME}.",
-                remedy="Give the path of a .i2i bundle that 'edge-i2i export' wrote.",
-            )
+    if root.is_dir() and (root / HEADER_NAME).exists():
         return FolderStorage(root)
+    kind = file_kind(root)
+    if kind is not None and not kind.maybe_bundle:
+        raise BundleError(_no_bundle(root, kind), remedy=kind.remedy_for_bundle.replace("FILE", str(root)))
     if root.is_file():
-        kind = file_kind(root)
-        if kind is not None and kind.remedy_for_bundle:
-            raise BundleError(
-                f"'{root}' is not an edge-i2i bundle, but {kind.what}.",
-                remedy=kind.remedy_for_bundle.replace("FILE", str(root)),
-            )
         return ArchiveStorage(root)
     if root.exists():
         raise BundleError(
@@ -302,6 +294,13 @@ def _storage_of_kind(root: Path) -> Storage:
         f"There is no bundle at '{root}'.",
         remedy="Check the path; 'edge-i2i export onnx' makes a bundle.",
     )
+
+
+def _no_bundle(root: Path, kind: FileKind) -> str:
+    if root.is_dir():
+        also = "" if kind.what.endswith(" folder") else f" It is {kind.what}."
+        return f"The folder '{root}' is not an edge-i2i bundle: it has no {HEADER_NAME}.{also}"
+    return f"'{root}' is not an edge-i2i bundle, but {kind.what}."
 
 
 def _read_small(storage: Storage, name: str, limit: int) -> bytes:

@@ -27,15 +27,29 @@ _OTHER_NAMES: Mapping[str, Sequence[str]] = MappingProxyType(
             *("predict", "infer", "inference", "run", "process", "apply", "stylize", "stylise", "generate", "render"),
             *("test", "transfer", "image", "picture", "video", "film", "transform"),
         ),
-        _LIVE: ("webcam", "camera", "cam", "stream", "play", "realtime", "real-time", "demo", "show-live"),
+        _LIVE: ("webcam", "camera", "cam", "stream", "play", "start", "realtime", "real-time", "demo", "show-live"),
         _PAGE: ("web", "server", "page", "app", "ui", "gui", "gradio", "http", "api"),
         _IMPORT: ("load", "read", "checkpoint", "recognise", "recognize", "identify"),
-        _EXPORT: ("convert", "onnx", "trt", "tensorrt", "engine", "build", "compile", "to_onnx", "to_trt"),
+        _EXPORT: (
+            "convert",
+            "onnx",
+            "trt",
+            "tensorrt",
+            "engine",
+            "build",
+            "compile",
+            "bundle",
+            "package",
+            "to_onnx",
+            "to_trt",
+        ),
         _INSPECT: ("info", "show", "describe", "summary", "view", "evidence"),
         _VERIFY: ("check", "validate", "parity", "checksum"),
         _DOCTOR: ("engines", "devices", "diagnose", "env", "system", "gpu"),
-        _QUANTIZE: ("quantise", "int8", "compress", "calibrate", "ptq"),
+        _QUANTIZE: ("quantise", "int8", "compress", "calibrate", "ptq", "optimize", "optimise"),
         "'edge-i2i models' lists the published models.": ("model", "list", "ls", "zoo", "families"),
+        "'edge-i2i --help' lists the commands, 'edge-i2i COMMAND --help' explains one.": ("help", "usage", "commands"),
+        "'edge-i2i --version' says it.": ("version",),
         _TRAIN: ("fit", "learn", "finetune", "fine-tune"),
         "'edge-i2i collect' makes a calibration set.": ("calibration", "dataset"),
     }
@@ -56,6 +70,10 @@ _EXPORT_NAMES: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(
         ("tensorrt", "engine", "rtx", "tensorrt-rtx", "plan", "jetson", "to_trt", "nvidia"),
         "'edge-i2i export trt' builds a TensorRT engine.",
+    )
+    | dict.fromkeys(
+        ("torch", "pt", "pth", "safetensors"),
+        "'edge-i2i import FILE' writes a checkpoint's weights as a safetensors file.",
     )
     | dict.fromkeys(("bundle", "i2i", "to_onnx", "ort", "onnxruntime"), "'edge-i2i export onnx' makes a bundle.")
     | dict.fromkeys(
@@ -110,8 +128,17 @@ class Verbs(OtherNames):
         """See ``OtherNames``."""
         if not Path(name).exists():
             return super().unknown(name, verbs)
-        remedy = f"{_PICTURES} {_INSPECT}" if file_kind(Path(name)) is BUNDLE else _IMPORT
-        return UsageError(f"'{name}' is a file, and the command comes first.", remedy=remedy)
+        what = "a folder" if Path(name).is_dir() else "a file"
+        return UsageError(f"'{name}' is {what}, and the command comes first.", remedy=_what_to_do_with(Path(name)))
+
+
+def _what_to_do_with(path: Path) -> str:
+    kind = file_kind(path)
+    if kind is BUNDLE:
+        return f"{_PICTURES} {_INSPECT}"
+    if kind is not None and kind.translatable:
+        return _PICTURES
+    return f"{_PICTURES} {_IMPORT}" if path.is_dir() else _IMPORT
 
 
 class ExportTargets(OtherNames):

@@ -25,6 +25,9 @@ Run = Callable[..., tuple[int, str, str]]
         ("check", "edge-i2i verify"),
         ("web", "edge-i2i serve"),
         ("calibrate", "edge-i2i quantize"),
+        ("optimize", "edge-i2i quantize"),
+        ("help", "edge-i2i --help"),
+        ("version", "edge-i2i --version"),
         ("transalte", "Did you mean 'translate'?"),
     ],
 )
@@ -50,6 +53,7 @@ def test_what_is_not_there_yet_is_said_to_be_so(run_verb: Run, verb: str) -> Non
         ("tflite", "No such command 'tflite' yet."),
         ("openvino", "with '--engine openvino'"),
         ("tensorrt", "edge-i2i export trt"),
+        ("safetensors", "edge-i2i import FILE"),
         ("onx", "Did you mean 'onnx'?"),
     ],
 )
@@ -101,6 +105,16 @@ def test_a_bundle_in_a_checkpoints_place_is_called_finished(
     assert code == 4
     assert "is a finished bundle, not a checkpoint" in err
     assert "edge-i2i inspect" in err
+
+
+@pytest.mark.parametrize("name", ["a.png", "pictures"])
+def test_pictures_in_a_verbs_place_are_told_what_translates_them(run_verb: Run, tmp_path: Path, name: str) -> None:
+    (tmp_path / "pictures").mkdir()
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    code, _, err = run_verb(str(tmp_path / name))
+    assert code == 2
+    assert "and the command comes first" in err
+    assert "edge-i2i translate BUNDLE INPUT" in err
 
 
 def test_a_file_in_a_verbs_place_is_told_that_the_verb_comes_first(run_verb: Run, checkpoint: Path) -> None:

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import pickle
+import re
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -18,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from edge_i2i.errors import CheckpointError
+from edge_i2i.bundle.reader import open_bundle
+from edge_i2i.errors import BundleError, CheckpointError
 from edge_i2i.models.checkpoint import check_checkpoint, read_checkpoint
 from edge_i2i.models.file_kind import BUNDLE, SAFETENSORS, TORCH, TORCHSCRIPT, file_kind
 
@@ -77,7 +79,7 @@ KINDS: dict[str, tuple[Callable[[Path], None], str, str]] = {
         "a zip archive",
         "It holds run/G.pth.",
     ),
-    "zip of nothing": (_zip_of({}), "a zip archive", "Unpack it"),
+    "zip of nothing": (_zip_of({}), "a zip archive", "There is nothing in it"),
     "tar of a checkpoint": (lambda path: _tar(path, ("G.pth",)), "a tar archive", "Unpack it"),
     "torch 0.1": (lambda path: _tar(path, ("sys_info", "pickle", "storages")), "torch 0.1", "weights_only=False"),
     "npy": (_npy, "a NumPy array", "state_dict"),
@@ -89,6 +91,25 @@ KINDS: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "tensorrt": (_bytes(b"ptrt" + bytes(32)), "a TensorRT engine", "built from"),
     "png": (_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64)), "a picture", "edge-i2i translate"),
     "jpeg": (_bytes(b"\xff\xd8\xff\xe0" + bytes(64)), "a picture", "edge-i2i translate"),
+    "webp": (_bytes(b"RIFF\x20\0\0\0WEBPVP8 " + bytes(64)), r"a picture \(WebP\)", "edge-i2i translate"),
+    "tiff": (_bytes(b"II*\0\x08\0\0\0" + bytes(64)), r"a picture \(TIFF\)", "edge-i2i translate"),
+    "bmp": (_bytes(b"BM\x36\x30\0\0\0\0\0\0" + bytes(64)), r"a picture \(BMP\)", "edge-i2i translate"),
+    "mp4": (_bytes(b"\0\0\0\x18ftypmp42" + bytes(64)), "a film or a picture", "edge-i2i translate"),
+    "mkv": (_bytes(b"\x1aE\xdf\xa3" + bytes(64)), "a film", "edge-i2i translate"),
+    "avi": (_bytes(b"RIFF\x20\0\0\0AVI LIST" + bytes(64)), "a film", "edge-i2i translate"),
+    "openvino": (
+        _bytes(b'<?xml version="1.0"?>\n<net name="g" version="11">'),
+        "an OpenVINO network",
+        "converted from",
+    ),
+    "xml of a bucket": (_bytes(b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>'), "an XML text", "read it"),
+    "a page in XML": (_bytes(b'<?xml version="1.0"?><!DOCTYPE html><html>'), "a web page", "Download the file itself"),
+    "shards": (_bytes(b'{"metadata": {}, "weight_map": {"w": "model-1-of-2.safetensors"}}'), "several files", "in one"),
+    "zip of pictures": (
+        _zip_of({"a.jpg": b"", "b.jpg": b""}),
+        "a zip archive",
+        "It holds no checkpoint, but a.jpg, b.jpg",
+    ),
     "pdf": (_bytes(b"%PDF-1.7\n"), "a PDF", ".pth"),
     "exported program": (_zip_of({"net/archive_format": b"pt2"}), "torch.export", "state_dict"),
 }
@@ -126,6 +147,54 @@ def test_a_folder_names_what_lies_in_it(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="it is a folder") as caught:
         read_checkpoint(tmp_path)
     assert "latest_net_D.pth, latest_net_G.pth" in caught.value.remedy
+
+
+def _torch_folder(path: Path) -> None:
+    (path / "net" / "data").mkdir(parents=True)
+    (path / "net" / "data.pkl").write_bytes(b"x")
+
+
+def _distributed(path: Path) -> None:
+    for name in (".metadata", "__0_0.distcp"):
+        (path / name).write_bytes(b"x")
+
+
+def _saved_model(path: Path) -> None:
+    (path / "saved_model.pb").write_bytes(b"x")
+
+
+FOLDERS: dict[str, tuple[Callable[[Path], None], str, str]] = {
+    "nothing": (lambda path: None, "an empty folder", ".pth"),
+    "notes": (lambda path: (path / "notes.txt").write_text("x") and None, "without a checkpoint in it", ".pth"),
+    "unpacked": (_torch_folder, "a torch file that was unpacked", "the file itself"),
+    "distributed": (_distributed, "a distributed checkpoint of torch", "dcp_to_torch"),
+    "SavedModel without variables": (_saved_model, "a SavedModel folder", "variables are missing"),
+}
+
+
+@pytest.mark.parametrize("case", FOLDERS)
+def test_a_folder_is_called_what_it_is(case: str, tmp_path: Path) -> None:
+    write, what, remedy = FOLDERS[case]
+    folder = tmp_path / "net"
+    folder.mkdir()
+    write(folder)
+    with pytest.raises(CheckpointError, match=what) as caught:
+        read_checkpoint(folder)
+    assert remedy in caught.value.remedy
+    assert "Give one file of it" not in caught.value.remedy
+    with pytest.raises(BundleError, match=r"it has no bundle\.json"):
+        open_bundle(folder)
+
+
+@pytest.mark.parametrize("case", KINDS)
+def test_in_place_of_a_bundle_it_is_called_the_same(case: str, tmp_path: Path) -> None:
+    write, what, _ = KINDS[case]
+    write(tmp_path / "net.i2i")
+    with pytest.raises(BundleError) as caught:
+        open_bundle(tmp_path / "net.i2i")
+    if case not in ("zip of pictures", "zip of nothing"):  # bundles that have lost their header, perhaps
+        assert re.search(f"is not an edge-i2i bundle, but .*{what}", caught.value.what)
+    assert caught.value.remedy
 
 
 def test_a_pipe_is_no_file(tmp_path: Path) -> None:
