@@ -189,7 +189,7 @@ def test_a_line_in_an_empty_environment(name: str, files: Path, tmp_path: Path) 
             continue
         subprocess.run(["edge-i2i", *arguments], check=True, cwd=tmp_path / "work", env=environment)
         ran += 1
-    assert ran >= 2, name
+    assert ran, name
 
 
 def _was_made(text: str) -> bool:
