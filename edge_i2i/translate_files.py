@@ -25,6 +25,7 @@ from edge_i2i.errors import BadInputError, OutputError, PictureError, UsageError
 from edge_i2i.media.atomic import discard_unfinished, replacing
 from edge_i2i.media.heif import MissingDecoderError
 from edge_i2i.media.pictures import holds_picture, read_instance_map, read_label_map, read_picture, write_picture
+from edge_i2i.media.tone_mapping import Hdr
 from edge_i2i.media.video import VideoReader
 from edge_i2i.media.video_writer import VideoWriter, holds_written_video
 from edge_i2i.models.contract import Role, Size
@@ -71,6 +72,7 @@ class _State(BaseModel):
 
 @dataclass
 class _Tally:
+    hdr: Hdr
     translated: int = 0
     skipped: int = 0
     frames: int = 0
@@ -86,6 +88,7 @@ def translate_path(
     identity: Mapping[str, str] = MappingProxyType({}),
     resume: bool = True,
     progress: Progress | None = None,
+    hdr: Hdr = Hdr.TONE_MAP,
 ) -> TranslateSummary:
     """Translate everything that ``sources`` name.
 
@@ -99,6 +102,7 @@ def translate_path(
         resume: keep results that an earlier, equal job finished after their sources changed last. Otherwise everything
             is translated again, and what is in the way is replaced. A single file is always translated.
         progress: told about each frame of a single video, otherwise about each file.
+        hdr: what becomes of films of a high dynamic range.
 
     Raises:
         PictureError: a source does not exist or names no picture; what is wrong with single files of many is in the
@@ -115,7 +119,7 @@ def translate_path(
     if any(item.is_video for item in plan.items):
         require("av", extra="video", purpose="Translating video files")  # now, not after a thousand pictures
     _check_places(plan)
-    tally = _Tally(failed=list(plan.failures))
+    tally = _Tally(failed=list(plan.failures), hdr=hdr)
     reporter = progress or NullProgress()
     with _alone(plan):
         finished = _finished_before(plan, dict(identity), resume)
@@ -179,7 +183,9 @@ def _do(translate: Translate, item: Item, finished: frozenset[Path], tally: _Tal
         return f"{item.source.name}: already there"
     try:
         _make_folder(item.output.parent)
-        tally.frames += _translate_video(translate, item, frames) if item.is_video else _translate_one(translate, item)
+        tally.frames += (
+            _translate_video(translate, item, frames, tally.hdr) if item.is_video else _translate_one(translate, item)
+        )
     except (BadInputError, MissingDecoderError) as error:
         tally.failed.append(Failure(item.source, str(error), missing=isinstance(error, MissingDecoderError)))
         return f"{item.source.name}: passed over, {error.what}"
@@ -198,8 +204,8 @@ def _translate_one(translate: Translate, item: Item) -> int:
     return 1
 
 
-def _translate_video(translate: Translate, item: Item, progress: Progress) -> int:
-    with VideoReader(item.source) as reader:
+def _translate_video(translate: Translate, item: Item, progress: Progress, hdr: Hdr) -> int:
+    with VideoReader(item.source, hdr) as reader:
         progress.start(reader.frame_count, "frames")
         try:
             return _translate_frames(translate, reader, item.output, progress)

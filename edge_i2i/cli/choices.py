@@ -18,6 +18,7 @@ TARGETS = ("onnxruntime", "openvino", "tensorrt")
 UPSAMPLINGS = ("linear", "cubic", "guided", "none")
 FLIPS = ("none", "horizontal", "vertical", "both")
 COMPARISONS = ("none", "side", "split", "blend")
+HDRS = ("tone-map", "refuse")
 _USUAL_VARIANTS = ("auto", "fp32", "fp16")
 
 
@@ -60,6 +61,15 @@ Engine = Annotated[
         metavar=shown(ENGINES),
         autocompletion=completing(ENGINES),
         help="What computes; which can run here: edge-i2i doctor.",
+    ),
+]
+HdrFilms = Annotated[
+    str,
+    typer.Option(
+        "--hdr",
+        metavar=shown(HDRS),
+        autocompletion=completing(HDRS),
+        help="What becomes of films of a high dynamic range (PQ, HLG).",
     ),
 ]
 Variant = Annotated[

@@ -16,6 +16,7 @@ from edge_i2i.cli.choices import (
     FLIPS,
     UPSAMPLINGS,
     Engine,
+    HdrFilms,
     PictureFit,
     Precision,
     Variant,
@@ -61,10 +62,14 @@ class SourceOptions:
     source_format: Annotated[
         str | None, typer.Option("--source-format", help="Ask a camera for a pixel format: mjpg, yuyv, nv12, …")
     ] = None
+    hdr: HdrFilms = "tone-map"
 
     def of_library(self) -> dict[str, Any]:
         """As ``open_session`` takes them."""
+        from edge_i2i.media.tone_mapping import Hdr
+
         return {
+            "source_hdr": chosen(self.hdr, Hdr, "ways with a high dynamic range"),
             "source_size": None if self.source_size is None else _width_by_height(self.source_size),
             "source_fps": self.source_fps,
             "source_format": self.source_format,

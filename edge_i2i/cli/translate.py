@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_i2i.cli.choices import Engine, PictureFit, Precision, Variant
+from edge_i2i.cli.choices import Engine, HdrFilms, PictureFit, Precision, Variant
 from edge_i2i.cli.conditions import ConditionOptions, apply_conditions
 from edge_i2i.cli.console import Bar, result, result_json, say
 from edge_i2i.cli.option_groups import with_groups
@@ -45,6 +45,7 @@ def translate(
     instance_map: Annotated[
         str | None, typer.Option("--instance-map", help="Label-mode networks: instance ids.")
     ] = None,
+    hdr: HdrFilms = "tone-map",
     precision: Precision = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads inside one call.")] = None,
     resume: Annotated[
@@ -59,13 +60,16 @@ def translate(
 
     Example: edge-i2i translate city.i2i holiday.mp4 --output holiday-painted.mp4
     """
+    from edge_i2i.cli.live_options import chosen
     from edge_i2i.media.geometry import Fit
+    from edge_i2i.media.tone_mapping import Hdr
     from edge_i2i.translate_files import check_job, translate_path
     from edge_i2i.translator import load
 
     if fit not in {item.value for item in Fit}:
         raise UsageError(f"There is no fit '{fit}'.", remedy=f"Known: {', '.join(item.value for item in Fit)}.")
     sources = _sources(source, label_map, instance_map)
+    hdr_films = chosen(hdr, Hdr, "ways with a high dynamic range")
     if output is None:
         raise UsageError("Where shall the result go?", remedy="Give --output FILE or --output FOLDER.")
     check_apart([output], [bundle, *conditions.files()])
@@ -81,7 +85,7 @@ def translate(
             say(f"  {note}")
         identity = _identity(translator, fit, keep_size) | conditions.identity()
         summary = translate_path(
-            _by_name(translator), sources, output, identity=identity, resume=resume, progress=Bar(json)
+            _by_name(translator), sources, output, identity=identity, resume=resume, progress=Bar(json), hdr=hdr_films
         )
     _tell(summary, json, {"bundle": str(bundle), "info": asdict(info)})
 

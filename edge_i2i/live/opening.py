@@ -30,6 +30,7 @@ from edge_i2i.live.trace import Trace
 from edge_i2i.live.translation import SetLook, translator_loader
 from edge_i2i.live.view import View, ViewSettings
 from edge_i2i.media.geometry import Fit
+from edge_i2i.media.tone_mapping import Hdr
 from edge_i2i.models.contract import Size
 from edge_i2i.places import check_apart
 from edge_i2i.translator import LoadOptions, Translator
@@ -51,6 +52,7 @@ def open_session(
     source_size: Size | None = None,
     source_fps: float | None = None,
     source_format: str | None = None,
+    source_hdr: Hdr = Hdr.TONE_MAP,
     view: View | ViewSettings | None = None,
     on_key: OnKey | None = None,
     on_event: OnEvent | None = None,
@@ -70,6 +72,7 @@ def open_session(
             plays what has an end at the pace of its time stamps.
         source_size, source_fps, source_format: what to ask the source for, where it can be asked; a camera's pixel
             format is mjpg, yuyv, nv12, …
+        source_hdr: what becomes of a film or stream of a high dynamic range.
         view: what sinks are shown of results; a ``View`` can be changed while the session runs, and is told of events.
         on_key: gets the keys that are pressed in a window.
         on_event, trace, wait_for_source, clock: as ``LiveSession``.
@@ -87,7 +90,15 @@ def open_session(
     loader = network_loader(bundle, variant=variant, look=look, path=path, clock=clock, **options)
     as_live = policy is not None and policy.mode is Mode.LIVE
     spec = (
-        source_spec(source, size=source_size, fps=source_fps, pixel_format=source_format, as_live=as_live, clock=clock)
+        source_spec(
+            source,
+            size=source_size,
+            fps=source_fps,
+            pixel_format=source_format,
+            hdr=source_hdr,
+            as_live=as_live,
+            clock=clock,
+        )
         if isinstance(source, str)
         else source
     )

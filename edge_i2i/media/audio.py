@@ -42,6 +42,7 @@ class AudioCopy:
         stream = sound_stream(self._input)
         if stream is not None:
             self._begin(stream)
+        self._tell_of_others()
         self._ahead = next(self._packets, None)
 
     @property
@@ -81,6 +82,13 @@ class AudioCopy:
         )
         self._output = conversion.add_to(self._target)
         self._packets = conversion.packets(self._read(stream))
+
+    def _tell_of_others(self) -> None:
+        sounds, texts = len(self._input.streams.audio), len(self._input.streams.subtitles)
+        left = [f"{sounds - 1} other sound tracks"] if sounds > 1 else []
+        left += [f"{texts} tracks of subtitles"] if texts else []
+        if left:
+            _log.warning("Of '%s' %s are left out.", self._path, " and ".join(left))
 
     def _read(self, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
         import av

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_i2i.errors import PictureError
 from edge_i2i.media.samples import over_white
-from edge_i2i.media.tone_mapping import TRANSFERS, tone_mapped
+from edge_i2i.media.tone_mapping import TRANSFERS, Hdr, tone_mapped
 
 if TYPE_CHECKING:
     import av
@@ -29,17 +30,28 @@ def is_high_definition(height: int, width: int) -> bool:
 class FrameToRgb:
     """Turns frames of any size and format to C-contiguous uint8 ``[H, W, 3]`` RGB; keep one, it keeps its tables.
 
-    What is transparent comes over white, as in pictures; high dynamic range is tone-mapped (``media.tone_mapping``).
+    What is transparent comes over white, as in pictures; high dynamic range is tone-mapped (``media.tone_mapping``), or
+    refused. ``name``: what messages call their film, as the beginning of a sentence.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, hdr: Hdr = Hdr.TONE_MAP) -> None:
         from av.video.reformatter import VideoReformatter
 
+        self._name, self._hdr = name, hdr
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        """A new picture; colours by the frame's marks, or without marks as players guess them."""
+        """A new picture; colours by the frame's marks, or without marks as players guess them.
+
+        Raises:
+            PictureError: it has a high dynamic range, and that is to be refused.
+        """
         if frame.color_trc in TRANSFERS:
+            if self._hdr is Hdr.REFUSE:
+                raise PictureError(
+                    f"{self._name} has a high dynamic range, which is to be refused.",
+                    remedy="Convert it with a video tool, or let it be tone-mapped: --hdr tone-map.",
+                )
             deep = np.ascontiguousarray(self._converted(frame, "rgb48le"), np.uint16)
             return tone_mapped(deep, int(frame.color_trc), int(frame.color_primaries))
         if _is_transparent(frame):

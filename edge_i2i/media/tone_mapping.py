@@ -8,10 +8,19 @@ result is written with the curve of BT.1886 (a power of 2.4), as the screens of 
 
 from __future__ import annotations
 
+from enum import StrEnum
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class Hdr(StrEnum):
+    """What becomes of films of a high dynamic range."""
+
+    TONE_MAP = "tone-map"
+    REFUSE = "refuse"
+
 
 PQ, HLG = 16, 18
 """AVColorTransferCharacteristic: SMPTE 2084 and ARIB STD-B67."""

@@ -5,8 +5,8 @@ it declares (MP4, MOV, AVI, Matroska, WebM), or that cannot be decoded to its en
 video. The other containers declare no length that can be relied on: of those, a missing end cannot be seen.
 
 Colours follow the file's marks; without marks, BT.709 for high definition and BT.601 below, as players do. High
-dynamic range (PQ, HLG) is tone-mapped (``media.tone_mapping``); the log says so. What is transparent comes over white,
-as in pictures.
+dynamic range (PQ, HLG) is tone-mapped (``media.tone_mapping``), or refused; the log says so. What is transparent
+comes over white, as in pictures.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from edge_i2i.media.film_packets import FilmPackets, film_stream
 from edge_i2i.media.film_tally import FilmTally
 from edge_i2i.media.film_times import WITHOUT_DISPLAY_TIMES, timed
 from edge_i2i.media.rgb import LARGEST_FRAME, FrameToRgb
-from edge_i2i.media.tone_mapping import TRANSFERS
+from edge_i2i.media.tone_mapping import TRANSFERS, Hdr
 from edge_i2i.models.contract import Size
 from edge_i2i.requirements import require
 
@@ -71,7 +71,7 @@ class VideoReader:
 
     ``fps`` (average frames a second), ``size`` (upright), ``frame_count`` (declared, or None), ``time_base`` (seconds
     a tick), ``sample_aspect_ratio`` (width : height of a pixel, upright), ``origin`` (the file's own time, in seconds,
-    that ``pts_seconds`` counts from).
+    that ``pts_seconds`` counts from). ``hdr``: what becomes of a high dynamic range.
 
     Raises:
         PictureError: the file is missing, empty, not a video, without a frame, or damaged at its start; while
@@ -79,7 +79,7 @@ class VideoReader:
         MissingRequirementError: PyAV is not installed.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, hdr: Hdr = Hdr.TONE_MAP) -> None:
         require("av", extra="video", purpose="Reading video files")
 
         self.path = Path(path)
@@ -89,7 +89,8 @@ class VideoReader:
             self._stream.thread_type = "AUTO"
             self._decoder = FilmDecoder(self._stream, f"The video '{self.path}'")
             self._tally = FilmTally(self.path, self._stream)
-            self._to_rgb = FrameToRgb()
+            self._to_rgb = FrameToRgb(f"The video '{self.path}'", hdr)
+            self._is_tone_mapped = hdr is Hdr.TONE_MAP
             self.origin = _origin(self._container)
             self.fps = self._rate()
             self._decoded = timed(self._decode(), guessed=self._is_guessed)
@@ -152,7 +153,7 @@ class VideoReader:
         first = next(self._decoded, None)
         if first is None:
             raise PictureError(f"The video '{self.path}' holds no frame.", remedy="Record or export it again.")
-        if first[0].color_trc in TRANSFERS:
+        if self._is_tone_mapped and first[0].color_trc in TRANSFERS:
             _log.warning("'%s' has a high dynamic range, and is tone-mapped to that of ordinary films.", self.path)
         return first
 

@@ -17,6 +17,7 @@ from edge_i2i.live.compare import Comparison
 from edge_i2i.live.flip import Flip
 from edge_i2i.live.upsampling import Upsampling
 from edge_i2i.media.geometry import Fit
+from edge_i2i.media.tone_mapping import Hdr
 
 COMMAND = Path(sys.executable).parent / "edge-i2i"
 GROUPS = ([], ["export"], ["cache"])
@@ -40,7 +41,7 @@ def test_the_choices_that_are_shown_are_those_that_are_taken() -> None:
     assert (AUTO, *engine_names()) == choices.ENGINES
     assert sorted(choices.TARGETS) == sorted(target_names())
     enums = ((choices.FITS, Fit), (choices.UPSAMPLINGS, Upsampling))
-    for shown, taken in (*enums, (choices.FLIPS, Flip), (choices.COMPARISONS, Comparison)):
+    for shown, taken in (*enums, (choices.FLIPS, Flip), (choices.COMPARISONS, Comparison), (choices.HDRS, Hdr)):
         assert set(shown) == {str(item.value) for item in taken}  # type: ignore[attr-defined]
 
 

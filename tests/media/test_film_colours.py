@@ -10,8 +10,9 @@ import av
 import numpy as np
 import pytest
 
+from edge_i2i.cli.main import run_command
 from edge_i2i.errors import PictureError
-from edge_i2i.media.tone_mapping import BT2020, HLG, PQ, tone_mapped
+from edge_i2i.media.tone_mapping import BT2020, HLG, PQ, Hdr, tone_mapped
 from edge_i2i.media.video import VideoReader
 
 SIDE = 64
@@ -143,6 +144,34 @@ def test_films_of_high_dynamic_range_are_tone_mapped_and_that_is_said(
     )
     assert np.array(middle(path)) == pytest.approx(234, abs=4)
     assert "tone-mapped" in caplog.text
+
+
+@pytest.mark.parametrize("transfer", [PQ, HLG])
+def test_films_of_high_dynamic_range_are_refused_on_request(tmp_path: Path, transfer: int) -> None:
+    marks = {"color_trc": transfer, "color_primaries": BT2020, "colorspace": 9}
+    path = write(tmp_path / "a.mkv", "ffv1", "yuv420p10le", [grey(0.5)] * 2, "rgb48le", **marks)
+    with VideoReader(path, Hdr.REFUSE) as reader, pytest.raises(PictureError, match="high dynamic range"):
+        next(iter(reader))
+    ordinary = write(tmp_path / "b.mkv", "ffv1", "yuv420p10le", [grey(0.5)], "rgb48le")
+    with VideoReader(ordinary, Hdr.REFUSE) as reader:
+        assert len(list(reader)) == 1
+
+
+@pytest.mark.parametrize("verb", ["translate", "live"])
+def test_hdr_on_the_command_line(
+    tmp_path: Path, rgb_bundle: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    marks = {"color_trc": PQ, "color_primaries": BT2020, "colorspace": 9}
+    film = str(write(tmp_path / "a.mkv", "ffv1", "yuv420p10le", [grey(0.5)] * 2, "rgb48le", **marks))
+    network = ["--engine", "onnxruntime", "--threads", "1"]
+    where = ["--output", str(tmp_path / "o.mp4")] if verb == "translate" else ["--sink", "null"]
+    source = [film] if verb == "translate" else ["--source", film]
+    line = [verb, str(rgb_bundle), *source, *where, *network, "--hdr"]
+    assert run_command([*line, "refuse"]) == 4
+    assert "high dynamic range, which is to be refused" in capsys.readouterr().err
+    assert not (tmp_path / "o.mp4").exists()
+    assert run_command([*line, "squash"]) == 2
+    assert run_command([*line, "tone-map"]) == 0
 
 
 def test_ten_bits_alone_are_no_high_dynamic_range(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from film_samples import RATE, SIDE, Film, level, levels, make_film, read, seconds
+from film_samples import RATE, SIDE, Film, add_tone, level, levels, make_film, read, seconds
 
 from edge_i2i.errors import PictureError
 from edge_i2i.media.suffixes import VIDEO_SUFFIXES
@@ -63,6 +63,27 @@ def test_of_several_films_the_large_one_is_read(tmp_path: Path) -> None:
             target.mux(stream.encode(None))
     with VideoReader(tmp_path / "a.mkv") as reader:
         assert reader.size == Size(SIDE, SIDE) and len(list(reader)) == 5
+
+
+def test_sound_that_is_left_out_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as target:
+        pictures = target.add_stream("libx264", rate=RATE)
+        pictures.width, pictures.height, pictures.pix_fmt = SIDE, SIDE, "yuv420p"
+        sounds = [target.add_stream("aac", rate=48000, layout="stereo") for _ in range(3)]
+        for index in range(10):
+            frame = av.VideoFrame.from_ndarray(np.full((SIDE, SIDE, 3), level(index), np.uint8), "rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, RATE)
+            target.mux(pictures.encode(frame))
+        target.mux(pictures.encode(None))
+        for sound in sounds:
+            add_tone(target, sound, 0, 0.4)
+    with (
+        VideoReader(tmp_path / "a.mkv") as reader,
+        VideoWriter(tmp_path / "b.mp4", reader.fps, reader.size, audio_from=reader) as writer,
+    ):
+        for one in reader:
+            writer.write(one.image, one.pts_seconds)
+    assert "2 other sound tracks are left out" in caplog.text
 
 
 # Containers without display times -------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from edge_i2i.live.frame import Captured
 from edge_i2i.live.source import Source, SourceInfo, SourceSpec
 from edge_i2i.live.sources.pace import Pace
 from edge_i2i.live.sources.uri import SourceRequest, path_of
+from edge_i2i.media.tone_mapping import Hdr
 from edge_i2i.media.video import VideoFrame, VideoReader
 
 _LONGEST_WAIT = 30.0  # seconds between two frames; what lies further ahead is a clock that jumped
@@ -23,15 +24,15 @@ class FilmSource(Source):
     that is damaged or cut off is an error where it is noticed (PictureError), never a shorter film.
     """
 
-    def __init__(self, path: Path, *, clock: Clock, as_live: bool = False) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, clock: Clock, as_live: bool = False, hdr: Hdr = Hdr.TONE_MAP) -> None:
+        self._path, self._hdr = path, hdr
         self._pace = Pace(clock, _LONGEST_WAIT) if as_live else None
         self._reader: VideoReader | None = None
         self._frames: Iterator[VideoFrame] = iter(())
 
     def open(self) -> SourceInfo:
         """As the base class says; the errors are those of ``VideoReader``."""
-        self._reader = reader = VideoReader(self._path)
+        self._reader = reader = VideoReader(self._path, self._hdr)
         self._frames = iter(reader)
         return SourceInfo(self._path.name, reader.size, float(reader.fps), reader.frame_count)
 
@@ -54,4 +55,6 @@ class FilmSource(Source):
 def film_spec(request: SourceRequest) -> SourceSpec:
     """``file:PATH``, or a path."""
     path = path_of(request, "a video")
-    return request.spec(lambda: FilmSource(path, clock=request.clock, as_live=request.as_live), live=False, place=path)
+    return request.spec(
+        lambda: FilmSource(path, clock=request.clock, as_live=request.as_live, hdr=request.hdr), live=False, place=path
+    )

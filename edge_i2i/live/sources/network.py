@@ -17,6 +17,7 @@ from edge_i2i.live.sources.uri import SourceRequest
 from edge_i2i.live.uris import without_credentials
 from edge_i2i.media.film_decoder import FilmDecoder, bounds
 from edge_i2i.media.rgb import FrameToRgb
+from edge_i2i.media.tone_mapping import Hdr
 from edge_i2i.models.contract import Size
 from edge_i2i.requirements import require
 
@@ -62,14 +63,16 @@ class NetworkSource(Source):
 
     live = True
 
-    def __init__(self, address: str, *, clock: Clock, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self, address: str, *, clock: Clock, timeouts: Timeouts | None = None, hdr: Hdr = Hdr.TONE_MAP
+    ) -> None:
         require("av", extra="video", purpose="Reading streams from the network")
         self._address, self._clock = address, clock
         self._label = without_credentials(address)
         self._timeouts = timeouts or Timeouts()
         self._container: InputContainer | None = None
         self._frames: Iterator[av.VideoFrame] = iter(())
-        self._to_rgb = FrameToRgb()
+        self._to_rgb = FrameToRgb(f"The stream '{self._label}'", hdr)
         self._pace: Pace | None = None
         self._has_times = True
         self._by_marks = self._gave_picture = False
@@ -245,4 +248,6 @@ def network_spec(request: SourceRequest) -> SourceSpec:
         raise UsageError(f"'{scheme}:' lacks a host.", remedy=f"Write {scheme}://HOST/PATH.")
     if re.search(r"[\s\x00-\x1f\x7f]", request.rest):
         raise UsageError(f"The '{scheme}:' address holds a blank.", remedy="Escape it: %20. In a password, too.")
-    return request.spec(lambda: NetworkSource(f"{scheme}:{request.rest}", clock=request.clock), live=True)
+    return request.spec(
+        lambda: NetworkSource(f"{scheme}:{request.rest}", clock=request.clock, hdr=request.hdr), live=True
+    )

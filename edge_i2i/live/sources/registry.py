@@ -17,6 +17,7 @@ from edge_i2i.live.sources.pattern import pattern_spec
 from edge_i2i.live.sources.photo import photo_spec
 from edge_i2i.live.sources.screen import screen_spec
 from edge_i2i.live.sources.uri import SourceRequest, check_fps, split_source
+from edge_i2i.media.tone_mapping import Hdr
 from edge_i2i.models.contract import Size
 
 
@@ -63,6 +64,7 @@ def source_spec(
     as_live: bool = False,
     clock: Clock | None = None,
     pixel_format: str | None = None,
+    hdr: Hdr = Hdr.TONE_MAP,
 ) -> SourceSpec:
     """The source that a text names; nothing is opened yet.
 
@@ -74,6 +76,7 @@ def source_spec(
             that the network is too slow for.
         clock: to wait by; by default the machine's.
         pixel_format: what to ask a camera for: mjpg, yuyv, nv12 or any four letters that its driver knows.
+        hdr: what becomes of films and streams of a high dynamic range.
 
     Raises:
         UsageError: the text names no source, or the source cannot be asked for a size or rate.
@@ -85,7 +88,7 @@ def source_spec(
     if pixel_format is not None and not kind.takes_format:
         raise UsageError(f"'{kind.scheme}:' has a pixel format of its own.", remedy="Leave the source's format out.")
     letters = None if pixel_format is None else four_letters(pixel_format)
-    return kind.specify(SourceRequest(text.strip(), rest, size, fps, as_live, clock or SystemClock(), letters))
+    return kind.specify(SourceRequest(text.strip(), rest, size, fps, as_live, clock or SystemClock(), letters, hdr))
 
 
 def _check_options(kind: SourceKind, size: Size | None, fps: float | None) -> None:

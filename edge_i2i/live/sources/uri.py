@@ -15,6 +15,7 @@ from edge_i2i.live.clock import Clock
 from edge_i2i.live.source import Source, SourceSpec
 from edge_i2i.live.uris import without_credentials
 from edge_i2i.media.suffixes import is_picture, is_video
+from edge_i2i.media.tone_mapping import Hdr
 from edge_i2i.models.contract import Size
 
 FASTEST = 1000.0
@@ -27,7 +28,8 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)  # one letter
 class SourceRequest:
     """What was asked for. ``text``: as given; ``rest``: what follows the scheme. ``clock``: to wait by.
 
-    ``pixel_format``: of a camera, four letters such as ``MJPG``; None: what suits.
+    ``pixel_format``: of a camera, four letters such as ``MJPG``; None: what suits. ``hdr``: what becomes of
+    films and streams of a high dynamic range.
     """
 
     text: str
@@ -37,6 +39,7 @@ class SourceRequest:
     as_live: bool
     clock: Clock
     pixel_format: str | None = None
+    hdr: Hdr = Hdr.TONE_MAP
 
     def spec(self, make: Callable[[], Source], *, live: bool, place: Path | None = None) -> SourceSpec:
         """The specification of what ``make`` gives; ``place``: what it reads on this machine."""
