@@ -18,6 +18,8 @@ from edge_i2i.models.state_entries import (
     GET_FROM_ELSEWHERE,
     MixedEntriesError,
     check_contents,
+    check_count,
+    check_key,
     flat_entries,
     without_wrappers,
 )
@@ -151,10 +153,15 @@ def _of_another_kind(path: Path, kind: FileKind) -> str:
 
 
 def _read_safetensors(path: Path) -> StateDict:
-    from safetensors import SafetensorError
+    from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
     try:
+        with safe_open(path, framework="numpy") as file:
+            names = list(file.keys())
+        check_count(len(names), path)
+        for name in names:
+            check_key(name, path)
         state = load_file(path)
     except (SafetensorError, OSError, KeyError, ValueError, AttributeError, TypeError) as error:
         raise _not_whole(path, error) from error

@@ -84,8 +84,7 @@ def flat_entries(value: Mapping[Any, Any], path: Path) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for entry in _walk(value, "", 0, path):
         found.append(entry)
-        if len(found) > _MOST_ENTRIES:
-            raise _refused(path, f"it has more than {_MOST_ENTRIES:,} entries, far more than any network")
+        check_count(len(found), path)
     return found
 
 
@@ -94,14 +93,35 @@ def _walk(value: Mapping[Any, Any], prefix: str, depth: int, path: Path) -> Iter
         raise _refused(path, f"its dicts are nested more than {_DEEPEST} deep")
     for name, inner in value.items():
         key = f"{prefix}{name}"
-        if len(key) > _LONGEST_KEY:
-            raise _refused(path, f"a name in it is longer than {_LONGEST_KEY} letters")
+        check_key(key, path)
         if not isinstance(name, str) or (isinstance(inner, dict) and inner.keys() == _OPTIMIZER):
             yield key, None
         elif isinstance(inner, dict) and inner:
             yield from _walk(inner, f"{key}.", depth + 1, path)
         else:
             yield key, inner
+
+
+def check_key(key: str, path: Path) -> None:
+    """Accept a name that can stand in a sentence.
+
+    Raises:
+        CheckpointError: it is longer than any network's, or would forge a line or move the cursor.
+    """
+    if len(key) > _LONGEST_KEY:
+        raise _refused(path, f"a name in it is longer than {_LONGEST_KEY} letters")
+    if not key.isprintable():
+        raise _refused(path, f"a name in it has characters that cannot be shown: {key[:80]!a}")
+
+
+def check_count(count: int, path: Path) -> None:
+    """Accept as many entries as a network may have.
+
+    Raises:
+        CheckpointError: there are more.
+    """
+    if count > _MOST_ENTRIES:
+        raise _refused(path, f"it has more than {_MOST_ENTRIES:,} entries, far more than any network")
 
 
 def check_contents(contents: TorchContents, path: Path) -> None:

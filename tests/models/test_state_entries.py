@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from edge_i2i.errors import CheckpointError
@@ -77,3 +80,26 @@ def test_a_training_checkpoint_says_which_of_its_parts_are_state_dicts(tmp_path:
         read_checkpoint(tmp_path / "last.ckpt")
     assert "['nets']['G'], ['nets']['D']" in caught.value.remedy
     assert f"torch.load({str(tmp_path / 'last.ckpt')!r}, map_location='cpu')['nets']['G']" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["\x1b[2Jw", "w\nerror: none", "w\u202e", "\x9b31mw"])
+@pytest.mark.parametrize("kind", ["torch", "nested", "mixed", "safetensors"])
+def test_names_that_forge_lines_are_refused(name: str, kind: str, tmp_path: Path) -> None:
+    weight = torch.zeros(1)
+    path = tmp_path / "net.pth"
+    if kind == "safetensors":
+        save_file({name: weight}, path)
+    else:
+        contents = {"torch": {name: weight}, "nested": {"G": {name: weight}}, "mixed": {name: 3, "w": weight}}
+        torch.save(contents[kind], path)
+    with pytest.raises(CheckpointError, match="characters that cannot be shown") as caught:
+        read_checkpoint(path)
+    assert str(caught.value.what).isprintable()
+
+
+def test_a_safetensors_file_of_too_many_tensors_is_refused(tmp_path: Path) -> None:
+    entry = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    header = json.dumps({f"w{index}": entry for index in range(100_001)}).encode()
+    (tmp_path / "many.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(CheckpointError, match="more than 100,000 entries"):
+        read_checkpoint(tmp_path / "many.safetensors")
