@@ -286,10 +286,6 @@ def _storage_of_kind(root: Path) -> Storage:
         raise BundleError(_no_bundle(root, kind), remedy=kind.remedy_for_bundle.replace("FILE", str(root)))
     if root.is_file():
         return ArchiveStorage(root)
-    if root.exists():
-        raise BundleError(
-            f"'{root}' is no bundle but a pipe, a socket or a device.", remedy="Save the bundle in a file first."
-        )
     raise BundleError(
         f"There is no bundle at '{root}'.",
         remedy="Check the path; 'edge-i2i export onnx' makes a bundle.",

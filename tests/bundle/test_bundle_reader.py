@@ -70,7 +70,7 @@ def test_unknown_graphs_and_variants_name_the_known_ones(any_bundle: Path) -> No
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_is_no_bundle_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.i2i")
-    with pytest.raises(BundleError, match="no bundle but a pipe"):
+    with pytest.raises(BundleError, match="bundle, but a pipe"):
         open_bundle(tmp_path / "a.i2i")
 
 
