@@ -1,6 +1,7 @@
 # make demo   export the demo network, translate photographs and a video, show where the pictures are
 # make test   lint, types, tests
 # make web    the browser's runtime from npm, checked against its checksums, into the page of `edge-i2i serve`
+# make fuzz   damaged files at everything that reads a stranger's, a minute a target
 # make bench  the timings that the docs quote, as JSON in docs/figures/
 # Each makes .venv and installs into it first, once; a change of the lists of packages installs again. The demo installs
 # a small part of what the tests need.
@@ -24,7 +25,7 @@ define install
 	touch $@
 endef
 
-.PHONY: demo test lint types web bench clean
+.PHONY: demo test lint types web bench fuzz clean
 
 demo: $(DEMO_INSTALLED)
 	$(BIN)/python runtime/demo.py --output demo --threads $(THREADS)
@@ -47,6 +48,9 @@ $(RUNTIME): edge_i2i/live/web/npm/package-lock.json edge_i2i/live/web/npm/SHA256
 
 bench: $(INSTALLED)
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=docs/figures/translator-overhead.json
+
+fuzz: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(call install,dev)

@@ -67,6 +67,7 @@ def test_every_engine_says_the_same(hostile_bundle: Path, engine: str) -> None:
         ("verify", "BUNDLE", "--checksums-only"),
         ("live", "BUNDLE", "--source", "pattern:", "--sink", "null", "--duration", "1"),
         ("quantize", "BUNDLE", "--data", "FOLDER", "--target", "onnxruntime"),
+        ("qat", "BUNDLE", "--data", "FOLDER", "--target", "openvino", "--run", "FOLDER/run", "--steps", "1"),
         ("sensitivity", "BUNDLE", "--data", "FOLDER", "--target", "onnxruntime"),
     ],
     ids=lambda verb: " ".join(verb[:1] + verb[4:]),

@@ -8,11 +8,11 @@ work than a network of the declared size needs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from edge_i2i.errors import GraphFileError
 from edge_i2i.graphs.gate.facts import Fact, Given, Outcome, RuleError
-from edge_i2i.graphs.gate.limits import Limits
+from edge_i2i.graphs.gate.limits import GraphCost, Limits
 from edge_i2i.graphs.gate.onnx_file import MOST_DIMENSIONS, Border, Node, OnnxFile, read_onnx, shown
 from edge_i2i.graphs.gate.rules import RULES
 from edge_i2i.graphs.gate.vocabulary import vocabulary
@@ -20,6 +20,7 @@ from edge_i2i.graphs.gate.wire import WireError
 from edge_i2i.models.contract import GraphDeclaration, TensorSpec
 
 DEFAULT_LIMITS = Limits()
+_UNPACKED = 4  # bytes that a quantized weight takes in FP32
 _REMEDY = (
     "Do not use this file; export the network again with 'edge-i2i export', or get it from a source that you trust."
 )
@@ -27,7 +28,7 @@ _REMEDY = (
 
 def check_graph(
     data: bytes, declaration: GraphDeclaration, limits: Limits = DEFAULT_LIMITS, *, where: str = ""
-) -> None:
+) -> GraphCost:
     """Admit an ONNX file for every engine, or refuse it. Weights are not copied; nothing is run.
 
     Args:
@@ -36,11 +37,14 @@ def check_graph(
         limits: how much memory and work a run may take.
         where: what messages say behind the graph's name.
 
+    Returns:
+        What one run takes.
+
     Raises:
         GraphFileError: the file is no graph of this declaration, or not one that is known to be harmless.
     """
     try:
-        _Walk(read_onnx(data), declaration, limits).run()
+        return _Walk(read_onnx(data), declaration, limits).run()
     except (WireError, RuleError) as error:
         raise GraphFileError(f"The graph '{declaration.name}'{where} is refused: {error}.", remedy=_REMEDY) from error
 
@@ -52,9 +56,9 @@ class _Walk:
         self.file, self.declaration = file, declaration
         self.most_nodes = limits.nodes
         self.facts: dict[str, Fact] = {}
-        self.cost = _Cost(limits.memory(declaration), limits.work(declaration), _last_uses(file))
+        self.cost = _Cost(limits.memory(declaration), limits.work(declaration), file)
 
-    def run(self) -> None:
+    def run(self) -> GraphCost:
         _check_versions(self.file)
         _check_border("input", self.file.inputs, self.declaration.inputs)
         _check_border("output", self.file.outputs, self.declaration.outputs)
@@ -67,6 +71,7 @@ class _Walk:
         for index, node in enumerate(self.file.nodes):
             self._visit(index, node)
         self._check_values()
+        return GraphCost(len(self.file.nodes), self.cost.peak, self.cost.work)
 
     def _visit(self, index: int, node: Node) -> None:
         """Check one node, and note what it gives and costs."""
@@ -111,25 +116,40 @@ class _Walk:
 class _Cost:
     """Memory that is alive at once, and work, both held against what the declared size allows."""
 
-    def __init__(self, most_memory: int, most_work: int, last_uses: Mapping[str, int]) -> None:
-        self._most_memory, self._most_work, self._last_uses = most_memory, most_work, last_uses
+    def __init__(self, most_memory: int, most_work: int, file: OnnxFile) -> None:
+        self._most_memory, self._most_work, self._last_uses = most_memory, most_work, _last_uses(file)
+        self._fixed = {weight.name for weight in file.weights}
+        self._most_kept = most_memory + _UNPACKED * sum(weight.array.nbytes for weight in file.weights)
         self._alive: dict[str, int] = {}
-        self._memory = self._work = 0
+        self._memory = self._kept = self.peak = self.work = 0
 
     def add(self, index: int, node: Node, outcome: Outcome) -> None:
         """A node runs, and what nothing reads any more is freed behind it."""
         for name, fact in zip(node.outputs, outcome.outputs, strict=False):
             self._alive[name] = fact.bytes
             self._memory += fact.bytes
-            self._work += fact.size
-        self._work += outcome.work
-        if (taken := self._memory + outcome.scratch) > self._most_memory:
+            self.work += fact.size
+        self.work += outcome.work
+        self.peak = max(self.peak, taken := self._memory + outcome.scratch)
+        if taken > self._most_memory:
             raise RuleError(f"takes {taken:,} bytes; at its size {self._most_memory:,} are accepted")
-        if self._work > self._most_work:
-            raise RuleError(f"brings it to {self._work:,} multiplications; {self._most_work:,} are accepted")
+        if self.work > self._most_work:
+            raise RuleError(f"brings it to {self.work:,} multiplications; {self._most_work:,} are accepted")
+        self._keep(node, outcome)
         for name in {*node.inputs, *node.outputs}:
             if self._last_uses.get(name) == index:
                 self._memory -= self._alive.pop(name, 0)
+
+    def _keep(self, node: Node, outcome: Outcome) -> None:
+        """What is computed from weights alone, engines compute once and keep, all of it at once."""
+        if not self._fixed.issuperset(filter(None, node.inputs)):
+            return
+        self._fixed.update(node.outputs)
+        self._kept += sum(fact.bytes for fact in outcome.outputs)
+        if self._kept > self._most_kept:
+            raise RuleError(
+                f"brings what is computed from weights to {self._kept:,} bytes; {self._most_kept:,} are accepted"
+            )
 
 
 def _last_uses(file: OnnxFile) -> dict[str, int]:

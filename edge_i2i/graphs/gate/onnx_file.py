@@ -261,6 +261,8 @@ def _attribute(item: Mapping[str, Any], name: str, budget: Budget) -> Attribute:
         value = tuple(float(number) for number in _plain(value, "<f4"))
     elif kind == "tensor":
         value = _tensor(value, budget)
+    if kind in ("float", "floats") and not np.all(np.isfinite(value)):
+        raise WireError(f"the attribute {shown(name)} is no number")
     return Attribute(kind, value)
 
 

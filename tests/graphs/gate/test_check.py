@@ -399,3 +399,56 @@ def test_what_a_run_would_refuse_is_refused_before() -> None:
     )
     line = [weight("flat", [1, 3, 256]), _kernel((3, 3, 1))]
     refused(around([node("Reshape", "x flat", "l"), node("Conv", "l w", "y")], line), "kernel")
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (node("DequantizeLinear", "w16 step", "y"), "reads int16"),
+        (node("DequantizeLinear", "w8 half", "y"), "reads float16"),
+        (node("BatchNormalization", "x b b b b", "y", epsilon=-1.0), "epsilon = -1"),
+        (node("InstanceNormalization", "x b b", "y", epsilon=float("nan")), "no number"),
+        (node("LayerNormalization", "x line", "y", epsilon=-1e-5), "epsilon"),
+        (node("LeakyRelu", "x", "y", alpha=float("inf")), "no number"),
+        (node("DepthToSpace", "i", "y", blocksize=1), "reads int32"),
+        (node("SpaceToDepth", "i", "y", blocksize=2), "reads int32"),
+        (node("Resize", "x - twice", "y", mode="linear", exclude_outside=1), "exclude_outside"),
+        (node("Resize", "x - twice", "y", mode="nearest", nearest_mode="floor", antialias=1), "antialias"),
+    ],
+    ids=lambda made: made if isinstance(made, str) else made.op_type,
+)
+def test_what_one_engine_alone_would_take_is_refused(made: Any, reason: str) -> None:
+    """Found by running every operator with every type on ONNX Runtime and OpenVINO."""
+    weights = [
+        weight("w16", np.ones((1, 3, 16, 16)), "int16"),
+        weight("w8", np.ones((1, 3, 16, 16)), "int8"),
+        weight("step", 0.5, "float32"),
+        weight("half", 0.5, "float16"),
+        weight("b", np.ones(3), "float32"),
+        weight("line", np.ones(16), "float32"),
+        weight("twice", [1, 1, 2, 2], "float32"),
+    ]
+    refused(around([node("Cast", "x", "i", to=TensorProto.INT32), made], weights), reason)
+
+
+def test_what_engines_compute_beforehand_is_kept_all_at_once() -> None:
+    """Each is freed where it is read, and yet engines fold all of them before the first run: 10 GB and more."""
+    sizes = [weight("large", [1, 3, 1024, 1024]), weight("all", [2, 3])]
+    nodes = [
+        made
+        for i in range(8)
+        for made in (
+            node("Expand", f"c{i} large", f"e{i}"),
+            node("Mul", f"e{i} {f'm{i - 1}' if i else 'n'}", f"p{i}"),
+            node("ReduceMean", f"p{i} all", f"m{i}"),
+        )
+    ]
+    whole = [node("ReduceMean", "x all", "n"), *nodes, node("Add", "x m7", "y")]
+    weights = [weight(f"c{i}", np.full((1, 3, 1, 1), i), "float32") for i in range(8)]
+    refused(around(whole, [*weights, *sizes]), "computed from weights")
+    check_graph(around([*whole[:4], node("Add", "x m0", "y")], [*weights, *sizes]), DECLARATION)
+
+
+def test_a_graph_says_what_it_takes() -> None:
+    taken = check_graph(identity(), DECLARATION)
+    assert (taken.nodes, taken.memory, taken.work) == (1, 768, 768)

@@ -27,7 +27,8 @@ from edge_i2i.graphs.gate.facts import (
 _LONGEST_STEP = 64  # of kernels; OpenVINO ends the process at steps of some ten thousands
 _AXES = 2  # of a picture: not every engine takes lines and volumes
 _COLUMN_BYTES = 4  # they compute in FP32
-_INTEGER_WEIGHTS = BYTES | {"int16", "uint16", "int32"}
+_INTEGER_WEIGHTS = BYTES | {"int32"}
+_SCALES = frozenset({"float32"})  # others are of later operator sets
 
 
 def _conv(given: Given) -> Outcome:
@@ -116,6 +117,7 @@ def _channel_norm(extra: int) -> Rule:
             given.input(index)
             _per_channel(given, index, x.shape[1], x.dtype)
         given.whole("training_mode", 0, (0,))
+        _check_epsilon(given)
         return gives(x.dtype, x.shape, 4 * x.size)
 
     return rule
@@ -127,7 +129,14 @@ def _layer_norm(given: Given) -> Outcome:
     for fact in (scale, given.optional(2, FLOATS)):
         if fact is not None and (fact.dtype != x.dtype or fact.shape != x.shape[axis:]):
             raise RuleError("has a scale of another shape than what it normalises")
+    _check_epsilon(given)
     return gives(x.dtype, x.shape, 4 * x.size)
+
+
+def _check_epsilon(given: Given) -> None:
+    epsilon = given.node.attributes.get("epsilon")
+    if epsilon is not None and not 0 <= epsilon.value <= 1:
+        raise RuleError(f"has epsilon = {epsilon.value:g}")
 
 
 def _per_channel(given: Given, index: int, channels: int, dtype: str) -> None:
@@ -184,14 +193,14 @@ def _softmax(given: Given) -> Outcome:
 
 
 def _quantize(given: Given) -> Outcome:
-    x, scale = given.same(2, FLOATS)
+    x, scale = given.same(2, _SCALES)
     zero = given.optional(2, BYTES)
     _check_quantizer(given, x, scale, zero)
     return gives("uint8" if zero is None else zero.dtype, x.shape)
 
 
 def _dequantize(given: Given) -> Outcome:
-    x, scale = given.input(0, _INTEGER_WEIGHTS), given.input(1, FLOATS)
+    x, scale = given.input(0, _INTEGER_WEIGHTS), given.input(1, _SCALES)
     zero = given.optional(2, _INTEGER_WEIGHTS)
     if zero is not None and zero.dtype != x.dtype:
         raise RuleError("has a zero point of another type than its integers")

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from edge_i2i.graphs.gate.facts import (
     ANY,
+    BYTES,
     FLOATS,
     WHOLES,
     Fact,
@@ -21,6 +22,7 @@ from edge_i2i.graphs.gate.facts import (
 )
 
 _MOST_AMOUNT = 1 << 16
+_PIXELS = FLOATS | BYTES
 
 
 def _transpose(given: Given) -> Outcome:
@@ -181,7 +183,7 @@ def _block(given: Given) -> int:
 
 
 def _picture(given: Given) -> tuple[int, int, int, int]:
-    shape = given.input(0).shape
+    shape = given.input(0, _PIXELS).shape
     if len(shape) != 4:
         raise RuleError(f"reads {list(shape)} as pictures")
     return shape[0], shape[1], shape[2], shape[3]
@@ -196,6 +198,8 @@ def _resize(given: Given) -> Outcome:
     images, channels, _, _ = _picture(given)
     if given.filled(1):
         raise RuleError("has a region of interest")
+    given.whole("exclude_outside", 0, (0,))
+    given.whole("antialias", 0, (0, 1) if given.text("mode", "nearest") == "linear" else (0,))
     rank = len(x.shape)
     axes_given = given.node.attributes.get("axes")
     axes = list(range(rank)) if axes_given is None else axes_of(axes_given.value, rank)
