@@ -44,19 +44,21 @@ def main() -> None:
     """Measure what was asked for and keep the rest."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=family_names(), help="this model only; repeatable")
-    only = parser.parse_args().only
+    parser.add_argument("--published", action="store_true", help="at the published size alone")
+    given = parser.parse_args()
+    only, larger = given.only, () if given.published else LARGE
     kept = json.loads(OUTPUT.read_text("utf-8"))["rows"] if only and OUTPUT.exists() else []
     rows = [row for row in kept if row["model"] not in only]
     for name in only or family_names():
-        rows += measured(name)
+        rows += measured(name, larger)
         write_figures(OUTPUT, rows, "python benchmarks/gate.py", 1)
 
 
-def measured(name: str) -> list[dict[str, Any]]:
+def measured(name: str, larger: tuple[Size, ...]) -> list[dict[str, Any]]:
     """A row for every architecture and size: the most that any of its graphs takes, in any form."""
     family, rows = get_family(name), list[dict[str, Any]]()
     for architecture, config in family.architectures().items():
-        for asked in (family.full_size, *LARGE):
+        for asked in (family.full_size, *larger):
             sys.stderr.write(f"{name}: {architecture}, {asked}\n")
             rows.append({"model": name, "architecture": architecture, **largest(family, config, asked)})
             gc.collect()
