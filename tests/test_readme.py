@@ -157,10 +157,9 @@ def files(tmp_path_factory: pytest.TempPathFactory, rgb_bundle: Path) -> Path:
     shutil.copy(rgb_bundle, folder / "city.i2i")
     picture = cv2.cvtColor(cv2.imread(str(ROOT / "docs/images/chelsea.jpg")), cv2.COLOR_BGR2RGB)[:96, :128]
     frames = [np.ascontiguousarray(np.roll(picture, 9 * shift, axis=1)) for shift in range(14)]
-    for place in ("photos", "frames"):
-        (folder / place).mkdir()
-        for number, frame in enumerate(frames[::2]):
-            cv2.imwrite(str(folder / place / f"{number}.png"), frame[..., ::-1])
+    (folder / "photos").mkdir()
+    for number, frame in enumerate(frames[::2]):
+        cv2.imwrite(str(folder / "photos" / f"{number}.png"), frame[..., ::-1])
     for name in ("drive.mp4", "holiday.mp4"):
         with VideoWriter(folder / name, Fraction(25), Size(96, 128)) as writer:
             for number, frame in enumerate(frames):
