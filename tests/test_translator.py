@@ -268,7 +268,20 @@ _Image.__module__ = "PIL.PngImagePlugin"
         (np.zeros((64, 64), np.uint8), "not uint8 [64, 64]", "COLOR_GRAY2RGB"),
         (np.zeros((64, 64, 4), np.uint8), "not uint8 [64, 64, 4]", "picture[..., :3]"),
     ],
-    ids=str,
+    ids=(
+        "text",
+        "path",
+        "PIL",
+        "tensor",
+        "list",
+        "bytes",
+        "float32",
+        "int64",
+        "channels-first",
+        "batch",
+        "grey",
+        "alpha",
+    ),
 )
 def test_what_is_no_picture_is_told_how_to_become_one(
     translator: Translator, given: Any, what: str, remedy: str
