@@ -104,6 +104,40 @@ def test_no_verb_talks_or_writes_elsewhere(work: Path, tmp_path: Path) -> None:
     assert_quiet(run_audited(VERBS.format(verbs=verbs), tmp_path), tmp_path)
 
 
+def test_no_verb_that_makes_networks_talks_or_writes_elsewhere(work: Path, tmp_path: Path) -> None:
+    import torch
+
+    pytest.importorskip("nncf", reason="needs quantize: pip install 'edge-i2i[quantize]'")
+    from edge_i2i.models.registry import get_family
+
+    family = get_family("cyclegan")
+    network = family.random(family.tiny(next(iter(family.architectures().values()))), 1)
+    torch.save(network.generator.state_dict(), work / "net.pth")  # type: ignore[attr-defined]
+    net, photos, quick = str(work / "net.i2i"), str(work / "photos"), ["--threads", "1"]
+    quantized = ["--target", "onnxruntime", "--output", str(work / "int8.i2i")]
+    verbs = [
+        ["import", str(work / "net.pth"), "--output", str(work / "net.safetensors")],
+        ["train", "--recipe", str(ROOT / "training/recipes/demo.yaml"), "--print-config"],
+        ["quantize", net, "--data", photos, *quantized, "--samples", "2", "--held-out", "2", *quick],
+    ]
+    assert_quiet(run_audited(VERBS.format(verbs=verbs), tmp_path), tmp_path)
+
+
+SERVED = """
+import signal, sys, threading
+from edge_i2i.cli.main import run_command
+threading.Timer(3.0, lambda: signal.raise_signal(signal.SIGTERM)).start()
+sys.exit(0 if run_command(["serve", {net!r}, "--port", "0", "--threads", "1"]) in (0, 130, 143) else 1)
+"""
+
+
+def test_the_page_talks_to_nobody_that_does_not_ask(work: Path, tmp_path: Path) -> None:
+    pytest.importorskip("starlette", reason="needs the page: pip install 'edge-i2i[web]'")
+    deeds = run_audited(SERVED.format(net=str(work / "net.i2i")), tmp_path)
+    listens = ("network", "socket.getaddrinfo ('127.0.0.1', 0, 0, 1, 0)")  # its own address: no name is looked up
+    assert_quiet([deed for deed in deeds if deed != listens], tmp_path)
+
+
 FIRST = "import edge_i2i\n"
 ORDERS = {
     "nncf and openvino": FIRST + "import nncf, openvino",
