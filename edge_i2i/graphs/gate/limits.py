@@ -21,7 +21,7 @@ class GraphCost:
 class Limits:
     """What one run of a graph may take: by its pixels, by its other numbers, and in any case.
 
-    The largest published networks take 375 operations (quantized), 15 % of the memory and 14 % of the work
+    The largest published networks take 636 operations (quantized), 19 % of the memory and 21 % of the work
     (``docs/figures/gate.json``). OpenVINO takes half a minute for 1,500 operations, and four times that for 3,000.
 
     ``memory_per_pixel``, ``memory_per_number`` and ``least_memory``: bytes of values that are alive at once.
