@@ -118,7 +118,7 @@ class OpenVinoEngine(Engine):
             inexact = graph.precision in _QUANTIZED and _would_overflow(model)
             settings = _settings(precision, options.threads) | (_INTEGERS_AS_FLOATS if inexact else {})
             compiled = core.compile_model(model, "CPU", settings)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             raise not_loadable(f"OpenVINO {ov.__version__}", graph, error) from error
         arithmetic = read_arithmetic(compiled.get_runtime_model())
         if not arithmetic.is_in(precision):

@@ -21,6 +21,9 @@ Array = NDArray[Any]
 FLOAT_PRECISIONS = ("fp32", "bf16", "fp16")
 """The float arithmetic that may be asked for."""
 
+_ANOTHER = "Choose another --engine or --variant, or export the network again."
+_OUT_OF_MEMORY = ("bad_alloc", "failed to allocate", "allocate memory", "out of memory", "not enough memory")
+
 
 @dataclass(frozen=True)
 class Availability:
@@ -142,11 +145,8 @@ class Session(ABC):
         check_arrays(inputs, self.declaration, outputs)
         try:
             self._run_into({name: _contiguous(array) for name, array in inputs.items()}, outputs)
-        except RuntimeError as error:  # what every engine raises
-            raise GraphFileError(
-                f"The engine '{self.info.engine}' cannot run the graph '{self.declaration.name}': {error}",
-                remedy="Choose another --engine or --variant, or export the network again.",
-            ) from error
+        except (RuntimeError, MemoryError) as error:  # what every engine raises
+            raise _not_runnable(self.info.engine, self.declaration.name, error) from error
 
     @abstractmethod
     def _run_into(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
@@ -301,10 +301,28 @@ class Engine(ABC):
 
 def not_loadable(engine: str, graph: GraphSource, error: Exception) -> GraphFileError:
     """The error for a graph that passed the gate and that an engine refuses all the same."""
+    name = graph.declaration.name
+    if _is_out_of_memory(error):
+        return _out_of_memory(engine, name)
+    return GraphFileError(f"{engine} cannot load the graph '{name}' ({graph.variant}): {error}", remedy=_ANOTHER)
+
+
+def _not_runnable(engine: str, name: str, error: Exception) -> GraphFileError:
+    if _is_out_of_memory(error):
+        return _out_of_memory(engine, name)
+    return GraphFileError(f"The engine '{engine}' cannot run the graph '{name}': {error}", remedy=_ANOTHER)
+
+
+def _out_of_memory(engine: str, name: str) -> GraphFileError:
     return GraphFileError(
-        f"{engine} cannot load the graph '{graph.declaration.name}' ({graph.variant}): {error}",
-        remedy="Choose another --engine or --variant, or export the network again.",
+        f"{engine} gets too little memory here for the graph '{name}'.",
+        remedy="End other programs, take a machine with more memory, or export the network at a smaller --size.",
     )
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Each engine has its own way to say so, most of them in words alone."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _OUT_OF_MEMORY)
 
 
 def check_arrays(inputs: Mapping[str, Array], declaration: GraphDeclaration, outputs: Mapping[str, Array]) -> None:
