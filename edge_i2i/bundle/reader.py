@@ -162,18 +162,24 @@ class Bundle:
         return data
 
     def chunks(self, path: str) -> Iterator[bytes]:
-        """A listed file's bytes in pieces of 1 MiB at most; the checksum is checked when the last one has been given.
+        """A listed file's bytes in pieces of 1 MiB at most; the last one is given when the checksum has been checked.
+
+        So whoever passes the pieces on never passes on the whole of another file.
 
         Raises:
-            BundleError: as ``read``; where the file is damaged, at the end.
+            BundleError: as ``read``; where the file is damaged, in place of the last piece.
         """
         record = self._stored(path)
-        digest, size = hashlib.sha256(), 0
+        self._check_size(record)
+        digest, size, held = hashlib.sha256(), 0, b""
         for chunk in self.storage.chunks(path):
+            if held:
+                yield held
             digest.update(chunk)
             size += len(chunk)
-            yield chunk
+            held = chunk
         self._hold_against(record, size, digest.hexdigest())
+        yield held
 
     def golden(self) -> dict[str, NDArray[Any]]:
         """The example inputs and reference outputs, by name; empty where the bundle has none.
@@ -221,11 +227,14 @@ class Bundle:
 
     def _check_structure(self) -> None:
         for record in self.manifest.stored_files():
-            size = self.storage.size(record.path)
-            if size != record.bytes:
-                raise self._damaged(record, f"it has {size:,} bytes, and the manifest says {record.bytes:,}")
+            self._check_size(record)
             if record.bytes <= SMALL_FILE:
                 self.read(record.path)
+
+    def _check_size(self, record: StoredFile) -> None:
+        size = self.storage.size(record.path)
+        if size != record.bytes:
+            raise self._damaged(record, f"it has {size:,} bytes, and the manifest says {record.bytes:,}")
 
     def _refuse_unlisted(self, listed: set[str]) -> None:
         unlisted = sorted(self.storage.names() - listed - RESERVED_NAMES)

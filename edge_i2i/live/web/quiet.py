@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 
+from edge_i2i.errors import EdgeI2IError
 from edge_i2i.live.web.asgi import ASGIApp, Message, Receive, Scope, Send
 
 _log = logging.getLogger(__name__)
@@ -45,9 +46,12 @@ class QuietApp:
                 await _answer_500(send)
 
     def _say(self, scope: Scope, error: Exception) -> None:
-        what = f"{type(error).__name__}: {error}"
-        if type(error).__name__ not in self._said:
-            self._said.add(type(error).__name__)
+        cause = error.__cause__
+        # Starlette's own error, where one of ours comes after the answer's first part.
+        known = cause if isinstance(cause, EdgeI2IError) else error
+        what = f"{type(known).__name__}: {known}"
+        if type(known).__name__ not in self._said:
+            self._said.add(type(known).__name__)
             _log.warning("A request for %s failed (said once): %s", ascii(scope.get("path")), ascii(what))
         _log.debug("A request failed.", exc_info=error)
 

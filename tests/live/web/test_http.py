@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import socket
 import struct
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +81,59 @@ def test_browsers_get_the_fp32_graphs_as_they_are(style_server: Server, style_bu
         again = get(style_server, described["graph"].removeprefix("/"), headers={"If-None-Match": tag})
         assert again.status_code == 304 and not again.content
     assert [spec["dtype"] for spec in browser["inputs"]] == ["uint8", "float32"]
+
+
+def unpacked(bundle: Path, folder: Path) -> Path:
+    with zipfile.ZipFile(bundle) as archive:
+        archive.extractall(folder / "demo.i2i")
+    return folder / "demo.i2i"
+
+
+def longer(data: bytes) -> bytes:
+    return data + b"\0" * (3 << 20)
+
+
+def shorter(data: bytes) -> bytes:
+    return data[:1000]
+
+
+def of_same_length(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+@pytest.mark.parametrize("change", [longer, shorter, of_same_length])
+def test_browsers_never_get_another_graph_than_the_one_that_was_looked_at(
+    run_server: Callable[..., Server],
+    demo_bundle: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    change: Callable[[bytes], bytes],
+) -> None:
+    """Whatever becomes of the bundle while it is served."""
+    copied = unpacked(demo_bundle, tmp_path)
+    server = run_server(copied)
+    graph = open_bundle(copied).graph("frame", "fp32").record.path
+    (copied / graph).write_bytes(change((copied / graph).read_bytes()))
+    if change is of_same_length:  # found at the end, so the answer has begun
+        with pytest.raises(httpx.RemoteProtocolError):
+            get(server, "graphs/frame.onnx")
+        assert "damaged" in caplog.text
+    else:
+        assert "damaged" in refusal(get(server, "graphs/frame.onnx"), 503)
+    assert get(server, "healthz").status_code == 200
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_graph_of_a_bundle_that_is_gone_is_refused(
+    run_server: Callable[..., Server], demo_bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    copied = unpacked(demo_bundle, tmp_path)
+    server = run_server(copied)
+    shutil.rmtree(copied)
+    refusal(get(server, "graphs/frame.onnx"), 503)
+    assert get(server, "healthz").status_code == 200
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_page_is_served_with_the_types_that_browsers_insist_on(demo_server: Server) -> None:
