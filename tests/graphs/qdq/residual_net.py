@@ -112,7 +112,8 @@ class Residual:
         if preset not in self._by_nncf:
             import nncf
 
-            nncf.set_log_level(logging.ERROR)
+            # Its own set_log_level would deafen all handlers on the way, pytest's for every later test among them.
+            logging.getLogger("nncf").setLevel(logging.ERROR)
             data = nncf.Dataset([frame(seed) for seed in range(4)])
             chosen = nncf.QuantizationPreset[preset]
             self._by_nncf[preset] = nncf.quantize(proto(self._model), data, preset=chosen, subset_size=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -192,8 +193,11 @@ def test_what_the_parser_would_misread_is_refused(body: str, constants: dict[str
 
 
 @pytest.mark.parametrize("preset", ["MIXED", "PERFORMANCE"])
-def test_what_nncf_writes_is_refused_then_legalised_then_built(residual: Residual, rtx: Adapter, preset: str) -> None:
+def test_what_nncf_writes_is_refused_then_legalised_then_built(
+    residual: Residual, rtx: Adapter, preset: str, caplog: pytest.LogCaptureFixture
+) -> None:
     model = residual.by_nncf(preset)
+    assert caplog.handler.level == logging.NOTSET  # the log of later tests is heard
     with pytest.raises(GraphError, match="would not compute"):
         TARGET.check(model)
     with pytest.raises(GraphError, match="edge-i2i quantize BUNDLE"):
