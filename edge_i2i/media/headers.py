@@ -99,6 +99,7 @@ _KNOWN_BUT_NOT_READ: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x1aE\xdf\xa3", "a video"),
 )
 _PNM = re.compile(rb"P[456][ \t\r\n#]")
+ANIMATION = "it is an animation"  # which is not read as a picture
 SIGNATURE_BYTES = 64  # how much of a file `sniff` and `describe_unreadable` look at
 
 
@@ -209,7 +210,8 @@ def _jpeg_not_read(marker: int, bits: int, channels: int) -> str:
 
 PNG_SIGNATURE = _SIGNATURES[1][0]
 _MOST_CHUNKS = 500_000
-_HDR_CURVES = {16: "PQ", 18: "HLG"}  # ITU-T H.273, transfer characteristics
+_NOTED = frozenset({b"IHDR", b"eXIf", b"acTL", b"cICP", b"tRNS", b"IDAT"})
+HDR_CURVES = {16: "PQ", 18: "HLG"}  # ITU-T H.273, transfer characteristics
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
@@ -253,8 +255,8 @@ def _read_png(data: bytes) -> PictureHeader:
         for kind, body in png_chunks(data):
             if kind in seen and kind == b"IHDR":
                 raise DamagedHeaderError("its header declares the size twice")
-            if kind in (b"IHDR", b"eXIf", b"acTL", b"cICP", b"tRNS"):
-                seen.setdefault(kind, bytes(body[:65536]))
+            if kind in _NOTED and not (kind == b"acTL" and b"IDAT" in seen):  # there, it announces nothing
+                seen.setdefault(kind, bytes(body[:65536]) if kind != b"IDAT" else b"")
     except DamagedHeaderError as error:
         damage = str(error)
     return PictureHeader(
@@ -265,23 +267,32 @@ def _read_png(data: bytes) -> PictureHeader:
         _png_not_read(seen),
         depth,
         palette=colour == 3,
-        clear_shade=struct.unpack_from(">H", seen[b"tRNS"])[0] if colour == 0 and b"tRNS" in seen else None,
+        clear_shade=clear_shade_of(colour, seen.get(b"tRNS")),
     )
+
+
+def clear_shade_of(colour: int, transparency: bytes | None) -> int | None:
+    """The stored grey that is transparent, by the colour type and the body of tRNS; None: there is none."""
+    return struct.unpack_from(">H", transparency)[0] if colour == 0 and transparency is not None else None
 
 
 def _png_not_read(seen: dict[bytes, bytes]) -> str:
     if b"acTL" in seen and struct.unpack_from(">I", seen[b"acTL"])[0] > 1:
-        return "it is an animation"
-    if (curve := seen.get(b"cICP", bytes(4))[1]) in _HDR_CURVES:
-        return f"it is an HDR picture ({_HDR_CURVES[curve]})"
+        return ANIMATION
+    if (curve := seen.get(b"cICP", bytes(4))[1]) in HDR_CURVES:
+        return f"it is an HDR picture ({HDR_CURVES[curve]})"
     return ""
 
 
 # WebP, BMP, PNM, TIFF ---------------------------------------------------------------------------------------------
 
 
-def _webp_size(kind: bytes, data: bytes, at: int) -> Size:
-    """The size in the first chunk, whose body is at ``at``."""
+def webp_size(kind: bytes, data: bytes, at: int) -> Size:
+    """The size in a WebP's first chunk, or a frame's, whose body is at ``at``.
+
+    Raises:
+        DamagedHeaderError, struct.error: it tells none.
+    """
     if kind == b"VP8X":
         width, height = (int.from_bytes(data[at + offset : at + offset + 3], "little") + 1 for offset in (4, 7))
     elif kind == b"VP8L":
@@ -296,14 +307,14 @@ def _webp_size(kind: bytes, data: bytes, at: int) -> Size:
 
 def _read_webp(data: bytes) -> PictureHeader:
     declared, first = struct.unpack_from("<I", data, 4)[0], data[12:16]
-    size = _webp_size(first, data, 20)
+    size = webp_size(first, data, 20)
     extended = first == b"VP8X"
     return PictureHeader(
         PictureFormat.WEBP,
         size,
         orientation=_webp_orientation(data) if extended else 1,
         damage="" if len(data) >= declared + 8 else "it is shorter than its header declares",
-        unsupported="it is an animation" if extended and data[20] & 0x02 else "",
+        unsupported=ANIMATION if extended and data[20] & 0x02 and data.count(b"ANMF") > 1 else "",
     )
 
 

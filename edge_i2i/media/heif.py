@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_i2i.errors import MissingRequirementError
+from edge_i2i.media.headers import ANIMATION, HDR_CURVES
 from edge_i2i.models.contract import Size
 from edge_i2i.requirements import require
 
@@ -28,8 +29,7 @@ _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1"})
 _NCLX = re.compile(rb"colrnclx..(..)", re.DOTALL)
 _PROPERTIES = 1 << 16  # bytes in which the first picture's properties lie
-_HDR_CURVES = {16: "PQ", 18: "HLG"}  # ITU-T H.273, transfer characteristics
-_DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, IndexError, TypeError, KeyError)
+DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, IndexError, TypeError, KeyError)
 
 
 class HeifFormat(StrEnum):
@@ -79,9 +79,14 @@ def open_heif(data: bytes, kind: HeifFormat) -> HeifPicture:
         MissingDecoderError: the extra ``heif`` is not installed.
     """
     opened = _open_avif(data) if kind is HeifFormat.AVIF else _open_heic(data)
-    curve = _NCLX.search(data[:_PROPERTIES])
-    name = _HDR_CURVES.get(int.from_bytes(curve[1], "big")) if curve else None
+    name = hdr_curve(data)
     return HeifPicture(opened.size, f"it is an HDR picture ({name})", opened.decode) if name else opened
+
+
+def hdr_curve(data: bytes) -> str | None:
+    """The curve of a high dynamic range that a file's properties name, or None."""
+    curve = _NCLX.search(data[:_PROPERTIES])
+    return HDR_CURVES.get(int.from_bytes(curve[1], "big")) if curve else None
 
 
 def _require(module: str, kind: HeifFormat) -> Any:
@@ -97,26 +102,34 @@ def _open_heic(data: bytes) -> HeifPicture:
         file = library.open_heif(data, convert_hdr_to_8bit=True)
         picture = file[file.primary_index]
         width, height = picture.size
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise DamagedHeifError(str(error) or "it cannot be opened") from error
     return HeifPicture(Size(height, width), "", lambda: _decoded(picture.to_pillow))
 
 
-def _open_avif(data: bytes) -> HeifPicture:
+def avif_library() -> Any:
+    """Pillow's reader of AVIF.
+
+    Raises:
+        MissingDecoderError: the extra ``heif`` is not installed.
+    """
     library = _require("PIL.AvifImagePlugin", HeifFormat.AVIF)
     if not library.SUPPORTED:
         raise MissingDecoderError(
             "This Pillow cannot read AVIF pictures.", remedy="pip install --upgrade 'pillow>=11.3'"
         )
+    return library
+
+
+def _open_avif(data: bytes) -> HeifPicture:
+    library = avif_library()
     try:
         picture = library.AvifImageFile(io.BytesIO(data))
         width, height = picture.size
         frames = picture.n_frames
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise DamagedHeifError(str(error) or "it cannot be opened") from error
-    return HeifPicture(
-        Size(height, width), "it is an animation" if frames > 1 else "", lambda: _decoded(lambda: picture)
-    )
+    return HeifPicture(Size(height, width), ANIMATION if frames > 1 else "", lambda: _decoded(lambda: picture))
 
 
 def _decoded(picture: Callable[[], Image]) -> NDArray[np.uint8]:
@@ -126,6 +139,11 @@ def _decoded(picture: Callable[[], Image]) -> NDArray[np.uint8]:
         image = picture()
         if image.format == "AVIF":  # there, Pillow tells the container's turn as an Exif orientation
             ImageOps.exif_transpose(image, in_place=True)
-        return np.asarray(image.convert("RGBA" if image.mode in ("RGBA", "RGBa", "LA", "La") else "RGB"), np.uint8)
-    except _DECODER_ERRORS as error:
+        return samples_of(image)
+    except DECODER_ERRORS as error:
         raise DamagedHeifError(str(error) or "it cannot be decoded") from error
+
+
+def samples_of(image: Image) -> NDArray[np.uint8]:
+    """Pillow's picture as uint8 RGB, or RGBA where it has transparency."""
+    return np.asarray(image.convert("RGBA" if image.mode in ("RGBA", "RGBa", "LA", "La") else "RGB"), np.uint8)

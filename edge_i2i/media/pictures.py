@@ -13,7 +13,7 @@ palette PNG, BMP      the palette's colours, with their transparency
 Exif orientation      applied, all eight values; of HEIC and AVIF the container's own
 floating point        refused: which light is white is a choice that only the picture's maker can take
 HDR (PQ, HLG)         refused, for the same reason
-animation             refused: it is a video
+animation             refused: it is a film (``media.films``); one of a single frame is a picture
 ====================  =========================================================================================
 
 Colour profiles are ignored: the numbers are taken to be sRGB, as the loaders of the networks' training code take them.
@@ -25,6 +25,7 @@ decoded.
 
 from __future__ import annotations
 
+import io
 import stat
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_i2i.errors import OutputError, PictureError, UsageError
+from edge_i2i.media.animated_webp import AnimatedWebp, announces_animation
 from edge_i2i.media.atomic import replacing
+from edge_i2i.media.canvas import DamagedAnimationError
 from edge_i2i.media.headers import (
+    ANIMATION,
     SIGNATURE_BYTES,
     DamagedHeaderError,
     PictureFormat,
@@ -46,7 +50,7 @@ from edge_i2i.media.headers import (
     sniff,
 )
 from edge_i2i.media.heif import DamagedHeifError, HeifFormat, open_heif, sniff_heif
-from edge_i2i.media.samples import Picture, orient, over_white, to_rgb, whiten
+from edge_i2i.media.samples import Picture, decoded, orient, over_white, to_rgb, whiten
 from edge_i2i.media.suffixes import RAW_SUFFIXES
 from edge_i2i.models.contract import LARGEST_SIDE, Size
 
@@ -55,6 +59,10 @@ LARGEST_FILE = 6 * LARGEST_AREA + (64 << 20)  # bytes: RGB of 16 bits as it is, 
 WRITABLE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 JPEG_QUALITY = 95
 WEBP_QUALITY = 95
+
+_ONE_FRAME = (
+    "Save one of its frames as a PNG. As a film it is taken where films are, for example by 'translate --input'."
+)
 
 # Two letters begin a BMP or a PNM, and many a text.
 _UNMISTAKABLE = frozenset({PictureFormat.JPEG, PictureFormat.PNG, PictureFormat.WEBP, PictureFormat.TIFF})
@@ -82,6 +90,8 @@ def decode_picture(data: bytes, name: str) -> Picture:
     if kind := sniff_heif(data[:SIGNATURE_BYTES]):
         return _decode_heif(data, kind, path)
     header = _checked_header(data, _known_format(data, path), path)
+    if header.format is PictureFormat.WEBP and announces_animation(data):
+        return _only_frame(data, path)
     if header.format is PictureFormat.PNG:
         data = _essence(data, header)
     # Unchanged gives alpha and 16 bits as stored, and leaves orientation to us; a BMP's fourth channel is not alpha.
@@ -233,7 +243,8 @@ def _undecodable(path: Path) -> PictureError:
 
 
 def _not_taken(path: Path, why: str) -> PictureError:
-    return PictureError(f"The picture '{path}' cannot be read: {why}.", remedy="Save it as a PNG.")
+    remedy = "Save it as a PNG." if why != ANIMATION else _ONE_FRAME
+    return PictureError(f"The picture '{path}' cannot be read: {why}.", remedy=remedy)
 
 
 # Samples --------------------------------------------------------------------------------------------------------
@@ -243,11 +254,7 @@ def _decode(data: bytes, path: Path, *, as_stored: bool) -> NDArray[Any]:
     """The stored samples in OpenCV's order (grey, BGR or BGRA), not oriented."""
     import cv2
 
-    flags = cv2.IMREAD_UNCHANGED if as_stored else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        samples = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        raise _undecodable(path) from error
+    samples = decoded(data, None if as_stored else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if samples is None:
         raise _undecodable(path)
     return samples
@@ -263,6 +270,18 @@ def _decode_heif(data: bytes, kind: HeifFormat, path: Path) -> Picture:
     except DamagedHeifError as error:
         raise _damaged(path, f"it cannot be decoded ({error})") from error
     return over_white(pixels) if pixels.shape[2] == 4 else np.ascontiguousarray(pixels)
+
+
+def _only_frame(data: bytes, path: Path) -> Picture:
+    """The picture of an animation that has no second frame."""
+    try:
+        animation = AnimatedWebp(io.BytesIO(data))
+        shown = next(animation.pictures(), None)
+    except DamagedAnimationError as error:
+        raise _damaged(path, str(error)) from error
+    if shown is None or animation.damage:
+        raise _damaged(path, animation.damage or "it holds no frame")
+    return shown
 
 
 def _essence(data: bytes, header: PictureHeader) -> bytes:

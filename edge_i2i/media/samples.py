@@ -10,9 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_i2i.models.contract import Size
+
 Picture = NDArray[np.uint8]
 
 _BAND = 1 << 22  # numbers at a time
+
+
+def decoded(data: bytes, flags: int | None = None) -> NDArray[Any] | None:
+    """The samples of a picture file in OpenCV's order (grey, BGR or BGRA), by default as stored; None: damaged."""
+    import cv2
+
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED if flags is None else flags)
+    except cv2.error:
+        return None
 
 
 def to_rgb(samples: NDArray[Any]) -> Picture:
@@ -22,15 +34,31 @@ def to_rgb(samples: NDArray[Any]) -> Picture:
     if samples.dtype == np.uint8 and samples.ndim == 3 and samples.shape[2] == 3:
         return np.asarray(cv2.cvtColor(samples, cv2.COLOR_BGR2RGB, dst=samples), np.uint8)
     rgb = np.empty((*samples.shape[:2], 3), np.uint8)
-    for rows in _bands(samples):
+    for rows in row_bands(samples):
         rgb[rows] = _band_to_rgb(samples[rows])
     return rgb
+
+
+def to_rgba(samples: NDArray[Any], clear_shade: int | None = None) -> Picture:
+    """OpenCV's samples as ``to_rgb`` takes them, as uint8 RGBA with straight alpha; a shade of grey may be clear."""
+    import cv2
+
+    clear = None if clear_shade is None or samples.ndim != 2 else samples == clear_shade
+    if samples.dtype == np.uint16:
+        samples = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if samples.ndim == 2:
+        rgba = cv2.cvtColor(samples, cv2.COLOR_GRAY2RGBA)
+    else:
+        rgba = cv2.cvtColor(samples, cv2.COLOR_BGRA2RGBA if samples.shape[2] == 4 else cv2.COLOR_BGR2RGBA)
+    if clear is not None:
+        rgba[clear] = 0
+    return np.asarray(rgba, np.uint8)
 
 
 def over_white(rgba: Picture) -> Picture:
     """RGBA ``[H, W, 4]`` with straight alpha over white: ``round((c * a + 255 * (255 - a)) / 255)``."""
     rgb = np.empty((*rgba.shape[:2], 3), np.uint8)
-    for rows in _bands(rgba):
+    for rows in row_bands(rgba):
         rgb[rows] = _band_over_white(rgba[rows])
     return rgb
 
@@ -50,7 +78,13 @@ def orient(picture: Picture, orientation: int) -> Picture:
     return np.ascontiguousarray(picture[:: -1 if upside_down else 1, :: -1 if mirrored else 1])
 
 
-def _bands(samples: NDArray[Any]) -> list[slice]:
+def oriented(size: Size, orientation: int) -> Size:
+    """The size that an Exif orientation makes of one."""
+    return Size(size.width, size.height) if orientation >= 5 else size
+
+
+def row_bands(samples: NDArray[Any]) -> list[slice]:
+    """The rows of a picture, a part at a time."""
     rows = max(1, _BAND // max(1, samples[0].size))
     return [slice(top, top + rows) for top in range(0, samples.shape[0], rows)]
 

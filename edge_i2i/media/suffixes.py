@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif", ".avif"})
+HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif", ".avif", ".avifs"})
 """Pictures that need the extra ``heif``."""
 
 READABLE_SUFFIXES = HEIF_SUFFIXES | frozenset(
@@ -34,7 +34,7 @@ RAW_SUFFIXES = frozenset(
 _UNREAD_PICTURES = frozenset(
     {".exr", ".hdr", ".pfm", ".pam", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jxl", ".jxr", ".wdp"}
     | {".tga", ".psd", ".psb", ".xcf", ".svg", ".svgz", ".ico", ".cur", ".pcx", ".sgi", ".ras", ".xbm", ".xpm", ".dds"}
-    | {".qoi", ".heics", ".heifs", ".avifs", ".avci", ".btf", ".tf8", ".fits", ".dcm", ".pict", ".emf", ".wmf", ".eps"}
+    | {".qoi", ".heics", ".heifs", ".avci", ".btf", ".tf8", ".fits", ".dcm", ".pict", ".emf", ".wmf", ".eps"}
 )
 _UNREAD_VIDEOS = frozenset({".yuv", ".amv", ".braw", ".r3d", ".crm", ".swf"})
 
@@ -46,7 +46,7 @@ LISTED_SUFFIXES = READABLE_SUFFIXES | VIDEO_SUFFIXES | REPORTED_SUFFIXES
 
 
 def is_video(path: Path) -> bool:
-    """Whether the file is named as a film."""
+    """Whether the file is named as a film; whether a source is one, ``media.films`` knows."""
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 

@@ -71,7 +71,7 @@ class VideoReader:
 
     ``fps`` (average frames a second), ``size`` (upright), ``frame_count`` (declared, or None), ``time_base`` (seconds
     a tick), ``sample_aspect_ratio`` (width : height of a pixel, upright), ``origin`` (the file's own time, in seconds,
-    that ``pts_seconds`` counts from). ``hdr``: what becomes of a high dynamic range.
+    that ``pts_seconds`` counts from), ``sound_path`` (the file itself). ``hdr``: what becomes of a high dynamic range.
 
     Raises:
         PictureError: the file is missing, empty, not a video, without a frame, or damaged at its start; while
@@ -83,6 +83,7 @@ class VideoReader:
         require("av", extra="video", purpose="Reading video files")
 
         self.path = Path(path)
+        self.sound_path: Path | None = self.path
         self._container = _open_for_reading(self.path)
         try:
             self._stream = self._film_stream()

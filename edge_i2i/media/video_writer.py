@@ -21,9 +21,10 @@ import numpy as np
 from edge_i2i.errors import EdgeI2IError, MissingRequirementError, OutputError, PictureError, UsageError
 from edge_i2i.media.atomic import replacing
 from edge_i2i.media.audio import AudioCopy
+from edge_i2i.media.films import FilmReader
 from edge_i2i.media.growing import growing
 from edge_i2i.media.rgb import is_high_definition
-from edge_i2i.media.video import FINE_TICK, Picture, VideoReader
+from edge_i2i.media.video import FINE_TICK, Picture
 from edge_i2i.models.contract import Size
 from edge_i2i.requirements import require
 
@@ -70,7 +71,7 @@ class VideoWriter:
         size: Size,
         *,
         time_base: Fraction | None = None,
-        audio_from: VideoReader | None = None,
+        audio_from: FilmReader | None = None,
         sample_aspect_ratio: Fraction = Fraction(1),
         quality: int = 18,
         preset: str = "fast",
@@ -211,9 +212,9 @@ class VideoWriter:
         return stream
 
     def _add_audio(self, stack: ExitStack) -> AudioCopy | None:
-        if self._audio_from is None:
+        if self._audio_from is None or self._audio_from.sound_path is None:
             return None
-        audio = AudioCopy(self._audio_from.path, self._container, self._audio_from.origin)
+        audio = AudioCopy(self._audio_from.sound_path, self._container, self._audio_from.origin)
         stack.callback(audio.close)
         return audio if audio.present else None
 
