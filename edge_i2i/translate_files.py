@@ -1,4 +1,4 @@
-"""Translates a picture, a folder, a glob pattern or a video: the job behind ``edge-i2i translate``.
+"""Translates a picture, a folder, a glob pattern, a video or an animation: the job behind ``edge-i2i translate``.
 
 What cannot be read is reported and passed over. A folder's job can be stopped at any moment and taken up again:
 results appear under their names only when they are complete, what a killed run left of them is removed by the next,
@@ -23,10 +23,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edge_i2i.bundle.locking import only_run
 from edge_i2i.errors import BadInputError, OutputError, PictureError, UsageError
 from edge_i2i.media.atomic import discard_unfinished, replacing
+from edge_i2i.media.films import FilmReader, open_film
 from edge_i2i.media.heif import MissingDecoderError
 from edge_i2i.media.pictures import holds_picture, read_instance_map, read_label_map, read_picture, write_picture
 from edge_i2i.media.tone_mapping import Hdr
-from edge_i2i.media.video import VideoReader
 from edge_i2i.media.video_writer import VideoWriter, holds_written_video
 from edge_i2i.models.contract import Role, Size
 from edge_i2i.places import check_file, check_folder, refuse_foreign
@@ -95,7 +95,7 @@ def translate_path(
     Args:
         translate: the network, on inputs of any one size.
         sources: for each role (``frame``, or ``label_map`` and ``instance_map``) a file, a folder or a glob pattern;
-            a ``frame`` may be a video. How files are found, paired and named: ``translate_plan``.
+            a ``frame`` may be a video or an animation. How files are found, paired and named: ``translate_plan``.
         output: a folder; for a single source also a file, whose suffix then chooses the format. Made if missing.
         identity: what the results depend on besides their sources (bundle, variant, fit, …), by name. Kept in the
             output folder of a folder's or a pattern's job.
@@ -205,7 +205,7 @@ def _translate_one(translate: Translate, item: Item) -> int:
 
 
 def _translate_video(translate: Translate, item: Item, progress: Progress, hdr: Hdr) -> int:
-    with VideoReader(item.source, hdr) as reader:
+    with open_film(item.source, hdr) as reader:
         progress.start(reader.frame_count, "frames")
         try:
             return _translate_frames(translate, reader, item.output, progress)
@@ -213,7 +213,7 @@ def _translate_video(translate: Translate, item: Item, progress: Progress, hdr: 
             progress.finish()
 
 
-def _translate_frames(translate: Translate, reader: VideoReader, output: Path, progress: Progress) -> int:
+def _translate_frames(translate: Translate, reader: FilmReader, output: Path, progress: Progress) -> int:
     count = 0
     with ExitStack() as stack:
         writer: VideoWriter | None = None
@@ -227,7 +227,7 @@ def _translate_frames(translate: Translate, reader: VideoReader, output: Path, p
     return count
 
 
-def _writer_like(reader: VideoReader, output: Path, size: Size) -> VideoWriter:
+def _writer_like(reader: FilmReader, output: Path, size: Size) -> VideoWriter:
     return VideoWriter(
         output,
         reader.fps,

@@ -3,7 +3,8 @@
 A source is a file, a folder (searched with its sub-folders, whose layout the output repeats) or a glob pattern. Hidden
 files and folders are passed over, and so is an output folder that lies inside the source. What is named as a picture
 or film of a kind that is not read stays in the plan: whoever reads it reports it. A picture under a name that is no
-picture's (``photo.jpg_large``, ``IMG_0001``) is known by its first bytes. A result keeps its source's
+picture's (``photo.jpg_large``, ``IMG_0001``) is known by its first bytes, and so is an animation (``media.films``).
+A result keeps its source's
 name with ``.png`` (or ``.mp4``); where two sources differ only in their suffix, both keep it: ``a.jpg.png``,
 ``a.png.png``. A name that becomes too long for the disk is
 cut, and ends in a hash of all of it. No result ever takes the place of a source.
@@ -19,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_i2i.errors import PictureError, UsageError
+from edge_i2i.media.films import is_film
 from edge_i2i.media.pictures import WRITABLE_SUFFIXES, holds_picture
-from edge_i2i.media.suffixes import LISTED_SUFFIXES, READABLE_SUFFIXES, VIDEO_SUFFIXES, is_video
+from edge_i2i.media.suffixes import LISTED_SUFFIXES, READABLE_SUFFIXES, VIDEO_SUFFIXES
 from edge_i2i.media.video_writer import WRITABLE_VIDEO_SUFFIXES
 from edge_i2i.models.contract import Role
 from edge_i2i.places import check_names, fitting, name_limit, path_limit
@@ -35,20 +37,19 @@ _MAP_ENDING = re.compile(r"[_-](label(Train)?Ids|instanceIds|labels?|inst(ances?
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to translate: its files by role (the first is the one it is named after), and where it goes."""
+    """One thing to translate: its files by role (the first is the one it is named after), and where it goes.
+
+    ``is_video``: whether it is translated frame by frame.
+    """
 
     inputs: Mapping[str, Path]
     output: Path
+    is_video: bool = False
 
     @property
     def source(self) -> Path:
         """The file that the item is named after."""
         return next(iter(self.inputs.values()))
-
-    @property
-    def is_video(self) -> bool:
-        """Whether it is translated frame by frame."""
-        return is_video(self.source)
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,16 @@ def make_plan(sources: Mapping[str, str], output: Path) -> Plan:
         raise UsageError("One input is a file and another is many.", remedy="Give either files or folders for all.")
     if first.single:
         inputs = {first_role: first.files[0]} | {role: listing.files[0] for role, listing in others}
-        return Plan((Item(inputs, _single_output(first.files[0], output, inputs.values())),))
+        film = is_film(first.files[0])
+        return Plan((Item(inputs, _single_output(first.files[0], film, output, inputs.values()), film),))
     _check_folder(output, [first, *(listing for _, listing in others)])
     paired, failures = _pair(first_role, first, others)
-    names = _result_names([inputs[first_role].relative_to(first.root) for inputs in paired])
+    named_after = [inputs[first_role] for inputs in paired]
+    films = [first_role == Role.FRAME and is_film(source) for source in named_after]
+    names = _result_names([source.relative_to(first.root) for source in named_after], films)
     limit = name_limit(output)
     places = [output.joinpath(*(fitting(part, limit) for part in name.parts)) for name in names]
-    items = [Item(inputs, place) for inputs, place in zip(paired, places, strict=True)]
+    items = [Item(*each) for each in zip(paired, places, films, strict=True)]
     longest = path_limit(output)
     refused = tuple(Failure(item.source, _TOO_LONG) for item in items if not _has_room(item.output, longest))
     return Plan(tuple(item for item in items if _has_room(item.output, longest)), failures + refused, output)
@@ -131,7 +135,7 @@ def _list(source: str, output: Path, role: str) -> _Listing:
 def _single(path: Path, role: str) -> _Listing:
     if not path.exists():
         raise PictureError(f"There is no file or folder '{path}'.", remedy="Check the path.")
-    if role != Role.FRAME and is_video(path):
+    if role != Role.FRAME and is_film(path):
         raise PictureError(f"The {role} '{path}' is a video.", remedy="Give one-channel PNGs, one for each frame.")
     return _Listing(path.parent, (path,), single=True)
 
@@ -205,12 +209,12 @@ def _key(path: Path, root: Path) -> str:
 # Naming ---------------------------------------------------------------------------------------------------------
 
 
-def _target_suffix(source: Path) -> str:
-    return ".mp4" if is_video(source) else ".png"
+def _target_suffix(film: bool) -> str:
+    return ".mp4" if film else ".png"
 
 
-def _single_output(source: Path, output: Path, inputs: Iterable[Path]) -> Path:
-    suffix = _target_suffix(source)
+def _single_output(source: Path, film: bool, output: Path, inputs: Iterable[Path]) -> Path:
+    suffix = _target_suffix(film)
     target = output
     if output.is_dir() or not output.suffix:
         target = output / fitting(f"{source.stem}{suffix}", name_limit(output))
@@ -239,9 +243,9 @@ def _check_folder(output: Path, listings: Iterable[_Listing]) -> None:
         )
 
 
-def _result_names(places: Sequence[Path]) -> list[Path]:
+def _result_names(places: Sequence[Path], films: Sequence[bool]) -> list[Path]:
     """A name for each source's place below its root, all different, also where a disk ignores upper and lower case."""
-    plain = [place.with_suffix(_target_suffix(place)) for place in places]
+    plain = [place.with_suffix(_target_suffix(film)) for place, film in zip(places, films, strict=True)]
     count = Counter(str(name).casefold() for name in plain)
     taken = {str(name).casefold() for name in plain if count[str(name).casefold()] == 1}
     names: list[Path] = []

@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_i2i.errors import BadInputError, MissingRequirementError, UsageError
+from edge_i2i.media.films import is_film, open_film
 from edge_i2i.media.heif import MissingDecoderError
 from edge_i2i.media.pictures import read_picture
-from edge_i2i.media.suffixes import is_video
-from edge_i2i.media.video import VideoReader
 from edge_i2i.models.contract import Role
 from edge_i2i.translate_plan import make_plan
 
@@ -137,7 +136,7 @@ def open_source(source: str, output: Path, sampling: Sampling) -> FrameSource:
         return CameraSource(source, sampling, lambda: OpenCVCamera(source))
     if path.is_file():
         _check_apart(path, output)
-        return FileSource("video" if is_video(path) else "picture", path.name, path.parent, (path,), sampling)
+        return FileSource("video" if is_film(path) else "picture", path.name, path.parent, (path,), sampling)
     files = tuple(item.source for item in make_plan({Role.FRAME: source}, output).items)
     if path.is_dir():
         return FileSource("folder", path.resolve().name, path, files, sampling)
@@ -159,14 +158,14 @@ class FileSource:
     @property
     def total(self) -> int | None:
         """The number of pictures; unknown where there is a video among them."""
-        return None if any(map(is_video, self.files)) else len(self.files)
+        return None if any(map(is_film, self.files)) else len(self.files)
 
     def frames(self) -> Generator[SourceFrame, None, None]:
         """The frames; where there are several files, one that cannot be read is noted and passed over."""
         for path in self.files:
             name = path.relative_to(self.root).as_posix()
             try:
-                if is_video(path):
+                if is_film(path):
                     yield from self._of_video(path, name)
                 else:
                     yield SourceFrame(read_picture(path), SourcePosition(name), path)
@@ -177,7 +176,7 @@ class FileSource:
 
     def _of_video(self, path: Path, name: str) -> Generator[SourceFrame, None, None]:
         ticks = _Ticks(self.sampling.every)
-        with VideoReader(path) as reader:
+        with open_film(path) as reader:
             for frame in reader:
                 if self.sampling.seconds is not None and frame.pts_seconds >= self.sampling.seconds:
                     return

@@ -16,15 +16,14 @@ import numpy as np
 
 from edge_i2i.engines.protocol import Array
 from edge_i2i.errors import PictureError
-from edge_i2i.media import suffixes
+from edge_i2i.media.films import is_film, open_film
 from edge_i2i.media.geometry import Fit, place, place_boxes, place_into
 from edge_i2i.media.pictures import read_instance_map, read_label_map, read_picture
 from edge_i2i.media.suffixes import may_be_picture
-from edge_i2i.media.video import VideoReader
 from edge_i2i.models.contract import Role, Size, TensorSpec
 from edge_i2i.progress import Progress
 from edge_i2i.tensor_checks import size_of
-from edge_i2i.translate_plan import make_plan
+from edge_i2i.translate_plan import Item, make_plan
 
 _log = logging.getLogger(__name__)
 
@@ -170,7 +169,7 @@ def file_scenes(sources: Mapping[str, Path], specs: Specs, apart: Collection[Pat
         )
     names = {role: name for name, role in roles.items()}
     items = [item for item in plan.items if not inner & {*item.source.resolve().parents}]
-    pictures = [item for item in items if plan.folder is None or may_be_picture(item.source)]
+    pictures = [item for item in items if plan.folder is None or _may_be_picture(item)]
     if others := sorted(item.source.name for item in items if item not in pictures):
         _log.warning(
             "%d files of '%s' are no pictures that are read, and passed over: %s", len(others), first, others[0]
@@ -180,9 +179,13 @@ def file_scenes(sources: Mapping[str, Path], specs: Specs, apart: Collection[Pat
     return tuple(FileScene({names[role]: path for role, path in item.inputs.items()}, specs) for item in pictures)
 
 
+def _may_be_picture(item: Item) -> bool:
+    return may_be_picture(item.source) and not item.is_video
+
+
 def is_video(path: Path) -> bool:
-    """Whether the file's suffix is a video's."""
-    return suffixes.is_video(path) and not path.is_dir()
+    """Whether the file is read frame by frame."""
+    return is_film(path) and not path.is_dir()
 
 
 def video_scenes(path: Path, name: str, least: int, covering: Size, progress: Progress) -> tuple[HeldScene, ...]:
@@ -197,7 +200,7 @@ def video_scenes(path: Path, name: str, least: int, covering: Size, progress: Pr
     """
     kept: list[HeldScene] = []
     stride = 1
-    with VideoReader(path) as reader:
+    with open_film(path) as reader:
         progress.start(reader.frame_count, "video frames")
         try:
             for frame in reader:

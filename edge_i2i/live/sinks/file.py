@@ -13,7 +13,8 @@ from typing import ClassVar
 from edge_i2i.errors import EdgeI2IError, OutputError, UsageError
 from edge_i2i.live.frame import Frame, Origin, Picture, Result
 from edge_i2i.live.sink import Sink
-from edge_i2i.media.video import FINE_TICK, VideoReader
+from edge_i2i.media.films import FilmReader, open_film
+from edge_i2i.media.video import FINE_TICK
 from edge_i2i.media.video_writer import WRITABLE_VIDEO_SUFFIXES, VideoWriter
 from edge_i2i.models.contract import Size
 from edge_i2i.places import check_file, fitting, name_limit
@@ -122,7 +123,7 @@ class FileSink(Sink):
             self._timeline = _Timeline(self._source_times, from_zero=True)
         self._part = self._begin(self._free_name(), size, self._film if first else None)
 
-    def _begin(self, path: Path, size: Size, film: VideoReader | None) -> _Part:
+    def _begin(self, path: Path, size: Size, film: FilmReader | None) -> _Part:
         if film is None:
             return _Part(VideoWriter(path, NOMINAL_FPS, size, time_base=FINE_TICK, grows=True))
         ratio = film.sample_aspect_ratio if size == film.size else Fraction(1)
@@ -172,9 +173,9 @@ class FileSink(Sink):
         return told
 
 
-def _look_at(film: Path) -> VideoReader:
+def _look_at(film: Path) -> FilmReader:
     """What a film says about itself; its sound is read from another opening of the file."""
-    with VideoReader(film) as reader:
+    with open_film(film) as reader:
         return reader
 
 

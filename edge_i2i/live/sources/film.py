@@ -10,14 +10,15 @@ from edge_i2i.live.frame import Captured
 from edge_i2i.live.source import Source, SourceInfo, SourceSpec
 from edge_i2i.live.sources.pace import Pace
 from edge_i2i.live.sources.uri import SourceRequest, path_of
+from edge_i2i.media.films import FilmReader, open_film
 from edge_i2i.media.tone_mapping import Hdr
-from edge_i2i.media.video import VideoFrame, VideoReader
+from edge_i2i.media.video import VideoFrame
 
 _LONGEST_WAIT = 30.0  # seconds between two frames; what lies further ahead is a clock that jumped
 
 
 class FilmSource(Source):
-    """Every frame of a video file, in display order; needs the extra ``video``.
+    """Every frame of a video file or an animation, in display order; videos need the extra ``video``.
 
     ``as_live``: each at the moment that its time stamp says, on the clock; a gap of more than 30 seconds is taken for
     a jump of the recorder's clock, said, and not waited for. Either way no frame is left out here. A file
@@ -27,12 +28,12 @@ class FilmSource(Source):
     def __init__(self, path: Path, *, clock: Clock, as_live: bool = False, hdr: Hdr = Hdr.TONE_MAP) -> None:
         self._path, self._hdr = path, hdr
         self._pace = Pace(clock, _LONGEST_WAIT) if as_live else None
-        self._reader: VideoReader | None = None
+        self._reader: FilmReader | None = None
         self._frames: Iterator[VideoFrame] = iter(())
 
     def open(self) -> SourceInfo:
-        """As the base class says; the errors are those of ``VideoReader``."""
-        self._reader = reader = VideoReader(self._path, self._hdr)
+        """As the base class says; the errors are those of ``open_film``."""
+        self._reader = reader = open_film(self._path, self._hdr)
         self._frames = iter(reader)
         return SourceInfo(self._path.name, reader.size, float(reader.fps), reader.frame_count)
 

@@ -13,6 +13,7 @@ from edge_i2i.live.frame import Captured, Picture
 from edge_i2i.live.source import Source, SourceInfo, SourceSpec
 from edge_i2i.live.sources.pace import Pace
 from edge_i2i.live.sources.uri import SourceRequest, path_of
+from edge_i2i.media.films import is_film
 from edge_i2i.media.pictures import holds_picture, read_picture
 from edge_i2i.media.suffixes import LISTED_SUFFIXES, READABLE_SUFFIXES, is_picture
 from edge_i2i.models.contract import Size
@@ -76,8 +77,9 @@ def pictures_of(folder: Path) -> list[Path]:
         ) from error
     visible = [path for path in inside if not path.name.startswith(".") and path.exists() and not path.is_dir()]
     listed = {path for path in visible if path.suffix.lower() in LISTED_SUFFIXES}
-    found = [path for path in visible if is_picture(path) or (path not in listed and holds_picture(path))]
-    if others := sorted(path.name for path in listed if not is_picture(path)):
+    likely = {path for path in visible if is_picture(path) or (path not in listed and holds_picture(path))}
+    found = {path for path in likely if not is_film(path)}
+    if others := sorted(path.name for path in (listed | likely) - found):
         named = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
         _log.warning("%d in '%s' are no pictures that are read, and passed over: %s", len(others), folder, named)
     if not found:
