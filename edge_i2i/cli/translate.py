@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def translate(
     bundle: Annotated[Path, typer.Argument(help="The .i2i bundle.")],
     source: Annotated[
-        str | None, typer.Argument(metavar="[INPUT]", help="A picture, a folder, a quoted glob, or a video file.")
+        str | None,
+        typer.Argument(metavar="[INPUT]", help="A picture, a folder, a quoted glob, or a film."),
     ] = None,
     *,
     conditions: ConditionOptions,

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from edge_i2i.media.canvas import MOST_FRAMES, DamagedAnimationError
+from edge_i2i.media.canvas import MOST_FRAMES, TOO_MANY, DamagedAnimationError
 from edge_i2i.media.heif import DECODER_ERRORS, avif_library, hdr_curve, samples_of
 from edge_i2i.media.samples import Picture, over_white
 from edge_i2i.models.contract import Size
@@ -101,7 +101,7 @@ def _times(mdhd: bytes, stts: bytes) -> list[Fraction]:
     for entry in range(entries):
         count, ticks = struct.unpack_from(">II", stts, 8 + 8 * entry)
         if len(durations) + count > MOST_FRAMES:
-            raise DamagedAnimationError("it has too many frames")
+            raise DamagedAnimationError(TOO_MANY)
         durations += [Fraction(ticks, scale)] * count
     return durations
 

@@ -10,12 +10,12 @@ from fractions import Fraction
 from typing import BinaryIO
 
 from edge_i2i.media import tiff
-from edge_i2i.media.canvas import MOST_FRAMES, Canvas, Chunk, DamagedAnimationError, Disposal, Placing
+from edge_i2i.media.canvas import MOST_FRAMES, TOO_MANY, Canvas, Chunk, DamagedAnimationError, Disposal, Placing
 from edge_i2i.media.headers import HDR_CURVES, PNG_SIGNATURE, clear_shade_of, png_of
 from edge_i2i.media.samples import Picture, decoded, orient, oriented, to_rgba
 from edge_i2i.models.contract import Size
 
-_MOST_CHUNKS = 4_000_000
+_MOST_CHUNKS = 1_000_000
 _IHDR_BYTES = 13
 _LONGEST_NOTE = 65_536  # bytes of what is read of a chunk that holds no pixels
 _KEPT = frozenset({b"IHDR", b"acTL", b"PLTE", b"tRNS", b"eXIf", b"cICP"})
@@ -60,6 +60,8 @@ class AnimatedPng:
         try:
             for chunk in _chunks(file):
                 self._take(chunk)
+                if len(self._frames) > MOST_FRAMES:
+                    break
         except DamagedAnimationError as error:
             del self._frames[-1:]  # nobody knows whether it is whole
             self.damage = str(error)
@@ -71,7 +73,7 @@ class AnimatedPng:
         self._orientation = tiff.orientation_of(self._notes.get(b"eXIf", b""))
         self.size = oriented(self._canvas, self._orientation)
         self.durations: Sequence[Fraction] = [frame.seconds for frame in self._frames]
-        self.unsupported = _why_not_read(self._notes)
+        self.unsupported = TOO_MANY if len(self._frames) > MOST_FRAMES else _why_not_read(self._notes)
         (declared,) = struct.unpack(">I", self._notes[b"acTL"][:4])
         if not self.damage and declared != len(self._frames):
             self.damage = f"it declares {declared}"
@@ -93,12 +95,12 @@ class AnimatedPng:
             stored = _stored(_body(self._file, chunk))
             stored.placing.check(_size(self._notes[b"IHDR"]))
             self._frames.append(stored)
-            if len(self._frames) > MOST_FRAMES:
-                raise DamagedAnimationError("it has too many frames")
         elif chunk.kind == b"fdAT":
             self._count(chunk)
             self._add(chunk)
-        elif chunk.kind == b"IDAT" and self._frames:
+        elif chunk.kind == b"IDAT" and self._frames:  # the picture is the first frame: all of the canvas
+            if len(self._frames) > 1 or self._frames[0].placing.size != _size(self._notes[b"IHDR"]):
+                raise DamagedAnimationError("its frames are out of order")
             self._add(chunk)
         elif chunk.kind in _KEPT and chunk.kind not in self._notes:
             self._notes[chunk.kind] = _body(self._file, chunk)

@@ -9,12 +9,12 @@ from fractions import Fraction
 from typing import BinaryIO
 
 from edge_i2i.media import tiff
-from edge_i2i.media.canvas import MOST_FRAMES, Canvas, Chunk, DamagedAnimationError, Disposal, Placing
+from edge_i2i.media.canvas import MOST_FRAMES, TOO_MANY, Canvas, Chunk, DamagedAnimationError, Disposal, Placing
 from edge_i2i.media.headers import DamagedHeaderError, webp_size
 from edge_i2i.media.samples import Picture, decoded, orient, oriented, to_rgba
 from edge_i2i.models.contract import Size
 
-_MOST_CHUNKS = 4_000_000
+_MOST_CHUNKS = 1_000_000
 _ANIMATION, _ALPHA = 0x02, 0x10  # flags of VP8X
 _LONGEST_NOTE = 65_536
 _FRAME_HEADER = 16
@@ -71,6 +71,9 @@ class AnimatedWebp:
         try:
             for chunk in _chunks(file):
                 self._take(chunk)
+                if len(self._frames) > MOST_FRAMES:
+                    self.unsupported = TOO_MANY
+                    break
         except DamagedAnimationError as error:
             self.damage = str(error)
         self.size = oriented(self._canvas, self._orientation)
@@ -84,7 +87,7 @@ class AnimatedWebp:
 
     def _take(self, chunk: Chunk) -> None:
         if chunk.kind == b"ANMF":
-            if chunk.length < _FRAME_HEADER or len(self._frames) >= MOST_FRAMES:
+            if chunk.length < _FRAME_HEADER:
                 raise DamagedAnimationError("its frames are damaged")
             stored = _stored(self._read(chunk.at, _FRAME_HEADER), chunk)
             stored.placing.check(self._canvas)

@@ -18,7 +18,8 @@ import numpy as np
 from edge_i2i.media.samples import Picture, over_white, row_bands
 from edge_i2i.models.contract import Size
 
-MOST_FRAMES = 1_000_000
+MOST_FRAMES = 100_000  # about an hour
+TOO_MANY = f"it has more than {MOST_FRAMES:,} frames"
 
 
 class DamagedAnimationError(ValueError):

@@ -361,6 +361,31 @@ def test_a_high_dynamic_range_is_refused(tmp_path: Path) -> None:
         open_film(tmp_path / "a.png")
 
 
+def test_a_high_dynamic_range_of_an_avif_is_refused(tmp_path: Path) -> None:
+    data = save(tmp_path / "a.avif", frames(2)).read_bytes()
+    at = data.index(b"colrnclx") + 10
+    (tmp_path / "a.avif").write_bytes(data[:at] + b"\0\x10" + data[at + 2 :])
+    with pytest.raises(PictureError, match="high dynamic range"):
+        open_film(tmp_path / "a.avif")
+
+
+def test_a_first_frame_that_is_not_the_picture(tmp_path: Path) -> None:
+    chunks = png_chunks(save(tmp_path / "a.png", frames(3)).read_bytes())
+    index = [kind for kind, _ in chunks].index(b"fcTL")
+    chunks[index] = (b"fcTL", chunks[index][1][:4] + struct.pack(">II", 5, 5) + chunks[index][1][12:])
+    (tmp_path / "a.png").write_bytes(png(chunks))
+    with pytest.raises(PictureError, match="0 frames were read, and its frames are out of order"):
+        open_film(tmp_path / "a.png")
+
+
+def test_more_frames_than_are_read_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("png", "webp", "avif"):
+        monkeypatch.setattr(f"edge_i2i.media.animated_{name}.MOST_FRAMES", 4)
+        assert len(read(save(tmp_path / f"a.{name}", frames(4)))) == 4
+        with pytest.raises(PictureError, match="more than"):
+            open_film(save(tmp_path / f"b.{name}", frames(5)))
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("seed", range(3))
 def test_no_damage_ends_in_anything_but_a_film_or_a_sentence(tmp_path: Path, suffix: str, seed: int) -> None:

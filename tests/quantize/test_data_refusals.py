@@ -9,7 +9,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from animation_samples import SUFFIXES
+from animation_samples import save as save_animation
 from calibration_samples import Networks, ids, load, notes, photographs, picture, save, street
+from PIL import Image
 
 from edge_i2i.errors import BadInputError, PictureError
 from edge_i2i.media.geometry import Fit
@@ -70,6 +73,26 @@ def test_videos_that_show_nothing_or_are_none_are_refused(network: Networks, tmp
     shutil.copy(tmp_path / "still.mp4", only)
     with pytest.raises(PictureError, match="videos only"):
         load(network("rgb"), only)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_animations_are_clips(network: Networks, tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture) -> None:
+    made = [Image.fromarray(picture([index], Size(120, 160))) for index in range(12)]
+    clip = save_animation(tmp_path / f"clip.{suffix}", made)
+    with load(network("munit"), clip, count=6, fit=Fit.STRETCH, held_out=2) as data:
+        assert len(data.samples) == 6 and len({sample["frame"].tobytes() for sample in data.samples}) == 6
+    with pytest.raises(PictureError, match="is a video"):
+        load(network("labels"), clip, Folders(instance_maps=tmp_path))
+    with pytest.raises(PictureError, match="videos only"):
+        load(network("rgb"), tmp_path)
+    for number in range(3):
+        save_animation(tmp_path / f"{number}.png", made[number : number + 1])
+    with load(network("rgb"), tmp_path, count=2) as data:
+        assert len(data.samples) == 2
+    assert f"passed over: {clip.name}" in caplog.text
+    clip.write_bytes(clip.read_bytes()[:-40])
+    with pytest.raises(PictureError, match="damaged or cut off"):
+        load(network("munit"), clip, count=6)
 
 
 # Bad data -------------------------------------------------------------------------------------------------------

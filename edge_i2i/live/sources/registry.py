@@ -41,7 +41,7 @@ class SourceKind:
 
 SOURCE_KINDS = (
     SourceKind("camera", "camera:0", "a camera by number or /dev/video…", camera_spec, "", True, True, True),
-    SourceKind("file", "file:film.mp4", "every frame of a video", film_spec, "video"),
+    SourceKind("file", "file:film.mp4", "every frame of a video or an animation", film_spec, "video"),
     SourceKind("folder", "folder:pictures", "the pictures of a folder, in order", folder_spec, takes_fps=True),
     SourceKind("photo", "photo:street.jpg", "an endless pan over a picture", photo_spec, "", True, True),
     SourceKind("pattern", "pattern:480x640@30", "a moving test picture", pattern_spec, "", True, True),
@@ -53,7 +53,7 @@ SOURCE_KINDS = (
     SourceKind("csi", "csi:0", "a CSI camera of a Jetson", csi_spec, "", True, True),
     SourceKind("gst", "gst:v4l2src ! jpegdec", "a pipeline of the system's GStreamer", gst_spec),
 )
-"""In the order of ``--help``. A bare number is a camera, and a bare path a video or a folder."""
+"""In the order of ``--help``. A bare number is a camera, and a bare path a video, an animation or a folder."""
 
 
 def source_spec(
