@@ -33,7 +33,7 @@ def save(path: Path, made: Sequence[Image.Image], duration: int | list[int] = 40
         options = {"quality": 95, "subsampling": "4:4:4"} | options
     elif path.suffix == ".webp":
         options = {"lossless": True, "exact": True} | options
-    form = {".avif": "AVIF", ".webp": "WEBP"}.get(path.suffix, "PNG")
+    form = {".avif": "AVIF", ".webp": "WEBP", ".gif": "GIF"}.get(path.suffix, "PNG")
     made[0].save(path, form, save_all=True, append_images=made[1:], duration=duration, **options)
     return path
 

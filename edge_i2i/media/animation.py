@@ -1,7 +1,7 @@
 """Animated pictures (PNG, WebP, AVIF) as short films: each frame as it is shown, at its own time.
 
 The number of times that an animation shall be repeated is for viewers: here it is played once. A frame of 10 ms or
-less lasts 100 ms, as in browsers, and as FFmpeg has it for GIF.
+less lasts 100 ms, as in browsers (of GIF, which FFmpeg reads, only one of 0 ms).
 """
 
 from __future__ import annotations

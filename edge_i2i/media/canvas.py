@@ -96,16 +96,20 @@ class Canvas:
         rows = slice(placing.top, placing.top + placing.size.height)
         part = self._rgba[rows, placing.left : placing.left + placing.size.width]
         before = part.copy() if placing.disposal is Disposal.RESTORE else None
-        if placing.blends:
+        if placing.blends and not _is_opaque(frame):
             _blend(frame, part)
         else:
             part[...] = frame
-        shown = over_white(self._rgba)
+        shown = np.ascontiguousarray(self._rgba[..., :3]) if _is_opaque(self._rgba) else over_white(self._rgba)
         if before is not None:
             part[...] = before
         elif placing.disposal is Disposal.CLEAR:
             part[...] = 0
         return shown
+
+
+def _is_opaque(rgba: Picture) -> bool:
+    return bool(rgba[..., 3].min() == 255)
 
 
 def _blend(frame: Picture, ground: Picture) -> None:

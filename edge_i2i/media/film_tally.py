@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_i2i.media.film_gif import gif_shortfall
 from edge_i2i.media.film_tail import has_another_film
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class FilmTally:
             return ""  # recordings off the air begin and end anywhere
         if self._cut_packet:
             return "the file ends in the middle of a packet"
+        if container.format.name == "gif":
+            return gif_shortfall(self._path, self.frames)
         if self._stream.frames and self._lacks_frames():
             return f"it declares {self._stream.frames}"
         if "matroska" in container.format.name and self._lacks_time(container):

@@ -1,8 +1,9 @@
 """Video files to frames, with PyAV (the extra ``video``).
 
 Every frame comes in display order, upright, as uint8 RGB with its own time stamp. A file that ends before the length
-it declares (MP4, MOV, AVI, Matroska, WebM), or that cannot be decoded to its end, is an error and never a shorter
-video. The other containers declare no length that can be relied on: of those, a missing end cannot be seen.
+it declares (MP4, MOV, AVI, Matroska, WebM) or its end mark (GIF), or that cannot be decoded to its end, is an error and
+never a shorter video. The other containers declare no length that can be relied on: of those, a missing end cannot be
+seen.
 
 Colours follow the file's marks; without marks, BT.709 for high definition and BT.601 below, as players do. High
 dynamic range (PQ, HLG) is tone-mapped (``media.tone_mapping``), or refused; the log says so. What is transparent

@@ -214,7 +214,7 @@ def test_a_turn_is_applied(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("name", ["a.jpg", "a", "a.gif", "a.webp_large", "a.apng"])
+@pytest.mark.parametrize("name", ["a.jpg", "a", "a.gif", "a.webp_large", "a.apng", "a.avifs"])
 def test_content_decides(tmp_path: Path, suffix: str, name: str) -> None:
     path = save(tmp_path / f"made.{suffix}", frames(3)).rename(tmp_path / name)
     assert is_film(path) and len(read(path)) == 3

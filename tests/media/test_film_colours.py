@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from animation_samples import frames, save
 
 from edge_i2i.cli.main import run_command
 from edge_i2i.errors import PictureError
@@ -67,6 +68,20 @@ def test_what_is_transparent_comes_over_white(tmp_path: Path, name: str, codec: 
 def test_a_film_that_could_be_transparent_and_is_not_keeps_its_colours(tmp_path: Path) -> None:
     picture = np.full((SIDE, SIDE, 4), (200, 40, 90, 255), np.uint8)
     assert middle(write(tmp_path / "a.mov", "qtrle", "argb", [picture], "rgba")) == [[200, 40, 90]]
+
+
+def test_a_gif_that_is_cut_off_is_an_error_and_never_shorter(tmp_path: Path) -> None:
+    path = save(tmp_path / "whole.gif", frames(), [40, 100, 0, 250, 70])
+    whole, cut = path.read_bytes(), tmp_path / "cut.gif"
+    with VideoReader(path) as reader:
+        assert len(list(reader)) == 5
+    for kept in range(20, len(whole), 9):
+        cut.write_bytes(whole[:kept])
+        with pytest.raises(PictureError, match=r"cut\.gif"), VideoReader(cut) as reader:
+            list(reader)
+    cut.write_bytes(whole + b"what a download left behind it")
+    with VideoReader(cut) as reader:
+        assert len(list(reader)) == 5
 
 
 def test_an_animated_gif_is_a_film_with_its_own_times_over_white(tmp_path: Path) -> None:
