@@ -60,9 +60,7 @@ WRITABLE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 JPEG_QUALITY = 95
 WEBP_QUALITY = 95
 
-_ONE_FRAME = (
-    "Save one of its frames as a PNG. As a film it is taken where films are, for example by 'translate --input'."
-)
+_ONE_FRAME = "Save one of its frames as a PNG. As a film, 'edge-i2i translate' takes it."
 
 # Two letters begin a BMP or a PNM, and many a text.
 _UNMISTAKABLE = frozenset({PictureFormat.JPEG, PictureFormat.PNG, PictureFormat.WEBP, PictureFormat.TIFF})
