@@ -30,8 +30,9 @@ endef
 demo: $(DEMO_INSTALLED)
 	$(BIN)/python runtime/demo.py --output demo --threads $(THREADS)
 
+# A process that a test ends is not started again: pytest-xdist may wait for ever for the rest of that file.
 test: lint types $(RUNTIME)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(THREADS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(THREADS) --dist loadfile --max-worker-restart 0
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
