@@ -10,15 +10,18 @@ import itertools
 import socket
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakSet
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 
 from edge_i2i.live.web.asgi import ASGIApp
 from edge_i2i.live.web.doors import Doors, Patience
 from edge_i2i.live.web.forwarded import is_one_of
+from edge_i2i.live.web.handshakes import Handshake
 from edge_i2i.live.web.reach import Network
 from edge_i2i.live.web.shares import visitor_of
 
@@ -37,23 +40,41 @@ class DoorsConfig(uvicorn.Config):
         super().__init__(app, **{"http": GuardedHttp, "ws": GuardedWebSocket, **options})
         self.doors, self.proxies = doors, tuple(proxies)
 
+    def visitor(self, transport: asyncio.Transport) -> str:
+        """Whose a connection is: each of a proxy's own is somebody else's."""
+        address = (get_remote_addr(transport) or ("", 0))[0]
+        own = is_one_of(address, self.proxies)
+        return f"{address} {next(_numbers)}" if own else visitor_of(address)
+
 
 class DoorsServer(uvicorn.Server):
-    """uvicorn's, which also ends a TLS handshake that says nothing: no protocol knows of it before it is done."""
+    """uvicorn's, whose TLS handshakes are known to the doors, too."""
+
+    config: DoorsConfig
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen on the sockets given."""
         await self.lifespan.startup()
-        context, loop = self.config.ssl, asyncio.get_running_loop()
-        doors: Doors = self.config.doors  # type: ignore[attr-defined]
-        patience = doors.patience.head if context is not None else None
-        self.servers = [
-            await loop.create_server(self._protocol, sock=item, ssl=context, ssl_handshake_timeout=patience)
-            for item in sockets or ()
-        ]
+        self._handshakes: WeakSet[Handshake] = WeakSet()
+        loop, first = asyncio.get_running_loop(), self._handshake if self.config.is_ssl else self._http
+        self.servers = [await loop.create_server(first, sock=item) for item in sockets or ()]
         self.started = True
 
-    def _protocol(self) -> asyncio.Protocol:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; nobody waits for a handshake."""
+        for handshake in tuple(self._handshakes):
+            handshake.drop()
+        await super().shutdown(sockets)
+
+    def _handshake(self) -> Handshake:
+        config = self.config
+        if config.ssl is None:
+            raise RuntimeError("HTTPS without a certificate")
+        made = Handshake(config.ssl, config.doors, config.visitor, self._http)
+        self._handshakes.add(made)
+        return made
+
+    def _http(self) -> asyncio.Protocol:
         return GuardedHttp(self.config, self.server_state, self.lifespan.state)
 
 
@@ -73,9 +94,7 @@ class _Guarded(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.since = self.loop.time()
-        address = self.client[0] if self.client else ""
-        own = is_one_of(address, self.config.proxies)
-        self.visitor = f"{address} {next(_numbers)}" if own else visitor_of(address)
+        self.visitor = self.config.visitor(transport)
         _find_lost_peers(transport)
         self.config.doors.came(self)
 

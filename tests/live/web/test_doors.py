@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from websockets.exceptions import ConnectionClosed
 
 from edge_i2i.live.clock import SystemClock
 from edge_i2i.live.web.asgi import Receive, Scope, Send
+from edge_i2i.live.web.certificates import self_made
 from edge_i2i.live.web.doors import Patience
 from edge_i2i.live.web.hosting import HostOptions, WebHost
 from edge_i2i.live.web.reach import LOOPBACK, listen
@@ -42,6 +44,7 @@ class Site:
     def __init__(self, app: Any, **options: Any) -> None:
         listening = listen(LOOPBACK, 0)
         self.port = listening.getsockname()[1]
+        self.scheme = "https" if "certificate" in options else "http"
         self.host = WebHost(app, listening, SystemClock(), HostOptions(**options))
 
     def connect(self, said: bytes = b"", source: str = LOOPBACK) -> socket.socket:
@@ -50,7 +53,8 @@ class Site:
         return connection
 
     def get(self) -> str:
-        return httpx.get(f"http://{LOOPBACK}:{self.port}/", timeout=HANG).text
+        # Nobody vouches for the certificate of a test.
+        return httpx.get(f"{self.scheme}://{LOOPBACK}:{self.port}/", timeout=HANG, verify=False).text
 
 
 @pytest.fixture
@@ -135,6 +139,67 @@ def test_those_that_owe_bytes_make_room_at_once(site: Callable[..., Site], said:
         assert ends(owing[0])
 
 
+@pytest.fixture(scope="module")
+def own_certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    certificate, key = self_made(tmp_path_factory.mktemp("certificate"), [])
+    return {"certificate": certificate, "key": key}
+
+
+HELLO_TLS = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"  # how a client begins, and more would come
+
+
+@pytest.mark.parametrize("said", [b"", HELLO_TLS], ids=["silent", "half a hello"])
+def test_tls_handshakes_that_owe_bytes_make_room_at_once(
+    site: Callable[..., Site], own_certificate: dict[str, Path], said: bytes
+) -> None:
+    made = site(patience=LONG, connections=8, **own_certificate)
+    with ExitStack() as stack:
+        owing = [stack.enter_context(closing(made.connect(said))) for _ in range(40)]
+        assert made.get() == "hello"
+        assert ends(owing[0])
+
+
+@pytest.mark.parametrize("said", [b"", HELLO_TLS, HEAD + b"\r\n"], ids=["silent", "half a hello", "HTTP"])
+def test_a_tls_handshake_that_does_not_come_to_its_end_is_hung_up_on(
+    site: Callable[..., Site], own_certificate: dict[str, Path], said: bytes
+) -> None:
+    made = site(patience=SHORT, **own_certificate)
+    with closing(made.connect(said)) as connection:
+        assert ends(connection)
+    assert made.get() == "hello"
+
+
+def records(tls: ssl.SSLObject) -> Iterator[bytes]:
+    with suppress(ssl.SSLError):
+        while record := tls.read(1 << 16):
+            yield record
+
+
+def test_tls_requests_are_whole_whenever_they_come(site: Callable[..., Site], own_certificate: dict[str, Path]) -> None:
+    """Also those whose first bytes come with the end of the handshake."""
+    made = site(**own_certificate)
+    context = ssl.create_default_context(cafile=own_certificate["certificate"])
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context.minimum_version = context.maximum_version = version
+        for _ in range(20):
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = context.wrap_bio(incoming, outgoing, server_hostname=LOOPBACK)
+            with closing(made.connect()) as connection:
+                while True:
+                    try:
+                        tls.do_handshake()
+                        break
+                    except ssl.SSLWantReadError:
+                        connection.sendall(outgoing.read())
+                        incoming.write(connection.recv(1 << 16))
+                tls.write(HEAD + b"Connection: close\r\n\r\n")
+                connection.sendall(outgoing.read())  # what is left of the handshake, and the request, in one
+                told = b""
+                while b"hello" not in told:
+                    assert incoming.write(connection.recv(1 << 16)), told
+                    told += b"".join(records(tls))
+
+
 def test_those_that_do_not_read_make_room_at_once_and_go_by_themselves(site: Callable[..., Site]) -> None:
     full = HEAD.replace(b"/ ", b"/large ", 1) + b"\r\n"
     patient, short = site(patience=LONG, connections=8), site(patience=SHORT)
@@ -177,8 +242,13 @@ def test_a_bomb_of_headers_is_refused(site: Callable[..., Site], head: bytes) ->
         assert connection.recv(100).split()[1].startswith(b"4")
 
 
-def test_when_descriptors_run_out_it_is_said_once_and_others_are_let_in() -> None:
+@pytest.mark.parametrize("https", [False, True])
+def test_when_descriptors_run_out_it_is_said_once_and_others_are_let_in(
+    own_certificate: dict[str, Path], https: bool
+) -> None:
     """In a process of its own, which has few."""
+    scheme = "https" if https else "http"
+    options = {name: str(path) for name, path in own_certificate.items()} if https else {}
     program = f"""
 import resource, socket, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
@@ -187,7 +257,7 @@ import logging; logging.basicConfig(level=logging.WARNING)
 from test_doors import Site, hello, LONG
 import edge_i2i.live.web.hosting as hosting
 hosting.most_connections = lambda wanted: wanted  # else the doors would not let it come so far
-made = Site(hello, patience=LONG, connections=1000)
+made = Site(hello, patience=LONG, connections=1000, **{options!r})
 print(made.port, flush=True)
 sys.stdin.read()
 """
@@ -203,10 +273,10 @@ sys.stdin.read()
     with ExitStack() as stack:
         for _ in range(100):
             stack.enter_context(closing(socket.create_connection((LOOPBACK, port), HANG)))
-        assert httpx.get(f"http://{LOOPBACK}:{port}/", timeout=HANG).text == "hello"
+        assert httpx.get(f"{scheme}://{LOOPBACK}:{port}/", timeout=HANG, verify=False).text == "hello"
         for _ in range(100):
             stack.enter_context(closing(socket.create_connection((LOOPBACK, port), HANG)))
-        assert httpx.get(f"http://{LOOPBACK}:{port}/", timeout=HANG).text == "hello"
+        assert httpx.get(f"{scheme}://{LOOPBACK}:{port}/", timeout=HANG, verify=False).text == "hello"
     process.kill()
     said = process.communicate()[1]
     assert said.count("file descriptors") == 1 and "Traceback" not in said, said
