@@ -12,6 +12,7 @@ from typing import Any, Self, TypedDict
 import numpy as np
 
 from edge_i2i.bundle.reader import Bundle, open_bundle
+from edge_i2i.condition_inputs import ConditionInputs
 from edge_i2i.conditions import PER_FRAME, Conditions, Given, Look
 from edge_i2i.engines.choice import AUTO, Choice, choose
 from edge_i2i.engines.protocol import Array, EngineOptions, SessionInfo
@@ -90,6 +91,14 @@ def load(
         UsageError: an unknown engine, variant or precision, or an engine that cannot be told to use that precision.
         MissingRequirementError: the engine cannot run here, or not in that precision.
         GraphError: the variant was quantized for other engines.
+
+    Example:
+        >>> import edge_i2i
+        >>> with edge_i2i.load("city.i2i", engine="onnxruntime", threads=1) as translator:
+        ...     translator.condition(style_seed=7)
+        ...     picture = translator(edge_i2i.read_picture("photo.png"))
+        >>> picture.shape, str(picture.dtype)
+        ((90, 120, 3), 'uint8')
     """
     bundle = open_bundle(path)
     folder = engine_folder or default_engine_folder(bundle.path)
@@ -225,6 +234,14 @@ class Translator:
             self._conditions.set(inputs)
         for name, array in regions.items():
             self._regions[name] = self._checked_region(array, self._region_specs[name])
+
+    def condition_with(self, inputs: ConditionInputs) -> None:
+        """Set what is constant over many frames, as ``condition`` does; ``inputs`` names and types what bundles take.
+
+        Raises:
+            UsageError, BadInputError: as ``condition``.
+        """
+        self.condition(**inputs.given())
 
     def mix(self, first: Given, second: Given, share: float) -> None:
         """Set the look that lies ``share`` (0..1) of the way from one look to another.

@@ -15,7 +15,7 @@ class GraphInMemory:
     """An ONNX file in memory: a ``GraphSource``, named by its content; it passes the gate when it is read first."""
 
     declaration: GraphDeclaration
-    data: bytes
+    data: bytes = field(repr=False)
     variant: str = "fp32"
     precision: str = "fp32"
     targets: tuple[str, ...] = ()

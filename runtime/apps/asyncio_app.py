@@ -10,9 +10,7 @@ import argparse
 import asyncio
 import sys
 
-from edge_i2i.errors import EdgeI2IError, PictureError
-from edge_i2i.live.opening import open_session
-from edge_i2i.live.session import LiveSession
+from edge_i2i import EdgeI2IError, LiveSession, PictureError, open_session
 
 
 async def receive(session: LiveSession, frames: int) -> None:

@@ -16,10 +16,7 @@ from pathlib import Path
 
 import cv2
 
-from edge_i2i.errors import EdgeI2IError, PictureError
-from edge_i2i.live.frame import Origin, Picture
-from edge_i2i.live.opening import open_session
-from edge_i2i.live.policy import Mode, Policy
+from edge_i2i import EdgeI2IError, Mode, Origin, Picture, PictureError, Policy, open_session
 
 
 def main() -> None:

@@ -16,10 +16,7 @@ from PySide6.QtCore import QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QApplication, QLabel, QSlider, QVBoxLayout, QWidget
 
-from edge_i2i.errors import EdgeI2IError, PictureError
-from edge_i2i.live.frame import Picture, Result
-from edge_i2i.live.opening import open_session
-from edge_i2i.live.session import LiveSession
+from edge_i2i import EdgeI2IError, LiveSession, Picture, PictureError, Result, open_session
 
 
 class ComparedPicture(QWidget):

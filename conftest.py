@@ -1,0 +1,47 @@
+"""Files for the examples in docstrings, which run as tests: small bundles, a checkpoint, photographs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from _pytest.doctest import DoctestItem
+
+
+@pytest.fixture(scope="session")
+def _example_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import numpy as np
+    import torch
+
+    import edge_i2i
+    from edge_i2i.models.loading import LoadedModel, WeightsOrigin
+    from edge_i2i.models.registry import get_family
+
+    folder, options = tmp_path_factory.mktemp("examples"), edge_i2i.ExportOptions(precisions=("fp32",), threads=1)
+    family = get_family("munit")
+    config = family.tiny(next(iter(family.architectures().values())))
+    styles = LoadedModel(family, family.random(config, 3), WeightsOrigin.RANDOM, None, None)
+    plain = edge_i2i.load_random("pix2pixhd", {"ngf": "8", "n_blocks_global": "1", "n_downsample_global": "2"}, seed=1)
+    for name, loaded in (("city", styles), ("plain", plain)):
+        edge_i2i.export_bundle(loaded, edge_i2i.Size(64, 64), folder / f"{name}.i2i", options)
+    torch.save(plain.model.generator.state_dict(), folder / "latest_net_G.pth")
+    (folder / "frames").mkdir()
+    for number in range(4):
+        picture = np.random.default_rng(number).integers(0, 256, (90, 120, 3), np.uint8)
+        edge_i2i.write_picture(folder / "frames" / f"{number}.png", picture)
+    edge_i2i.write_picture(folder / "photo.png", picture)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _among_example_files(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Each example of what programs import has a folder of its own with those files."""
+    if isinstance(request.node, DoctestItem) and "import edge_i2i\n" in request.node.dtest.docstring:
+        place = tmp_path_factory.mktemp("example") / "here"
+        shutil.copytree(request.getfixturevalue("_example_files"), place)
+        monkeypatch.chdir(place)
+    yield

@@ -1,0 +1,53 @@
+"""The names that edge_i2i hands out, and where they live: for type checkers, and read when a name is first used."""
+
+from .bundle.reader import Bundle as Bundle, open_bundle as open_bundle
+from .condition_inputs import ConditionInputs as ConditionInputs
+from .conditions import Look as Look
+from .engines.protocol import EngineOptions as EngineOptions
+from .errors import (
+    BadInputError as BadInputError,
+    BudgetError as BudgetError,
+    BundleError as BundleError,
+    BundleOutputError as BundleOutputError,
+    CheckpointError as CheckpointError,
+    EdgeI2IError as EdgeI2IError,
+    GraphError as GraphError,
+    GraphFileError as GraphFileError,
+    MissingRequirementError as MissingRequirementError,
+    OutputError as OutputError,
+    ParityError as ParityError,
+    PictureError as PictureError,
+    PlanError as PlanError,
+    UsageError as UsageError,
+)
+from .export import ExportSummary as ExportSummary, export_bundle as export_bundle
+from .graphs.export import ExportOptions as ExportOptions
+from .live.changes import Change as Change
+from .live.ending import LiveError as LiveError
+from .live.events import Event as Event, EventKind as EventKind
+from .live.frame import Frame as Frame, Origin as Origin, Picture as Picture, Result as Result
+from .live.opening import open_session as open_session
+from .live.picture_path import PicturePathOptions as PicturePathOptions
+from .live.policy import Mode as Mode, Policy as Policy
+from .live.session import LiveSession as LiveSession
+from .live.stats import StatsSnapshot as StatsSnapshot
+from .live.web.server import Server as Server, serve as serve
+from .media.geometry import Fit as Fit
+from .media.pictures import read_picture as read_picture, write_picture as write_picture
+from .models.contract import Size as Size, TensorSpec as TensorSpec
+from .models.loading import (
+    LoadedModel as LoadedModel,
+    load_checkpoint as load_checkpoint,
+    load_demo as load_demo,
+    load_random as load_random,
+)
+from .models.pix2pixhd_features import FeatureClusters as FeatureClusters
+from .quantize.data import CalibrationOptions as CalibrationOptions
+from .quantize.job import QuantizeJob as QuantizeJob
+from .quantize.outcome import QuantizeSummary as QuantizeSummary
+from .quantize.road import quantize_bundle as quantize_bundle
+from .translate_files import TranslateSummary as TranslateSummary, translate_path as translate_path
+from .translator import Translator as Translator, TranslatorInfo as TranslatorInfo, load as load
+from .verify import Verdict as Verdict, verify_bundle as verify_bundle
+
+__version__: str
