@@ -42,7 +42,12 @@ class Snapshot:
 
 
 def save_snapshot(folder: Path, snapshot: Snapshot, recipe: Recipe) -> Path:
-    """Write a checkpoint under ``folder`` and return its path; an interrupted write leaves nothing under that name.
+    """Write a checkpoint and return its path; an interrupted write leaves nothing under that name.
+
+    Args:
+        folder: where the checkpoints of a run lie; made if needed.
+        snapshot: what is written; its step names the checkpoint, and one of that step is replaced.
+        recipe: what the run trains by, which ``load_snapshot`` holds against that of the run that goes on.
 
     Raises:
         OutputError: it cannot be written; earlier ones are still there.

@@ -97,6 +97,12 @@ class Trainer:
 
     The folder receives ``recipe.yaml``, ``log.jsonl``, ``checkpoints/``, ``pictures/`` (held-out photograph | target |
     ours at every checkpoint) and TensorBoard's events where TensorBoard is installed.
+
+    Args:
+        recipe: what is trained, how long, and by which losses.
+        output: the folder; made if needed.
+        pairs: uint8 (N, 2, patch, patch, 3), photograph then painting, as ``cached_pairs`` returns them.
+        fabric: the device, the precision and the processes to train with.
     """
 
     def __init__(self, recipe: Recipe, output: Path, pairs: NDArray[np.uint8], fabric: Fabric) -> None:

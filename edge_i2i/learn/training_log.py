@@ -13,7 +13,13 @@ Record = dict[str, float | int]
 
 
 class TrainingLog:
-    """One JSON object a line in ``log.jsonl``, and the same figures in TensorBoard where it is installed."""
+    """One JSON object a line in ``log.jsonl``, and the same figures in TensorBoard where it is installed.
+
+    Args:
+        output: the run's folder; made if needed.
+        tensorboard: whether TensorBoard's events are written too, where it is installed.
+        enabled: whether anything is written; only the first of several processes does.
+    """
 
     def __init__(self, output: Path, *, tensorboard: bool, enabled: bool) -> None:
         self._path, self._enabled, self._board = output / "log.jsonl", enabled, None

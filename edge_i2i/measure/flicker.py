@@ -42,11 +42,17 @@ class PanningClip:
 
 
 def pan_clip(picture: Array, size: Size, step: tuple[int, int] = (2, 4), count: int = 5) -> PanningClip:
-    """Pan over a picture: ``count`` crops of ``size``, each ``step`` = (down, right) pixels further than the last.
+    """Pan over a picture: crops of one size, each shifted against the last.
 
     Works alike on pictures and on maps of ids, and takes the same places from all arrays of one height and width: no
     value is interpolated. The path lies in the middle; what is too small for it is enlarged by reflection on all
     sides. A large photograph should be resized first, so that a crop shows enough of it.
+
+    Args:
+        picture: ``[H, W]`` or ``[H, W, C]``.
+        size: of every crop.
+        step: by how many pixels each crop lies further than the last: (down, right), below 0 the other way.
+        count: how many crops, two or more.
 
     >>> clip = pan_clip(np.arange(6).reshape(2, 3), Size(2, 2), (0, 1), 2)
     >>> [frame.tolist() for frame in clip.frames]

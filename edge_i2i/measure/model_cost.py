@@ -33,6 +33,11 @@ class GraphCost:
 def cost_of(family: ModelFamily[Any], config: Any, size: Size) -> tuple[GraphCost, ...]:
     """The cost of every graph of an architecture at a size; full-size networks take neither memory nor time.
 
+    Args:
+        family: the published model.
+        config: its architecture.
+        size: height and width of the frame in pixels.
+
     Raises:
         UsageError: the network cannot take that size.
     """

@@ -22,7 +22,12 @@ SSIM_WINDOW, SSIM_SIGMA, SSIM_K1, SSIM_K2 = 11, 1.5, 0.01, 0.03
 
 
 def psnr(a: Array, b: Array, data_range: float = 255) -> float:
-    """Peak signal-to-noise ratio in dB; infinite where the pictures are equal. ``data_range``: the largest value.
+    """Peak signal-to-noise ratio in dB of two pictures; infinite where they are equal.
+
+    Args:
+        a: one picture.
+        b: the other; which is the reference makes no difference.
+        data_range: the largest value less the smallest that a picture can have: 255 for uint8.
 
     >>> black = np.zeros((4, 4, 3), np.uint8)
     >>> round(psnr(black, black + 1), 2)
@@ -41,6 +46,11 @@ def ssim(a: Array, b: Array, data_range: float = 255) -> float:
     """Structural similarity of Wang et al. 2004: 1 where the pictures are equal, lower where they differ.
 
     The mean over all channels and over all places where the 11x11 window lies wholly inside the picture.
+
+    Args:
+        a: one picture.
+        b: the other; which is the reference makes no difference.
+        data_range: the largest value less the smallest that a picture can have: 255 for uint8.
 
     >>> ramp = np.tile(np.arange(0, 240, 8, dtype=np.uint8), (30, 1))
     >>> ssim(ramp, ramp)

@@ -111,6 +111,12 @@ def realistic(family: ModelFamily[Any], config: Any, seed: int, size: Size) -> T
     Only what its graphs use is changed; keys and shapes are those of ``family.random``. It takes about five runs of
     every graph at ``size``; networks with looks run once on three at a time.
 
+    Args:
+        family: the published model.
+        config: its architecture.
+        seed: decides every weight.
+        size: of the photographs that the layers are scaled on, a size that the network can take.
+
     Raises:
         UsageError: the network cannot take that size.
         MissingRequirementError: the photographs' packages are not installed.
@@ -136,7 +142,10 @@ def realistic(family: ModelFamily[Any], config: Any, seed: int, size: Size) -> T
 def photograph_inputs(declaration: GraphDeclaration, index: int, known: Values | None = None) -> list[Tensor]:
     """Inputs of a graph in network form: photographs where it takes pictures, else seeded samples.
 
-    ``known`` holds what condition graphs have computed, by name. A frame and its exemplar are different photographs.
+    Args:
+        declaration: the graph's inputs, in call order.
+        index: decides which photograph each picture is, and is the seed of the samples.
+        known: what condition graphs have computed, by name, used as it is; None: nothing.
     """
     sampled = sample_inputs(declaration, index)
     computed = known or {}

@@ -17,9 +17,14 @@ _PAPER, _INK = 255, (40, 40, 40)
 def side_by_side(pictures: Sequence[Picture], captions: Sequence[str], *, height: int | None = None) -> Picture:
     """A row of pictures on white, left to right, each with its caption above it.
 
-    ``pictures``: uint8 ``[H, W, 3]`` RGB of any sizes; each is scaled to ``height`` pixels (default: the tallest one's)
-    with its proportions kept. A caption that is too long for its picture is drawn smaller, and cut with ``...`` where
-    that is not enough. Captions are ASCII; any other letter is drawn as ``?``. Returns uint8 ``[H, W, 3]`` RGB.
+    Args:
+        pictures: uint8 ``[H, W, 3]`` RGB of any sizes.
+        captions: one a picture, ASCII; any other letter is drawn as ``?``. One that is too long for its picture is
+            drawn smaller, and cut with ``...`` where that is not enough.
+        height: to which every picture is scaled, in pixels, with its proportions kept; None: the tallest one's.
+
+    Returns:
+        uint8 ``[H, W, 3]`` RGB.
 
     Raises:
         PictureError: there is no picture, there are not as many captions as pictures, or one is not uint8

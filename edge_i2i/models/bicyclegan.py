@@ -162,7 +162,13 @@ class MeanStyle(nn.Module):
 
 
 class BicycleGAN(TranslationModel[BicycleGANConfig]):
-    """A BicycleGAN generator, and its style encoder where its file is there."""
+    """A BicycleGAN generator, and its style encoder where its file is there.
+
+    Args:
+        config: the architecture of both networks.
+        generator: with its weights; it is put into eval mode.
+        encoder: with its weights; it is put into eval mode. None: styles can be drawn, but not read off an exemplar.
+    """
 
     family = "bicyclegan"
     rewrites: ClassVar[tuple[Rewrite, ...]] = (

@@ -89,7 +89,13 @@ class UnetBlock(nn.Module):
 
 
 class AllBlock(UnetBlock):
-    """Keys of ``UnetBlock_with_z``: ``down.N``, ``submodule.``, ``up.N``. The skip is not activated."""
+    """Keys of ``UnetBlock_with_z``: ``down.N``, ``submodule.``, ``up.N``. The skip is not activated.
+
+    Args:
+        down: layers of the way down, in the order in which they run.
+        submodule: the next level inwards; None in the innermost.
+        up: layers of the way up, in the order in which they run; what they give is put in front of the skip.
+    """
 
     def __init__(self, down: list[nn.Module], submodule: UnetBlock | None, up: list[nn.Module]) -> None:
         super().__init__()
@@ -112,6 +118,11 @@ class InputBlock(UnetBlock):
 
     The official LeakyReLU works in place on what the skip carries, so the skip is activated. The ReLU that follows
     hides it; other activations do not.
+
+    Args:
+        down: layers of the way down, in the order in which they run.
+        submodule: the next level inwards; None in the innermost.
+        up: layers of the way up, in the order in which they run; what they give is put in front of the skip.
     """
 
     def __init__(self, down: list[nn.Module], submodule: UnetBlock | None, up: list[nn.Module]) -> None:
@@ -189,7 +200,7 @@ def _run(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
 
 
 def spread(z: Tensor, height: int, width: int) -> Tensor:
-    """[N, nz] → [N, nz, height, width]: the same vector at every position."""
+    """The style ``z`` [N, nz] → [N, nz, ``height``, ``width``]: the same vector at every position."""
     return z[:, :, None, None].expand(-1, -1, height, width)
 
 
@@ -199,7 +210,13 @@ def with_z(x: Tensor, z: Tensor) -> Tensor:
 
 
 class ResidualDownBlock(nn.Module):
-    """Norm, LeakyReLU, 3x3, norm, LeakyReLU, 3x3, halved by averaging; plus halved and 1x1 (``BasicBlock``)."""
+    """Norm, LeakyReLU, 3x3, norm, LeakyReLU, 3x3, halved by averaging; plus halved and 1x1 (``BasicBlock``).
+
+    Args:
+        channels: channels of the input, which the first convolution keeps.
+        out: channels of the output.
+        norm_mode: the kind of both norms, and their statistics at test time.
+    """
 
     def __init__(self, channels: int, out: int, norm_mode: NormMode) -> None:
         super().__init__()
@@ -269,6 +286,13 @@ class MultiscaleDiscriminator(nn.Module):
 
     D judges pictures made with an encoded z, D2 those made with a drawn one; both see the picture alone unless
     ``--conditional_D``. The scale i has ndf / 2^i channels. Keys: ``model_I.N``, or ``model.N`` with one scale.
+
+    Args:
+        input_nc: channels of what is judged: a picture, or with ``--conditional_D`` the frame and the picture.
+        ndf: channels of the first layer at the finest scale; they double from layer to layer, up to 8 · ndf.
+        n_layers: how many convolutions halve; one more and the score keep the size (but for a pixel each).
+        num_D: how many scales; each sees the picture at half the size of the one before.
+        norm_mode: the kind of the norms; ``none`` is instance norm without weights.
     """
 
     def __init__(

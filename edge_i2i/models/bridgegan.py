@@ -62,7 +62,13 @@ ATTRIBUTES_AS_BIAS = "attributes-as-bias"
 
 
 class StyleEncoder(nn.Module):
-    """E (``Encoder4_wIN_wRelu_concat``), shared by both modes: a picture and an attribute difference → a style map."""
+    """E (``Encoder4_wIN_wRelu_concat``), shared by both modes: a picture and an attribute difference → a style map.
+
+    Args:
+        n_attributes: length of the attribute difference.
+        ch: channels behind the first convolution; the style map has 2 · ch.
+        n_middle: residual blocks at half the size, behind the one that halves.
+    """
 
     def __init__(self, n_attributes: int, ch: int = 16, n_middle: int = 3) -> None:
         super().__init__()
@@ -83,7 +89,14 @@ class StyleEncoder(nn.Module):
 
 
 class MappingNetwork(nn.Module):
-    """M (``MappingNet_multiStream_deconv_wIN_wRelu_concat``): noise and an attribute difference → a style map."""
+    """M (``MappingNet_multiStream_deconv_wIN_wRelu_concat``): noise and an attribute difference → a style map.
+
+    Args:
+        n_attributes: length of the attribute difference.
+        dim_noise: length of the noise vector.
+        ch: channels of the style map, which have to be the style encoder's.
+        n_up: how many times the 4x4 map at the start is doubled.
+    """
 
     def __init__(self, n_attributes: int, dim_noise: int = 16, ch: int = 32, n_up: int = 4) -> None:
         super().__init__()
@@ -103,7 +116,15 @@ class MappingNetwork(nn.Module):
 
 
 class SpadeGenerator(nn.Module):
-    """G (``Generator2_wRelu``): down with instance norm, then up with SPADE; H, W multiples of 2^n_down."""
+    """G (``Generator2_wRelu``): down with instance norm, then up with SPADE; H, W multiples of 2^n_down.
+
+    Args:
+        style_channels: channels of the style maps.
+        ch: channels at full size; each halving doubles them.
+        n_down: residual blocks that halve, and as many that double again.
+        n_middle: residual blocks at the smallest size; those from ``first_spade_block`` on have SPADE.
+        spade_hidden: channels between the two convolutions that make γ and β.
+    """
 
     def __init__(
         self, style_channels: int, ch: int = 32, n_down: int = 3, n_middle: int = 2, spade_hidden: int = 128
@@ -140,7 +161,14 @@ class SpadeGenerator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """The training's critic and attribute classifier (``Discriminator``); pictures of ``img_size`` squared only."""
+    """The training's critic and attribute classifier (``Discriminator``); pictures of ``img_size`` squared only.
+
+    Args:
+        n_attributes: how many attributes are classified.
+        img_size: height and width of the pictures in pixels, a multiple of 2^n_resblks.
+        ch: channels behind the first convolution; each halving doubles them.
+        n_resblks: residual blocks, each of which halves.
+    """
 
     def __init__(self, n_attributes: int, img_size: int = 128, ch: int = 16, n_resblks: int = 4) -> None:
         super().__init__()
@@ -179,7 +207,13 @@ class BridgeGANNetworks(nn.Module):
 
 
 class FrameGraph(nn.Module):
-    """What runs for every frame: E(frame, -d), and the whole generator."""
+    """What runs for every frame: E(frame, -d), and the whole generator.
+
+    Args:
+        generator: G, which runs as a whole.
+        encoder: E, which reads the style that the frame itself has.
+        config: its ``strength`` scales the attribute difference, its ``second_with_source`` rules the second style.
+    """
 
     def __init__(self, generator: SpadeGenerator, encoder: StyleEncoder, config: BridgeGANConfig) -> None:
         super().__init__()
@@ -187,7 +221,15 @@ class FrameGraph(nn.Module):
         self.strength, self.second_with_source = config.strength, config.second_with_source
 
     def forward(self, frame: Tensor, target: Tensor, source: Tensor, style: Tensor, *blended: Tensor) -> Tensor:
-        """Frame, attributes, source attributes, style [, second style, mix [1, 1]] → picture [1, 3, H, W]."""
+        """Translate one frame into [1, 3, H, W] in [-1, 1].
+
+        Args:
+            frame: the face, [1, 3, H, W] in [-1, 1].
+            target: the attributes that it is to have, [1, n_attributes] in 0..1.
+            source: the attributes that it has, likewise.
+            style: the style map of ``StyleGraph``, [1, style_channels, H/2, W/2].
+            blended: nothing; or a second style map, and how far the picture is from the first to it, [1, 1] in 0..1.
+        """
         own = self.encoder(frame, (source - target) * self.strength)
         styles = StyleMaps(style + own)
         if blended:
@@ -206,7 +248,13 @@ class StyleGraph(nn.Module):
         self.network, self.strength = network, strength
 
     def forward(self, origin: Tensor, target: Tensor, source: Tensor) -> Tensor:
-        """Exemplar [1, 3, H, W] or noise [1, dim_noise], attributes, source attributes → style map."""
+        """The style map [1, style_channels, h, w] of an exemplar or of a noise vector.
+
+        Args:
+            origin: an exemplar [1, 3, H, W] in [-1, 1] for E, noise [1, dim_noise] from N(0, 1) for M.
+            target: the attributes that the style is for, [1, n_attributes] in 0..1.
+            source: the attributes of the face in the frame, likewise.
+        """
         style: Tensor = self.network(origin, (target - source) * self.strength)
         return style
 

@@ -52,6 +52,11 @@ class SpadeNorm(nn.Module):
     whose α is ``mix`` and whose first list entry is our second map. It blends the hidden activations instead, which
     is exact, because γ and β are linear in them and the result is linear in γ and β: one convolution more a layer
     rather than three.
+
+    Args:
+        channels: channels of what is normalised.
+        style_channels: channels of the style maps.
+        hidden: channels between the two convolutions that make γ and β.
     """
 
     def __init__(self, channels: int, style_channels: int, hidden: int) -> None:
@@ -119,6 +124,13 @@ class ResBlock(nn.Module):
     """The authors' ``ResBlk``: norm, activation, [up], 3x3, norm, activation, 3x3, [down]; plus its shortcut.
 
     The shortcut is a 1x1 convolution (after [up], before [down]) where width or size change, else the input itself.
+
+    Args:
+        channels: channels of the input.
+        out: channels of the output.
+        norms: the first over ``channels``, the second over ``out`` channels; both are called with the style maps.
+        resampling: what happens to height and width.
+        activation: behind each norm; None: ReLU.
     """
 
     def __init__(
@@ -154,12 +166,24 @@ class ResBlock(nn.Module):
 
 
 def instance_normed(channels: int, out: int, resampling: Resampling = Resampling.NONE) -> ResBlock:
-    """A residual block with affine instance norm."""
+    """A residual block with affine instance norm.
+
+    Args:
+        channels: channels of the input.
+        out: channels of the output.
+        resampling: what happens to height and width.
+    """
     return ResBlock(channels, out, (slim_instance_norm(channels), slim_instance_norm(out)), resampling)
 
 
 def without_norm(channels: int, out: int, resampling: Resampling) -> ResBlock:
-    """A residual block of the discriminator: no norm, leaky ReLU."""
+    """A residual block of the discriminator: no norm, leaky ReLU.
+
+    Args:
+        channels: channels of the input.
+        out: channels of the output.
+        resampling: what happens to height and width.
+    """
     return ResBlock(channels, out, (nn.Identity(), nn.Identity()), resampling, nn.LeakyReLU(LEAK))
 
 

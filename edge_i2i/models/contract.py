@@ -205,7 +205,12 @@ def attributes_spec(
 ) -> TensorSpec:
     """The declaration of a vector of named attributes: float32 ``[N]``, each 0 (absent) to 1 (present).
 
-    Attributes that are not given are those of the vector ``fallback``, or ``default``.
+    Args:
+        name: the tensor's name, the same in every graph of a network.
+        labels: the attributes' names, in the order of the vector.
+        meaning: what the vector says, in a few words for people.
+        default: the value of attributes that are not given; None: there is no such value.
+        fallback: the name of the vector from which attributes that are not given are taken; None: from none.
     """
     shape, role = (len(labels),), Role.ATTRIBUTES
     return TensorSpec(
@@ -214,5 +219,12 @@ def attributes_spec(
 
 
 def picture_spec(name: str, role: Role, size: Size, meaning: str) -> TensorSpec:
-    """The declaration of an RGB picture: uint8 ``[H, W, 3]``, 0..255."""
+    """The declaration of an RGB picture: uint8 ``[H, W, 3]``, 0..255.
+
+    Args:
+        name: the tensor's name, the same in every graph of a network.
+        role: one of ``PICTURES``.
+        size: height and width in pixels.
+        meaning: what the picture shows, in a few words for people.
+    """
     return TensorSpec(name, role, (size.height, size.width, 3), DType.UINT8, 0, 255, meaning)

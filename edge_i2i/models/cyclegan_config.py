@@ -180,6 +180,8 @@ def _blocks(state: StateDict) -> set[int]:
 def check_way_up(state: StateDict, first: int, count: int) -> None:
     """Accept a way up of ``count`` transposed convolutions from layer ``first`` on, each three layers, and a 7x7 head.
 
+    ``state`` is a ResNet generator's state dict with the official keys (``model.N.weight``).
+
     Raises:
         NearMissError: it has other layers, as a resized picture with a convolution; or some are missing.
     """

@@ -41,7 +41,14 @@ def _pad(padding: Padding) -> list[nn.Module]:
 
 
 class ResnetBlock(nn.Module):
-    """x + conv(relu(norm(conv(x)))); nothing after the sum."""
+    """x + conv(relu(norm(conv(x)))); nothing after the sum.
+
+    Args:
+        channels: channels of input and output.
+        padding: how both convolutions continue the picture beyond its border.
+        dropout: whether half of the values are dropped between the convolutions while training.
+        mode: the kind of both norms, and their statistics at test time.
+    """
 
     def __init__(self, channels: int, padding: Padding, dropout: bool, mode: NormMode) -> None:
         super().__init__()
@@ -63,6 +70,15 @@ class ResnetGenerator(nn.Module):
     """Johnson et al.'s generator: two downsamplings, residual blocks, two upsamplings.
 
     [N, input_nc, H, W] → [N, output_nc, H, W] in [-1, 1]; H, W multiples of 4.
+
+    Args:
+        input_nc: channels of the input: 3 (RGB) or 1 (grey).
+        output_nc: channels of the output, likewise.
+        ngf: channels at full size; each downsampling doubles them.
+        mode: the kind of the norms, and their statistics at test time.
+        dropout: whether the residual blocks have dropout.
+        n_blocks: how many residual blocks there are.
+        padding: how the residual blocks pad; the layers at full size always reflect.
     """
 
     def __init__(
@@ -132,7 +148,15 @@ def _level(outer: int, inner: int, coarser: UnetBlock, mode: NormMode, dropout: 
 
 
 class UnetOutermost(nn.Module):
-    """The level at full size: it passes nothing on, and its last convolution always has a bias."""
+    """The level at full size: it passes nothing on, and its last convolution always has a bias.
+
+    Args:
+        input_nc: channels of the input: 3 (RGB) or 1 (grey).
+        output_nc: channels of the output, likewise.
+        ngf: channels at half the size, where the next coarser level begins.
+        coarser: that level.
+        mode: the kind of the network's norms; with instance norm the first convolution has a bias.
+    """
 
     def __init__(self, input_nc: int, output_nc: int, ngf: int, coarser: UnetBlock, mode: NormMode) -> None:
         super().__init__()
@@ -146,10 +170,17 @@ class UnetOutermost(nn.Module):
 
 
 class UnetGenerator(nn.Module):
-    """pix2pix's U-Net (Isola et al. 2017, appendix 6.1): ``num_downs`` halvings, each with a skip connection.
+    """pix2pix's U-Net (Isola et al. 2017, appendix 6.1): halvings with a skip connection each.
 
-    [N, input_nc, H, W] → [N, output_nc, H, W] in [-1, 1]; H, W multiples of 2^num_downs. ``dropout`` acts on the
-    levels between the bottleneck and the four finest ones, and leaves no trace in the keys.
+    [N, input_nc, H, W] → [N, output_nc, H, W] in [-1, 1]; H, W multiples of 2^num_downs.
+
+    Args:
+        input_nc: channels of the input: 3 (RGB) or 1 (grey).
+        output_nc: channels of the output, likewise.
+        num_downs: how many times the picture is halved.
+        ngf: channels at half the size; they double from level to level, up to 8 · ngf.
+        mode: the kind of the norms, and their statistics at test time.
+        dropout: acts on the levels between the bottleneck and the four finest ones, and leaves no trace in the keys.
     """
 
     def __init__(
@@ -178,6 +209,12 @@ class NLayerDiscriminator(nn.Module):
     """The patch discriminator (``--netD basic``: three layers, 70x70 pixels); [N, C, H, W] → raw patch scores.
 
     The authors' first versions could append a sigmoid, which has no keys: their loss takes raw scores now.
+
+    Args:
+        input_nc: channels of what is judged: a picture, or (pix2pix) the frame and the picture.
+        ndf: channels of the first layer; they double from layer to layer, up to 8 · ndf.
+        n_layers: how many convolutions halve; one more and the score keep the size (but for a pixel each).
+        mode: the kind of the norms.
     """
 
     def __init__(self, input_nc: int, ndf: int = 64, n_layers: int = 3, mode: NormMode = NormMode.NONE) -> None:
@@ -198,7 +235,13 @@ class NLayerDiscriminator(nn.Module):
 
 
 class PixelDiscriminator(nn.Module):
-    """The 1x1 discriminator (``--netD pixel``): [N, C, H, W] → [N, 1, H, W], a raw score for every pixel."""
+    """The 1x1 discriminator (``--netD pixel``): [N, C, H, W] → [N, 1, H, W], a raw score for every pixel.
+
+    Args:
+        input_nc: channels of what is judged: a picture, or (pix2pix) the frame and the picture.
+        ndf: channels of the first layer; the second has twice as many.
+        mode: the kind of the norm.
+    """
 
     def __init__(self, input_nc: int, ndf: int = 64, mode: NormMode = NormMode.NONE) -> None:
         super().__init__()

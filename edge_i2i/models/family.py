@@ -247,7 +247,12 @@ _OTHER_VALUES = "Give a checkpoint whose weights are real numbers: from before i
 
 
 def load_state(module: nn.Module, state: StateDict, what: str) -> None:
-    """Assign ``state`` to ``module``; running statistics where the network has none are dropped by rule.
+    """Assign a state dict to a network; running statistics where the network has none are dropped by rule.
+
+    Args:
+        module: the network, on the meta device as a rule; its weights need no gradients afterwards.
+        state: tensors by key, floats of any width (they become float32).
+        what: the network's name in the error, as in "the pix2pixHD generator".
 
     Raises:
         CheckpointError: names every key that is missing, unexpected, of another shape, of whole numbers or not all
@@ -306,7 +311,13 @@ class Initialisation(StrEnum):
 
 
 def materialise(module: nn.Module, seed: int, scheme: Initialisation = Initialisation.NORMAL) -> None:
-    """Give a network on the meta device real weights; norms start at N(1, 0.02) with unit running statistics."""
+    """Give a network on the meta device real weights; norms start at N(1, 0.02) with unit running statistics.
+
+    Args:
+        module: the network; afterwards it lies on the CPU, and its weights need no gradients.
+        seed: decides every weight.
+        scheme: how weights with two or more axes are drawn; biases are 0.
+    """
     import torch
 
     # not to_empty, which cannot be used under FakeTensorMode, where costs are counted

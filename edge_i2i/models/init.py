@@ -75,7 +75,14 @@ class BoxedFrame(nn.Module):
         self.encoder, self.decoder, self.stride = frame.encoder, frame.decoder, stride
 
     def forward(self, frame: Tensor, boxes: Tensor, adain: Tensor, object_adain: Tensor) -> Tensor:
-        """Frame [1, 3, H, W], boxes [1, K, 4] in pixels, adain [1, A], object_adain [1, K, A] → [1, 3, H, W]."""
+        """Translate one frame [1, 3, H, W] into [1, 3, H, W], both in [-1, 1].
+
+        Args:
+            frame: the picture to translate.
+            boxes: [1, K, 4]: left, top, right, bottom in pixels; unused rows are zero.
+            adain: the AdaIN vector of what lies in no box, [1, A].
+            object_adain: the AdaIN vectors of the boxes, [1, K, A].
+        """
         content = self.encoder(frame)
         height, width = content.shape[2:]
         shares = box_shares(boxes[0], height, width, self.stride)
@@ -92,7 +99,14 @@ class StyledBoxedFrame(nn.Module):
         self.frame, self.objects = frame, ObjectModulation(mlp)
 
     def forward(self, frame: Tensor, boxes: Tensor, style: Tensor, object_styles: Tensor) -> Tensor:
-        """frame [1, 3, H, W], boxes [1, K, 4], style [1, S], object_styles [1, K, S] → picture [1, 3, H, W]."""
+        """Translate one frame [1, 3, H, W] into [1, 3, H, W], both in [-1, 1].
+
+        Args:
+            frame: the picture to translate.
+            boxes: [1, K, 4]: left, top, right, bottom in pixels; unused rows are zero.
+            style: the style code of what lies in no box, [1, S].
+            object_styles: the style codes of the boxes, [1, K, S].
+        """
         picture: Tensor = self.frame(frame, boxes, self.objects.mlp(style), self.objects(object_styles))
         return picture
 

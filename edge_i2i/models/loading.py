@@ -48,7 +48,12 @@ class LoadedModel:
 
 
 def load_checkpoint(name: str, checkpoint: Path, overrides: Mapping[str, str] | None = None) -> LoadedModel:
-    """Read the official checkpoint of the model ``name``; ``overrides`` are ``key=value`` texts for the architecture.
+    """Read an official checkpoint, or a weights file of ours.
+
+    Args:
+        name: the model's name, as ``--model`` takes it.
+        checkpoint: the file; those that belong to it are found beside it.
+        overrides: ``key=value`` texts for the architecture; None: all is read off the file.
 
     Raises:
         CheckpointError: the file cannot be read, is unsafe, or does not hold that network.
@@ -70,7 +75,16 @@ def load_demo(name: str) -> LoadedModel:
 
 
 def load_random(name: str, overrides: Mapping[str, str] | None = None, seed: int = 0) -> LoadedModel:
-    """The paper's full-size network with random weights: right for speed, meaningless as a picture."""
+    """The paper's full-size network with random weights: right for speed, meaningless as a picture.
+
+    Args:
+        name: the model's name, as ``--model`` takes it.
+        overrides: ``key=value`` texts that change the architecture; None: none.
+        seed: decides every weight.
+
+    Raises:
+        UsageError: an unknown model or override.
+    """
     family = get_family(name)
     config = replace(family.full_config(), **family.parse_overrides(overrides or {}))
     return LoadedModel(family, family.random(config, seed), WeightsOrigin.RANDOM, None, None)
@@ -90,7 +104,12 @@ class ReadModel:
 
 
 def read_model(family: ModelFamily[Any], checkpoint: Path, overrides: Mapping[str, str]) -> ReadModel:
-    """Read a checkpoint with its companion files; ``overrides`` are ``key=value`` texts for the architecture.
+    """Read a checkpoint with its companion files.
+
+    Args:
+        family: the model that the file is taken to hold.
+        checkpoint: the file; those that belong to it by the official naming are found beside it.
+        overrides: ``key=value`` texts for the architecture, which win over what the files say.
 
     Raises:
         CheckpointError: a file cannot be read, or does not hold that network; says which one it looks like.
@@ -164,6 +183,12 @@ def load_model(
     family: ModelFamily[Any], read: ReadModel, checkpoint: Path, overrides: Mapping[str, str]
 ) -> TranslationModel[Any]:
     """The network with the weights that ``read_model`` has read.
+
+    Args:
+        family: the model that was read.
+        read: what ``read_model`` returned.
+        checkpoint: the file that was read, for the error.
+        overrides: those with which it was read, for the error.
 
     Raises:
         CheckpointError: they do not fit; says which other network it looks like, if any.

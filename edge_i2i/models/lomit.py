@@ -54,58 +54,95 @@ def at_mask_size(mask: Tensor) -> Tensor:
 
 
 class ExactFrame(nn.Module):
-    """The frame graph that computes what the authors do.
-
-    frame, exemplar [1, 3, H, W], exemplar_content [1, C, H/4, W/4], exemplar_attention [1, C] → picture [1, 3, H, W].
-    """
+    """The frame graph that computes what the authors do."""
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
         self.generator = generator
 
     def forward(self, frame: Tensor, exemplar: Tensor, other: Tensor, attention: Tensor) -> Tensor:
-        """Both masks and both styles, anew for every frame."""
+        """Translate one frame; both masks and both styles are computed anew for each.
+
+        Args:
+            frame: the picture to translate, [1, 3, H, W] in [-1, 1].
+            exemplar: the picture whose foreground's look is taken over, likewise.
+            other: the exemplar's content, [1, C, H/4, W/4].
+            attention: how much each channel of the frame's content counts in its mask, [1, C] in 0..1; computed from the
+                exemplar's content.
+
+        Returns:
+            The picture, [1, 3, H, W] in [-1, 1].
+        """
         content = self.generator.c_encoder(frame)
         mask = self.generator.mask(content, attention)
         return self.generator.decode(frame, content, mask, exact_style(self.generator, content, exemplar, other))
 
 
 class ExactMaskedFrame(nn.Module):
-    """frame, mask [1, 1, H, W] in 0..1, exemplar, exemplar_content → picture; the mask replaces the frame's own."""
+    """The exact frame graph with a mask that is given instead of the frame's own."""
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
         self.generator = generator
 
     def forward(self, frame: Tensor, mask: Tensor, exemplar: Tensor, other: Tensor) -> Tensor:
-        """As ``ExactFrame``; the exemplar's mask is still the network's."""
+        """Translate one frame where the mask says; the exemplar's own mask is still the network's.
+
+        Args:
+            frame: the picture to translate, [1, 3, H, W] in [-1, 1].
+            mask: [1, 1, H, W], from 0 (keep the frame's own look) to 1 (translate).
+            exemplar: the picture whose foreground's look is taken over, [1, 3, H, W] in [-1, 1].
+            other: the exemplar's content, [1, C, H/4, W/4].
+
+        Returns:
+            The picture, [1, 3, H, W] in [-1, 1].
+        """
         content = self.generator.c_encoder(frame)
         foreground = exact_style(self.generator, content, exemplar, other)
         return self.generator.decode(frame, content, at_mask_size(mask), foreground)
 
 
 class ApproximateFrame(nn.Module):
-    """frame, exemplar_attention [1, C], exemplar_style [1, style_dim] → picture; approximate by its style."""
+    """The frame graph of the approximate mode: the exemplar's style is an input, and the same for all frames."""
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
         self.generator = generator
 
     def forward(self, frame: Tensor, attention: Tensor, style: Tensor) -> Tensor:
-        """One mask and one style, the frame's own, for every frame."""
+        """Translate one frame; only its own mask and the style of its background are computed anew.
+
+        Args:
+            frame: the picture to translate, [1, 3, H, W] in [-1, 1].
+            attention: how much each channel of the frame's content counts in its mask, [1, C] in 0..1; computed from the
+                exemplar's content.
+            style: the exemplar's foreground style, [1, style_dim].
+
+        Returns:
+            The picture, [1, 3, H, W] in [-1, 1].
+        """
         content = self.generator.c_encoder(frame)
         return self.generator.decode(frame, content, self.generator.mask(content, attention), style)
 
 
 class ApproximateMaskedFrame(nn.Module):
-    """frame, mask [1, 1, H, W] in 0..1, exemplar_style [1, style_dim] → picture; approximate by its style."""
+    """The frame graph of the approximate mode with a mask that is given instead of the frame's own."""
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
         self.generator = generator
 
     def forward(self, frame: Tensor, mask: Tensor, style: Tensor) -> Tensor:
-        """As ``ApproximateFrame``, translating where the mask says."""
+        """Translate one frame where the mask says; only the style of its background is computed anew.
+
+        Args:
+            frame: the picture to translate, [1, 3, H, W] in [-1, 1].
+            mask: [1, 1, H, W], from 0 (keep the frame's own look) to 1 (translate).
+            style: the exemplar's foreground style, [1, style_dim].
+
+        Returns:
+            The picture, [1, 3, H, W] in [-1, 1].
+        """
         content = self.generator.c_encoder(frame)
         return self.generator.decode(frame, content, at_mask_size(mask), style)
 
@@ -118,7 +155,10 @@ class EncodeExemplar(nn.Module):
         self.generator, self.config = generator, config
 
     def forward(self, exemplar: Tensor) -> tuple[Tensor, ...]:
-        """Exact: content[, attention]. Approximate: [attention, ]style."""
+        """The exemplar's content (exact) or style (approximate), and its attention where no mask is given.
+
+        In the order of the frame graph's inputs: (content[, attention]) or ([attention, ]style).
+        """
         content = self.generator.c_encoder(exemplar)
         attention = self.generator.mask.co_attn(content)
         needed_attention = () if self.config.given_mask else (attention,)
@@ -128,7 +168,14 @@ class EncodeExemplar(nn.Module):
 
 
 def exact_style(generator: Generator, content: Tensor, exemplar: Tensor, other: Tensor) -> Tensor:
-    """The exemplar's foreground style [1, style_dim] for a frame's ``content``; ``other`` is the exemplar's content."""
+    """The exemplar's foreground style [1, style_dim] for one frame.
+
+    Args:
+        generator: the network.
+        content: the frame's content, [1, C, H/4, W/4].
+        exemplar: [1, 3, H, W] in [-1, 1].
+        other: the exemplar's content, [1, C, H/4, W/4].
+    """
     mask = generator.mask(other, generator.mask.co_attn(content))
     return generator.foreground_style(exemplar, mask)
 
@@ -138,6 +185,11 @@ def approximate_style(generator: Generator, other: Tensor, exemplar: Tensor) -> 
 
     The exemplar's mask is made with the attention of its own content ``other``, as the authors do where they
     reconstruct a picture from itself, and not with that of each frame's content as where they translate.
+
+    Args:
+        generator: the network.
+        other: the exemplar's content, [1, C, H/4, W/4].
+        exemplar: [1, 3, H, W] in [-1, 1].
     """
     return exact_style(generator, other, exemplar, other)
 
@@ -152,7 +204,10 @@ class ApproximationError:
 
 @torch.no_grad()
 def approximation_error(generator: Generator, frame: Tensor, exemplar: Tensor) -> ApproximationError:
-    """Run both modes on a frame and an exemplar, [1, 3, H, W] in [-1, 1], and compare the pictures."""
+    """Translate ``frame`` in the look of ``exemplar`` by both modes of ``generator``, and compare the pictures.
+
+    ``frame`` and ``exemplar`` are [1, 3, H, W] in [-1, 1].
+    """
     other = generator.c_encoder(exemplar)
     style = approximate_style(generator, other, exemplar)
     approximate = ApproximateFrame(generator)(frame, generator.mask.co_attn(other), style)

@@ -58,7 +58,17 @@ def _layer_norm(channels: int) -> SampleNorm:
 
 
 class ConvBlock(nn.Module):
-    """Reflection pad, convolution with bias, norm, activation; keys ``conv.*`` and ``norm.*``."""
+    """Reflection pad, convolution with bias, norm, activation; keys ``conv.*`` and ``norm.*``.
+
+    Args:
+        channels: channels of the input.
+        out: channels of the output.
+        kernel: height and width of the kernel.
+        stride: pixels from one position of the kernel to the next.
+        pad: how many pixels are reflected at each border.
+        norm: over ``out`` channels; None: no norm.
+        activation: None: no activation.
+    """
 
     def __init__(
         self,
@@ -86,7 +96,13 @@ class ConvBlock(nn.Module):
 
 
 class LinearBlock(nn.Module):
-    """Linear layer and activation; keys ``fc.*``."""
+    """Linear layer and activation; keys ``fc.*``.
+
+    Args:
+        channels: length of the input vector.
+        out: length of the output vector.
+        activation: None: no activation.
+    """
 
     def __init__(self, channels: int, out: int, activation: nn.Module | None = None) -> None:
         super().__init__()
@@ -100,7 +116,13 @@ class LinearBlock(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + norm(conv(relu(norm(conv(x))))); nothing after the sum."""
+    """x + norm(conv(relu(norm(conv(x))))); nothing after the sum.
+
+    Args:
+        channels: channels of input and output.
+        first: the norm behind the first convolution.
+        second: the norm behind the second convolution.
+    """
 
     def __init__(self, channels: int, first: nn.Module, second: nn.Module) -> None:
         super().__init__()
@@ -116,7 +138,13 @@ class ResidualBlock(nn.Module):
 
 
 class ContentEncoder(nn.Module):
-    """Picture [N, 3, H, W] → content [N, 4·conv_dim, H/4, W/4]; instance norm with stored statistics throughout."""
+    """Picture [N, 3, H, W] → content [N, 4·conv_dim, H/4, W/4]; instance norm with stored statistics throughout.
+
+    Args:
+        conv_dim: channels at full size; each of the two halvings doubles them.
+        n_blocks: how many residual blocks there are.
+        mode: whether test time uses the stored statistics (``eval``) or the picture's own (``batch``).
+    """
 
     def __init__(self, conv_dim: int, n_blocks: int, mode: NormMode) -> None:
         super().__init__()
@@ -196,7 +224,14 @@ class Mask(nn.Module):
 
 
 class MLP(nn.Module):
-    """Style [N, style_dim] → mean and log-variance of every channel, [N, 2·C]."""
+    """Style [N, style_dim] → mean and log-variance of every channel, [N, 2·C].
+
+    Args:
+        style_dim: length of the style.
+        out: length of the output, 2·C.
+        dim: width of the layers between.
+        n_hidden: how many layers there are beside the first and the last.
+    """
 
     def __init__(self, style_dim: int, out: int, dim: int, n_hidden: int) -> None:
         super().__init__()
@@ -210,11 +245,19 @@ class MLP(nn.Module):
 
 
 def highway_adain(content: Tensor, mask: Tensor, foreground: Tensor, background: Tensor) -> Tensor:
-    """HAdaIN: content [N, C, h, w] in the statistics of ``foreground`` where ``mask`` is 1, else of ``background``.
+    """HAdaIN: ``content`` in the statistics of ``foreground`` where ``mask`` is 1, else of ``background``.
 
-    ``foreground`` and ``background`` [N, 2·C] hold means, then log-variances; ``mask`` is [N, 1, h, w] in 0..1. The
-    content is divided by the authors' "standard deviation": that over W, then that of those values over H (both
+    The content is divided by the authors' "standard deviation": that over W, then that of those values over H (both
     unbiased), which is not the deviation over the picture.
+
+    Args:
+        content: [N, C, h, w].
+        mask: [N, 1, h, w] in 0..1.
+        foreground: [N, 2·C]: means, then log-variances.
+        background: likewise.
+
+    Returns:
+        [N, C, h, w].
     """
     mean = content.mean(dim=(2, 3), keepdim=True)
     deviation = torch.std(torch.std(content, dim=3), dim=2)[:, :, None, None]
@@ -228,7 +271,14 @@ def _styled(normalised: Tensor, parameters: Tensor) -> Tensor:
 
 
 class Decoder(nn.Module):
-    """Content, mask and the two styles → picture [N, 3, H, W] in [-1, 1]; group norm over all channels."""
+    """Content, mask and the two styles → picture [N, 3, H, W] in [-1, 1]; group norm over all channels.
+
+    Args:
+        channels: channels of the content.
+        style_dim: length of a style.
+        mlp_dim: width of the two MLPs, one for each style.
+        n_blocks: residual blocks; the MLPs have n_blocks - 3 layers between their first and last.
+    """
 
     def __init__(self, channels: int, style_dim: int, mlp_dim: int, n_blocks: int) -> None:
         super().__init__()
@@ -246,7 +296,14 @@ class Decoder(nn.Module):
         self.b_mlp = MLP(style_dim, channels * 2, mlp_dim, n_hidden)
 
     def forward(self, content: Tensor, mask: Tensor, foreground: Tensor, background: Tensor) -> Tensor:
-        """content [N, C, h, w], mask [N, 1, h, w]; ``foreground`` of the exemplar, ``background`` of the frame."""
+        """Paint a picture [N, 3, 4·h, 4·w] in [-1, 1].
+
+        Args:
+            content: of the frame, [N, C, h, w].
+            mask: where the foreground is, [N, 1, h, w] in 0..1.
+            foreground: the exemplar's style, [N, style_dim].
+            background: the frame's own style, [N, style_dim].
+        """
         picture: Tensor = self.main(highway_adain(content, mask, self.f_mlp(foreground), self.b_mlp(background)))
         return picture
 
@@ -278,7 +335,14 @@ class Generator(nn.Module):
         return style
 
     def decode(self, frame: Tensor, content: Tensor, mask: Tensor, foreground: Tensor) -> Tensor:
-        """The picture with another foreground style; the background's is the frame's own."""
+        """The frame [N, 3, H, W] with another foreground style; its background keeps its own.
+
+        Args:
+            frame: [N, 3, H, W] in [-1, 1].
+            content: the frame's content, [N, C, H/4, W/4].
+            mask: where the foreground is, [N, 1, H/4, W/4] in 0..1.
+            foreground: the style that the foreground is given, [N, style_dim].
+        """
         background = self.s_encoder(_enlarge(1.0 - mask) * frame)
         picture: Tensor = self.decoder(content, mask, foreground, background)
         return picture
@@ -291,9 +355,16 @@ def _enlarge(mask: Tensor) -> Tensor:
 class Discriminator(nn.Module):
     """D, for training (WGAN-GP): patch scores and one logit for each attribute.
 
-    Without norms, so that the gradient penalty is taken picture by picture. The release has pictures of 128x128,
-    ``conv_dim`` 64, ``repeat_num`` 6 and 4 attributes. An ``image_size`` that is no multiple of 2^(repeat_num + 1)
-    raises UsageError.
+    Without norms, so that the gradient penalty is taken picture by picture. The defaults are the release's.
+
+    Args:
+        image_size: height and width of the pictures in pixels, a multiple of 2^(repeat_num + 1).
+        conv_dim: channels of the first layer; they double from layer to layer.
+        c_dim: how many attributes are judged.
+        repeat_num: how many convolutions halve.
+
+    Raises:
+        UsageError: ``image_size`` is no such multiple.
     """
 
     def __init__(self, image_size: int = 128, conv_dim: int = 64, c_dim: int = 4, repeat_num: int = 6) -> None:

@@ -83,7 +83,12 @@ def build_generator(config: MUNITConfig) -> AdaINGen:
 
 
 def read_pair(state: StateDict, config: MUNITConfig, what: str) -> GeneratorPair:
-    """Both generators with the weights of an official ``gen_*.pt``.
+    """Both generators with the weights of an official ``gen_*.pt``, in eval mode.
+
+    Args:
+        state: the file's state dict, keys ``a.…`` and ``b.…``.
+        config: the architecture of both.
+        what: the networks' name in the error, as in "MUNIT's two generators".
 
     Raises:
         CheckpointError: keys or shapes differ from those of ``config``; names them.
@@ -166,7 +171,7 @@ def adain_spec(decoder: Decoder) -> TensorSpec:
 
 
 def encode_style_graph(pair: GeneratorPair, size: Size) -> ModelGraph:
-    """exemplar → style."""
+    """The condition graph ``encode_style``: an exemplar → its style code."""
     exemplar = picture_spec("exemplar", Role.EXEMPLAR, size, "a picture of the target domain whose look is taken over")
     outputs = (style_spec(pair.config),)
     declaration = GraphDeclaration("encode_style", GraphKind.CONDITION, (exemplar,), outputs)
@@ -174,13 +179,19 @@ def encode_style_graph(pair: GeneratorPair, size: Size) -> ModelGraph:
 
 
 def modulate_graph(pair: GeneratorPair) -> ModelGraph:
-    """style → adain."""
+    """The condition graph ``modulate``: a style code → the AdaIN vector, by the target domain's MLP."""
     inputs, outputs = (style_spec(pair.config),), (adain_spec(pair.target.dec),)
     return ModelGraph(GraphDeclaration("modulate", GraphKind.CONDITION, inputs, outputs), pair.target.mlp)
 
 
 def translation_graphs(pair: GeneratorPair, size: Size, adain_as_input: bool) -> tuple[ModelGraph, ...]:
-    """The frame graph, ``encode_style``, and ``modulate`` where the MLP does not run with every frame."""
+    """The frame graph, ``encode_style``, and ``modulate`` where the MLP does not run with every frame.
+
+    Args:
+        pair: both generators, which know the way they translate.
+        size: height and width of frame and exemplar in pixels.
+        adain_as_input: whether the frame graph takes the AdaIN vector rather than the style.
+    """
     encode_style = encode_style_graph(pair, size)
     frame = ModulatedFrame(pair.source.enc_content, pair.target.dec)
     if adain_as_input:
@@ -205,7 +216,7 @@ class MUNIT(TranslationModel[MUNITConfig]):
 
     @property
     def size_rule(self) -> SizeRule:
-        """That of the two encoders."""
+        """Both sides halve as often as the content encoder and the style encoder need."""
         return self.pair.size_rule
 
     def build_graphs(self, size: Size, rewrites: frozenset[str]) -> tuple[ModelGraph, ...]:

@@ -95,7 +95,7 @@ class AdaptiveInstanceNorm(nn.Module):
     """
 
     def forward(self, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-        """x [N, C, H, W]; shift and scale [N, C, 1, 1] or [N, C, H, W]."""
+        """Normalise ``x`` [N, C, H, W], times ``scale``, plus ``shift``: both [N, C, 1, 1] or [N, C, H, W]."""
         return functional.instance_norm(x, eps=EPSILON) * scale + shift
 
 
@@ -129,7 +129,18 @@ def _norm(kind: Norm, channels: int) -> nn.Module:
 
 
 class Conv2dBlock(nn.Module):
-    """Pad, convolution with bias, norm, activation."""
+    """Pad, convolution with bias, norm, activation.
+
+    Args:
+        input_dim: channels of the input.
+        output_dim: channels of the output.
+        kernel_size: height and width of the kernel.
+        stride: pixels from one position of the kernel to the next.
+        padding: how many pixels are added at each border.
+        norm: what normalises the ``output_dim`` channels.
+        activation: the non-linearity behind the norm.
+        pad_type: what the added pixels hold.
+    """
 
     def __init__(
         self,
@@ -155,7 +166,14 @@ class Conv2dBlock(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """x + norm(conv(activation(norm(conv(x))))); nothing after the sum."""
+    """x + norm(conv(activation(norm(conv(x))))); nothing after the sum.
+
+    Args:
+        dim: channels of input and output.
+        norm: the norm behind both convolutions.
+        activation: the non-linearity behind the first norm.
+        pad_type: how the convolutions continue the picture beyond its border.
+    """
 
     def __init__(
         self, dim: int, norm: Norm, activation: Activation = Activation.RELU, pad_type: Padding = Padding.ZERO
@@ -167,13 +185,21 @@ class ResBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, first: Modulation = _UNMODULATED, second: Modulation = _UNMODULATED) -> Tensor:
-        """[N, dim, H, W] → the same shape; ``first`` and ``second``: shift and scale of its two AdaIN layers."""
+        """``x`` [N, dim, H, W] → the same shape; ``first`` and ``second``: shift and scale of its two AdaIN layers."""
         refined: Tensor = self.model[1](self.model[0](x, *first), *second)
         return x + refined
 
 
 class ResBlocks(nn.Module):
-    """``num_blocks`` residual blocks in a row."""
+    """Residual blocks in a row.
+
+    Args:
+        num_blocks: how many.
+        dim: channels of input and output.
+        norm: the norm behind every convolution.
+        activation: the non-linearity inside every block.
+        pad_type: how the convolutions continue the picture beyond its border.
+    """
 
     def __init__(
         self,
@@ -194,9 +220,17 @@ class ResBlocks(nn.Module):
 
 
 class ContentEncoder(nn.Module):
-    """c7, ``n_downsample`` halvings that double the channels, residual blocks; instance norm throughout.
+    """c7, halvings that double the channels, residual blocks; instance norm throughout.
 
     [N, input_dim, H, W] → [N, dim * 2^n_downsample, H / 2^n_downsample, W / 2^n_downsample].
+
+    Args:
+        input_dim: channels of the picture.
+        dim: channels at full size.
+        n_downsample: how many times the picture is halved.
+        n_res: how many residual blocks there are.
+        activation: the non-linearity of every block.
+        pad_type: how the convolutions continue the picture beyond its border.
     """
 
     def __init__(
@@ -226,6 +260,13 @@ class StyleEncoder(nn.Module):
     """c7, four halvings of which two double the channels, global average pool, c1; no norm.
 
     [N, input_dim, H, W] of any H, W ≥ 16 → [N, style_dim, 1, 1].
+
+    Args:
+        input_dim: channels of the picture.
+        dim: channels at full size.
+        style_dim: length of the style code.
+        activation: the non-linearity of every block.
+        pad_type: how the convolutions continue the picture beyond its border.
     """
 
     def __init__(
@@ -250,9 +291,18 @@ class StyleEncoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Residual blocks, then ``n_upsample`` times nearest x2, c5 to half the channels, layer norm; c7, tanh.
+    """Residual blocks; for each doubling nearest x2, c5 to half the channels, layer norm; at last c7, tanh.
 
     [N, dim, h, w] → [N, output_dim, h * 2^n_upsample, w * 2^n_upsample] in [-1, 1].
+
+    Args:
+        n_upsample: how many times the content is doubled.
+        n_res: how many residual blocks there are.
+        dim: channels of the content.
+        output_dim: channels of the picture.
+        res_norm: the norm of the residual blocks; with AdaIN ``forward`` needs its vector.
+        activation: the non-linearity of every block but the last.
+        pad_type: how the convolutions continue the picture beyond its border.
     """
 
     def __init__(
@@ -300,7 +350,13 @@ class Decoder(nn.Module):
 
 
 class LinearBlock(nn.Module):
-    """A fully connected layer with bias, then an activation."""
+    """A fully connected layer with bias, then an activation.
+
+    Args:
+        input_dim: length of the input vector.
+        output_dim: length of the output vector.
+        activation: the non-linearity behind the layer.
+    """
 
     def __init__(self, input_dim: int, output_dim: int, activation: Activation) -> None:
         super().__init__()
@@ -314,7 +370,15 @@ class LinearBlock(nn.Module):
 
 
 class MLP(nn.Module):
-    """``n_blk`` fully connected layers of width ``dim``; the last has no activation."""
+    """Fully connected layers, each with an activation but the last.
+
+    Args:
+        input_dim: length of the input vector.
+        output_dim: length of the output vector.
+        dim: width of the layers between.
+        n_blk: how many layers there are in all, two or more.
+        activation: the non-linearity behind every layer but the last.
+    """
 
     def __init__(
         self, input_dim: int, output_dim: int, dim: int = 256, n_blk: int = 3, activation: Activation = Activation.RELU
@@ -331,7 +395,18 @@ class MLP(nn.Module):
 
 
 class AdaINGen(nn.Module):
-    """One domain's auto-encoder: content encoder, style encoder, MLP, decoder."""
+    """One domain's auto-encoder: content encoder, style encoder, MLP, decoder.
+
+    Args:
+        input_dim: channels of the picture, read and made.
+        dim: channels of both encoders at full size.
+        style_dim: length of the style code.
+        n_downsample: how many times the content encoder halves, and the decoder doubles.
+        n_res: residual blocks in the content encoder, and in the decoder.
+        mlp_dim: width of the MLP that makes the AdaIN vector of a style.
+        activation: the non-linearity of every block.
+        pad_type: how the convolutions continue the picture beyond its border.
+    """
 
     def __init__(
         self,
@@ -366,10 +441,18 @@ class AdaINGen(nn.Module):
 
 
 class MsImageDis(nn.Module):
-    """``num_scales`` patch discriminators over an image pyramid: keys ``cnns.{scale}.{layer}.conv.…``, finest first.
+    """Patch discriminators over an image pyramid: keys ``cnns.{scale}.{layer}.conv.…``, finest first.
 
-    Each: ``n_layer`` halving c4 that double the channels, the first without norm, then a 1x1 convolution to one score.
     The official options also know batch and spectral norm here; no published configuration uses them.
+
+    Args:
+        input_dim: channels of the judged picture.
+        dim: channels of the first layer; they double from layer to layer.
+        n_layer: halving c4 in each discriminator, in front of a 1x1 convolution to one score.
+        num_scales: how many discriminators; each sees the picture at half the size of the one before.
+        norm: of every layer but the first, which has none.
+        activation: the non-linearity of every layer but the score.
+        pad_type: how the convolutions continue the picture beyond its border.
     """
 
     def __init__(

@@ -85,7 +85,15 @@ class ResnetBlock(nn.Module):
 
 
 class GlobalGenerator(nn.Module):
-    """G1 (paper section 3.1): [N, input_nc, H, W] → [N, output_nc, H, W] in [-1, 1]; H, W multiples of 2^n_down."""
+    """G1 (paper section 3.1): [N, input_nc, H, W] → [N, output_nc, H, W] in [-1, 1]; H, W multiples of 2^n_down.
+
+    Args:
+        input_nc: channels of the input.
+        output_nc: channels of the picture.
+        ngf: channels at full size; each halving doubles them.
+        n_down: how many times the input is halved, and doubled again.
+        n_blocks: residual blocks at the smallest size.
+    """
 
     def __init__(self, input_nc: int, output_nc: int = 3, ngf: int = 64, n_down: int = 4, n_blocks: int = 9) -> None:
         super().__init__()
@@ -105,9 +113,18 @@ class GlobalGenerator(nn.Module):
 
 
 class LocalEnhancer(nn.Module):
-    """G2 (paper section 3.1): a global trunk at reduced size and ``n_enhancers`` levels that refine its features.
+    """G2 (paper section 3.1): a global trunk at reduced size, and levels that refine its features.
 
     [N, input_nc, H, W] → [N, output_nc, H, W] in [-1, 1]; H, W multiples of 2^(n_down + n_enhancers).
+
+    Args:
+        input_nc: channels of the input.
+        output_nc: channels of the picture.
+        ngf: channels at full size; the trunk has 2^n_enhancers times as many at its own.
+        n_down: how many times the trunk halves.
+        n_blocks: residual blocks of the trunk.
+        n_enhancers: how many levels refine; the trunk sees the input at 1 / 2^n_enhancers of its size.
+        n_blocks_local: residual blocks of each level.
     """
 
     def __init__(
@@ -153,7 +170,14 @@ def halve(x: Tensor) -> Tensor:
 
 
 class FeatureEncoder(nn.Module):
-    """E (paper section 3.3) with instance-wise average pooling; H, W multiples of 2^n_down."""
+    """E (paper section 3.3) with instance-wise average pooling; H, W multiples of 2^n_down.
+
+    Args:
+        input_nc: channels of the picture.
+        output_nc: how many features each instance gets.
+        nef: channels at full size; each halving doubles them.
+        n_down: how many times the picture is halved, and doubled again.
+    """
 
     def __init__(self, input_nc: int = 3, output_nc: int = 3, nef: int = 16, n_down: int = 4) -> None:
         super().__init__()
@@ -171,10 +195,15 @@ class FeatureEncoder(nn.Module):
 
 
 def pool_instances(features: Tensor, slots: Tensor, n_slots: int) -> Tensor:
-    """Replace every value by the mean over its instance, per channel ([1, C, H, W], ids 0..n_slots-1).
+    """Replace every value by the mean over its instance, per channel.
 
     The same means as the official loop over ``np.unique``, as products with one-hot maps: those export, and TensorRT
     takes them (it refuses a scatter-add). A few slots at a time, because a one-hot map is as large as the picture.
+
+    Args:
+        features: float [1, C, H, W].
+        slots: integer [1, 1, H, W]: which instance each pixel belongs to, 0..n_slots-1.
+        n_slots: how many instances there may be; pixels of others become 0.
     """
     channels = features.shape[1]
     values = features.reshape(channels, -1)
@@ -188,7 +217,13 @@ def pool_instances(features: Tensor, slots: Tensor, n_slots: int) -> Tensor:
 
 
 class NLayerDiscriminator(nn.Module):
-    """One 70x70 patch discriminator that keeps every layer's output, for the feature-matching loss."""
+    """One 70x70 patch discriminator that keeps every layer's output, for the feature-matching loss.
+
+    Args:
+        input_nc: channels of what is judged: the generator's input and the picture.
+        ndf: channels of the first layer; they double from layer to layer, up to 512.
+        n_layers: how many convolutions halve; one more and the score keep the size (but for a pixel each).
+    """
 
     def __init__(self, input_nc: int, ndf: int = 64, n_layers: int = 3) -> None:
         super().__init__()
@@ -211,9 +246,15 @@ class NLayerDiscriminator(nn.Module):
 
 
 class MultiscaleDiscriminator(nn.Module):
-    """D (paper section 3.2): ``num_D`` patch discriminators over an image pyramid.
+    """D (paper section 3.2): patch discriminators over an image pyramid.
 
     Official keys with feature matching on: ``scale{i}_layer{j}.0.{weight,bias}``; ``scale{num_D-1}`` sees full size.
+
+    Args:
+        input_nc: channels of what is judged: the generator's input and the picture.
+        ndf: channels of the first layer, at every scale alike; they double from layer to layer, up to 512.
+        n_layers: how many convolutions of each discriminator halve.
+        num_D: how many discriminators; each sees half the size of the one before.
     """
 
     def __init__(self, input_nc: int, ndf: int = 64, n_layers: int = 3, num_D: int = 2) -> None:
@@ -283,7 +324,13 @@ def build_generator(config: Pix2PixHDConfig) -> GlobalGenerator | LocalEnhancer:
 
 
 class Pix2PixHD(TranslationModel[Pix2PixHDConfig]):
-    """A pix2pixHD generator, and its feature encoder where the architecture has one."""
+    """A pix2pixHD generator, and its feature encoder where the architecture has one.
+
+    Args:
+        config: the architecture of both networks.
+        generator: with its weights; it is put into eval mode.
+        encoder: with its weights; it is put into eval mode. None: the features come from elsewhere, or there are none.
+    """
 
     family = "pix2pixhd"
 
@@ -385,11 +432,11 @@ class Pix2PixHDFamily(ModelFamily[Pix2PixHDConfig]):
         return replace(small, nef=4, n_downsample_E=2)
 
     def recognise(self, state: StateDict) -> str | None:
-        """The generator with another number of downsamplings than two, which is CycleGAN's; or with enhancers."""
+        """A generator with enhancers, or with other than two downsamplings (a plain one with two is CycleGAN's)."""
         return recognise(state)
 
     def near_miss(self, state: StateDict) -> CheckpointError | None:
-        """As for every family; networks that would be CycleGAN's are left to it."""
+        """Why a generator that resembles these is not read; None for those that would be CycleGAN's, and for others."""
         return super().near_miss(state) if near_miss_is_ours(state) else None
 
     def assumed(self, config: Pix2PixHDConfig, told: Collection[str]) -> tuple[str, ...]:

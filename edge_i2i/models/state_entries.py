@@ -46,6 +46,12 @@ class MixedEntriesError(CheckpointError):
     """A checkpoint has other entries beside ``tensors`` by name: the state of a training run, say.
 
     ``odd_names``: the outermost names under which they stand.
+
+    Args:
+        path: the checkpoint.
+        value: its outermost dict, as the file has it.
+        tensors: its tensors, by their whole names.
+        odd: whole names of the entries that are not tensors by name.
     """
 
     def __init__(
@@ -190,7 +196,13 @@ def _plain_parts(value: Mapping[Any, Any], prefix: str, depth: int) -> Iterator[
 
 
 def save_part_command(path: Path, part: str, output: str) -> str:
-    """A line of Python that saves one of a checkpoint's networks alone; ``part``: its name, without wrappers."""
+    """A line of Python that saves one of a checkpoint's networks alone.
+
+    Args:
+        path: the checkpoint, a torch or a safetensors file.
+        part: the network's name among the keys, without what wrappers put there: ``netG``.
+        output: the name of the file that the line would write.
+    """
     value: Any
     if looks_like_safetensors(path):
         source, value = f"safetensors.torch.load_file({str(path)!r})", dict.fromkeys(_safetensors_keys(path))

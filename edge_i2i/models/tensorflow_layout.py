@@ -46,7 +46,13 @@ def dense_kernel(kernel: Tensor) -> Tensor:
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """How many zeros TensorFlow's SAME puts before and after an axis of ``size``; an odd one comes after."""
+    """How many zeros TensorFlow's SAME puts before and after an axis; an odd one comes after.
+
+    Args:
+        size: how many positions the axis has.
+        kernel: how many of them the kernel covers.
+        stride: positions from one place of the kernel to the next.
+    """
     reached = (-(-size // stride) - 1) * stride + kernel
     total = max(reached - size, 0)
     return total // 2, total - total // 2
@@ -56,6 +62,13 @@ class SameConv2d(nn.Conv2d):
     """``conv2d`` with TensorFlow's SAME padding: [N, in, H, W] → [N, out, ceil(H / stride), ceil(W / stride)].
 
     torch pads both sides alike; TensorFlow pads stride-2 convolutions of even sizes at the end alone.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel: its height and width.
+        stride: pixels from one position of the kernel to the next.
+        bias: whether a value is added to each channel of the output.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, bias: bool = True) -> None:
@@ -76,6 +89,13 @@ class SameConvTranspose2d(nn.ConvTranspose2d):
 
     The adjoint of ``SameConv2d``: its whole output is cropped where that one pads. For a 3x3 kernel with stride 2 that
     is the last row and column, not ``padding=1, output_padding=1`` (which is shifted by one pixel).
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel: its height and width.
+        stride: by how much the picture grows.
+        bias: whether a value is added to each channel of the output.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, bias: bool = True) -> None:
@@ -97,7 +117,7 @@ def slim_instance_norm(channels: int, affine: bool = True) -> nn.InstanceNorm2d:
 
 
 def resize_nearest(x: Tensor, height: int, width: int) -> Tensor:
-    """``tf.image.resize_nearest_neighbor`` of TensorFlow 1: [N, C, H, W] → [N, C, height, width].
+    """``tf.image.resize_nearest_neighbor`` of TensorFlow 1: ``x`` [N, C, H, W] → [N, C, ``height``, ``width``].
 
     It takes the pixel at ``floor(position x H / height)`` (no half-pixel centres), and so does torch's ``nearest``.
     """
@@ -112,5 +132,5 @@ def flatten_as_tensorflow(x: Tensor) -> Tensor:
 
 
 def unflatten_as_tensorflow(x: Tensor, height: int, width: int) -> Tensor:
-    """[N, H x W x C] as a TensorFlow dense layer writes it → [N, C, H, W]."""
+    """``x`` as a TensorFlow dense layer writes it, [N, H x W x C] → [N, C, H, W] of ``height`` H and ``width`` W."""
     return x.reshape(x.shape[0], height, width, -1).permute(0, 3, 1, 2)

@@ -49,7 +49,13 @@ class PatchDiscriminator(nn.Module):
 
 
 class SharedDiscriminator(nn.Module):
-    """The official COCOSharedDis (CelebA: ch 64, 2 + 4 layers): own first layers a domain, shared last ones."""
+    """The official COCOSharedDis (CelebA: ch 64, 2 + 4 layers): own first layers a domain, shared last ones.
+
+    Args:
+        ch: channels of the first layer; they double from layer to layer.
+        n_front_layer: stride-2 convolutions that each domain has for itself.
+        n_shared_layer: stride-2 convolutions behind them that both domains share.
+    """
 
     def __init__(self, ch: int = 64, n_front_layer: int = 2, n_shared_layer: int = 4) -> None:
         super().__init__()
@@ -72,8 +78,12 @@ class SharedDiscriminator(nn.Module):
 class MultiscaleDiscriminator(nn.Module):
     """The official COCOMsDis (street scenes: ch 64, 4 layers): three scales a domain, smoothed before each halving.
 
-    The official halving takes the height for the width as well: of a picture wider than high, the coarser scales see
-    the left square only. That is the default, for weights trained with it; ``whole_width`` sees the whole picture.
+    Args:
+        ch: channels of the first layer; they double from layer to layer.
+        n_layer: stride-2 convolutions at each scale.
+        whole_width: False: the official halving, which takes the height for the width as well, so that of a picture
+            wider than high the coarser scales see the left square only; for weights that were trained with it. True:
+            every scale sees the whole picture.
     """
 
     def __init__(self, ch: int = 64, n_layer: int = 4, *, whole_width: bool = False) -> None:

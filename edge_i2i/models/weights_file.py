@@ -68,7 +68,12 @@ def is_weights_file(path: Path) -> bool:
 
 
 def recorded_json(text: str, what: str, path: Path) -> object:
-    """What a weights file's metadata says in JSON. ``what``: of what it speaks.
+    """What a weights file's metadata says in JSON.
+
+    Args:
+        text: the JSON.
+        what: of what it speaks, for the error: "architecture".
+        path: the file, for the error.
 
     Raises:
         CheckpointError: it is not JSON, or nested without end.
@@ -85,6 +90,11 @@ def recorded_json(text: str, what: str, path: Path) -> object:
 
 def split_networks(state: StateDict, metadata: Mapping[str, str], path: Path) -> dict[str, StateDict]:
     """The state dicts of a weights file by network, as its metadata names them.
+
+    Args:
+        state: every tensor of the file, under ``NETWORK/KEY`` where it holds several networks.
+        metadata: the file's; its ``networks`` is a list of names in JSON.
+        path: the file, for the error.
 
     Raises:
         CheckpointError: the file names networks that it does not hold.
