@@ -105,7 +105,7 @@ def cached_pairs(recipe: Recipe, folder: Path, *, progress: Progress | None = No
         uint8 (pairs, 2, patch, patch, 3), memory-mapped, read-only.
 
     Raises:
-        OutputError: they cannot be kept.
+        OutputError: the cache cannot be written.
     """
     path = folder / f"{recipe.name}-{_cache_key(recipe)}.npy"
     if not path.exists():

@@ -76,7 +76,10 @@ def _train(recipe: Recipe, options: RunOptions) -> dict[str, Any]:
 
 @contextmanager
 def _alone(options: RunOptions) -> Iterator[None]:
-    """No other run in this folder; the processes of further devices belong to the first one's run."""
+    """Hold the output folder against any other run.
+
+    The processes of further devices belong to the first one's run, which holds it for them.
+    """
     if any(os.environ.get(name, "0") != "0" for name in ("LOCAL_RANK", "NODE_RANK", "RANK")):
         yield
         return

@@ -154,7 +154,7 @@ class Trainer:
         return Outcome(self.step, self.step >= steps, newest, round(self.seconds, 1))
 
     def _keep(self, losses: Record, *, stopping: bool) -> None:
-        """Log and checkpoint where this step is due, or the last one."""
+        """Write the log and a checkpoint where the step is due for them, both after the last step."""
         training = self.recipe.training
         last = stopping or self.step == training.steps
         if last or self.step % training.log_every == 0:

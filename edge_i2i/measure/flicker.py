@@ -119,7 +119,7 @@ def flicker_ratio(clip: PanningClip, reference: PanningClip) -> float:
     4.0
 
     Raises:
-        PictureError: as for ``warp_error``, or the clips differ in step, number of frames or shape.
+        PictureError: the clips differ in step, number of frames or shape; or ``warp_error`` cannot be told of them.
     """
     shapes = [([frame.shape for frame in item.frames], item.step) for item in (clip, reference)]
     if shapes[0] != shapes[1]:

@@ -91,7 +91,7 @@ class Timings:
         (True, False)
 
         Raises:
-            UsageError: as for ``speed_to``.
+            UsageError: the two do not share their rounds, or there are fewer than three.
         """
         speed = self.speed_to(other)
         return speed.median >= by and speed.low > 1
@@ -103,7 +103,7 @@ class Timings:
 
 
 def _say_nothing(done: int, rounds: int) -> None:
-    """The default ``on_round``."""
+    """The default of ``on_round``: nobody is told."""
 
 
 def time_interleaved(

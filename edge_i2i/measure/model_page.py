@@ -58,7 +58,7 @@ Machine: {machine}. Versions: {versions}.
 
 
 def page(table: Mapping[str, Any]) -> str:
-    """``docs/models.md`` from the table."""
+    """The text of ``docs/models.md``, made from the table."""
     rows = table["models"]
     return _PAGE.format(
         command=table["command"],

@@ -130,7 +130,10 @@ def _grey(picture: Array) -> NDArray[np.float64]:
 
 
 def _decibels(mean_squared_error: float) -> float:
-    """As ``picture.psnr``, which has no mean over several pictures: NaN and infinite errors are minus infinity."""
+    """The PSNR of grey levels for a mean squared error; minus infinity where that is NaN or infinite.
+
+    ``picture.psnr`` takes one pair of pictures; this serves the mean over several.
+    """
     if not math.isfinite(mean_squared_error):
         return -math.inf
     return math.inf if mean_squared_error == 0 else 10 * math.log10(GREY_RANGE**2 / mean_squared_error)

@@ -181,7 +181,7 @@ class Walk:
 
 @contextmanager
 def hooks() -> Iterator[list[RemovableHandle]]:
-    """Handles that are removed in the end."""
+    """A list for hooks' handles; in the end each hook that is in it is removed."""
     handles: list[RemovableHandle] = []
     try:
         yield handles
@@ -234,7 +234,7 @@ def _fade(layer: nn.ConvTranspose2d) -> Tensor:
 
 
 def _unit(filters: Tensor) -> Tensor:
-    """Each filter with norm 1."""
+    """The filters, each scaled to norm 1."""
     return filters / _along(filters.flatten(1).norm(dim=1).clamp(min=_LEAST), 0, filters)
 
 
@@ -243,5 +243,5 @@ def _rms(values: Tensor) -> Tensor:
 
 
 def _along(values: Tensor, axis: int, like: Tensor) -> Tensor:
-    """A vector, shaped to be combined with ``like`` along an axis."""
+    """The vector ``values``, shaped so that it meets the axis ``axis`` of ``like``."""
     return values.reshape([-1 if i == axis else 1 for i in range(like.dim())])

@@ -83,7 +83,8 @@ def texture_ratio_of_all(pictures: Sequence[Array], references: Sequence[Array])
     """The energy of all pictures relative to that of all references, so that a flat one among them decides nothing.
 
     Raises:
-        PictureError: as for ``texture_ratio``, or not one picture for each reference.
+        PictureError: there is not one picture for each reference, their shapes or kinds of values differ, or a side is
+            shorter than 5 pixels.
     """
     check_pairs(pictures, references)
     energy, expected = (sum(map(texture_energy, group)) for group in (pictures, references))
@@ -143,7 +144,7 @@ def grey_level_ratio_of_all(pictures: Sequence[Array], references: Sequence[Arra
     """The levels of all pictures, counted in each and added up, relative to those of all references.
 
     Raises:
-        PictureError: as for ``grey_level_ratio``, or not one picture for each reference.
+        PictureError: there is not one picture for each reference, or their shapes or kinds of values differ.
     """
     check_pairs(pictures, references)
     if not all(np.isfinite(array).all() for array in (*pictures, *references)):

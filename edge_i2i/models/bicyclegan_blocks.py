@@ -104,7 +104,7 @@ class AllBlock(UnetBlock):
         self.up = nn.Sequential(*up)
 
     def level(self, takes_z: bool) -> Level:
-        """z joins in front of the LeakyReLU, which applies to it too."""
+        """The layers of the level; z joins in front of the LeakyReLU, which applies to it too."""
         return Level((), tuple(self.down), tuple(self.up), takes_z)
 
     @property
@@ -132,7 +132,7 @@ class InputBlock(UnetBlock):
         self.model = nn.Sequential(*down, *([] if submodule is None else [submodule]), *up)
 
     def level(self, takes_z: bool) -> Level:
-        """The outermost level, which alone takes z, has no LeakyReLU."""
+        """The layers of the level; the outermost, the only one that takes z, has no LeakyReLU."""
         layers = tuple(self.model)
         before = sum(isinstance(layer, nn.LeakyReLU) for layer in layers[: self._n_down])
         up = layers[self._n_down + (not self._innermost) :]
@@ -255,7 +255,7 @@ class StyleEncoder(nn.Module):
         self.conv = nn.Sequential(first, *make(widths, config.norm_mode), nn.AvgPool2d(8))
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance."""
+        """A picture [N, output_nc, S, S] → the mean and the log variance of its style, [N, nz] each."""
         features = self.conv(picture).flatten(1)
         return self.fc(features), self.fcVar(features)
 

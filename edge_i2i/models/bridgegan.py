@@ -357,7 +357,7 @@ class BridgeGANFamily(ModelFamily[BridgeGANConfig]):
         return {"CelebA, 14 attributes": BridgeGANConfig(), "CelebA, 14 attributes, blend": BridgeGANConfig(blend=True)}
 
     def tiny(self, config: BridgeGANConfig) -> BridgeGANConfig:
-        """One block of each kind, and two each where a picture is halved or a style drawn, which is for 32x32 then."""
+        """Few channels; one block in the encoder, two in each other part. Styles are drawn for 32x32 pixels."""
         blocks = replace(config, n_downblks_gen=2, n_intermedblks_gen=2, n_intermedblks_enc=1, n_layers_map=2)
         return replace(blocks, ch_gen=8, ch_enc=4, ch_spade=16, dim_noise=4)
 

@@ -152,19 +152,19 @@ class _Calls:
         self._called: Counter[str] = Counter()
 
     def conv(self, key: str) -> None:
-        """``slim.conv2d``."""
+        """Name the weight and the bias of a ``slim.conv2d``."""
         self._add(key, self._number("Conv"), "weights", "biases")
 
     def norm(self, key: str) -> None:
-        """``slim.instance_norm`` with its affine part."""
+        """Name the scale and the shift of a ``slim.instance_norm``."""
         self._add(key, self._number("InstanceNorm"), "gamma", "beta")
 
     def dense(self, key: str) -> None:
-        """``tl.flatten_fully_connected``."""
+        """Name the weight and the bias of a ``tl.flatten_fully_connected``."""
         self._add(key, f"{self._number('flatten_fully_connected')}/fully_connected", "weights", "biases")
 
     def block(self, key: str, *, shortcut: bool, norms: bool = True) -> None:
-        """``ResBlk``; its shortcut is a convolution where width or size change."""
+        """Name the layers of a ``ResBlk``; its shortcut is a convolution where width or size change."""
         for i in (1, 2):
             if norms:
                 self.norm(f"{key}.norm{i}")
@@ -173,7 +173,7 @@ class _Calls:
             self.conv(f"{key}.sc")
 
     def spade_block(self, key: str, scope: str, *, shortcut: bool) -> None:
-        """``ResBlk`` whose norms are SPADE, each with a scope and a numbering of its own."""
+        """Name the layers of a ``ResBlk`` whose norms are SPADE, each with a scope and a numbering of its own."""
         for i in (1, 2):
             spade = _Calls(f"{self._scope}/{scope}_{i}", f"{self._network}.{key}.norm{i}")
             for layer in ("shared", "gamma", "beta"):

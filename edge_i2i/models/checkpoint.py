@@ -252,6 +252,6 @@ def _refusal(path: Path, error: BaseException) -> CheckpointError:
 
 
 def _first_line(error: BaseException) -> str:
-    """Its first sentence, where that is short."""
+    """An error's first sentence, at most 160 letters of it; its type where it says nothing."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
     return line.partition(". ")[0][:160]

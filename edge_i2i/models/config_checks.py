@@ -27,7 +27,7 @@ def check_ranges(config: Config, legal: Mapping[str, tuple[int, int]]) -> None:
     """Accept a config whose fields lie within their legal ranges, both ends included.
 
     Raises:
-        UsageError: one does not.
+        UsageError: a field lies outside; says which one, and its range.
     """
     for name, (low, high) in legal.items():
         value = getattr(config, name)

@@ -109,7 +109,7 @@ class CycleGANFamily(ModelFamily[CycleGANConfig]):
         return replace(config, ngf=8, n_blocks=1, num_downs=min(config.num_downs, _TINY_DOWNS))
 
     def recognise(self, state: StateDict) -> str | None:
-        """The generator that this family's releases have, whole: the other one of the two is the other family's."""
+        """A complete generator of the kind that this family's releases have; the other kind is the other family's."""
         try:
             seen = infer_generator(state)
         except CheckpointError:
@@ -117,7 +117,10 @@ class CycleGANFamily(ModelFamily[CycleGANConfig]):
         return _describe(seen) if seen.generator == self.claims and _fits(state, seen) else None
 
     def near_miss(self, state: StateDict) -> CheckpointError | None:
-        """As for every family; of the two generators, that which this family claims. Discriminators are CycleGAN's."""
+        """Why a generator of the kind that this family claims is not read; None for the other kind, and for others.
+
+        Discriminators count as CycleGAN's.
+        """
         claimed = Generator.UNET if "model.model.0.weight" in state else Generator.RESNET
         return super().near_miss(state) if claimed == self.claims else None
 

@@ -172,7 +172,7 @@ class EncodeExemplar(nn.Module):
         self.features = features
 
     def forward(self, exemplar: Tensor) -> Tensor:
-        """Once an exemplar."""
+        """Read the style off an exemplar; done once for each exemplar."""
         mean, variance = moments(self.features(exemplar))
         return torch.stack((mean.flatten(1), variance.flatten(1)), dim=1)
 
@@ -189,7 +189,7 @@ class TranslateFrame(nn.Module):
         self.generator = networks.gen_b if forth else networks.gen_a
 
     def forward(self, frame: Tensor, style: Tensor) -> Tensor:
-        """Shared features, masked by the frame's own, with the exemplar's statistics."""
+        """Translate one frame: its shared features, masked by its own, are given the exemplar's statistics."""
         shared = self.share_gen(self.share_enc(self.encoder(frame)))
         masked = shared * feature_mask(self.features(frame))
         picture: Tensor = self.generator(apply_style(masked, style))
@@ -253,7 +253,7 @@ class EgscitFamily(ModelFamily[EgscitConfig]):
     fidelity = Fidelity.AUTHORS_CODE
 
     def architectures(self) -> Mapping[str, EgscitConfig]:
-        """That of the pictures, and the one without downsampling for 28x28 digits."""
+        """The architecture of the releases for photographs, and the one without downsampling for 28x28 digits."""
         return {"n_encoder 3": EgscitConfig(), "n_encoder 1, MNIST": EgscitConfig(n_encoder=1)}
 
     def tiny(self, config: EgscitConfig) -> EgscitConfig:
@@ -261,7 +261,7 @@ class EgscitFamily(ModelFamily[EgscitConfig]):
         return replace(config, ngf=4, n_enc_resblock=1, n_gen_resblock=1)
 
     def recognise(self, state: StateDict) -> str | None:
-        """By TensorFlow variable names, or by the keys of our weights files."""
+        """What a state dict holds of EGSC-IT, told by TensorFlow variable names or by the keys of our weights files."""
         return recognise(state)
 
     def companion_files(self, checkpoint: Path) -> dict[str, Path]:

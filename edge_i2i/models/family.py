@@ -186,7 +186,10 @@ class ModelFamily(ABC, Generic[C]):
         )
 
     def companion_files(self, checkpoint: Path) -> dict[str, Path]:
-        """The files that belong to ``checkpoint`` by the official naming, by network; here: it holds everything."""
+        """The files that belong to ``checkpoint`` by the official naming, by network.
+
+        Here: no other file belongs to it.
+        """
         return {self.network: checkpoint}
 
     def main_network(self) -> str:

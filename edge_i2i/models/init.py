@@ -135,7 +135,7 @@ class INIT(TranslationModel[InitConfig]):
 
     @property
     def size_rule(self) -> SizeRule:
-        """MUNIT's."""
+        """That of MUNIT's networks."""
         return self.pair.size_rule
 
     def build_graphs(self, size: Size, rewrites: frozenset[str]) -> tuple[ModelGraph, ...]:
@@ -199,7 +199,7 @@ class InitFamily(ModelFamily[InitConfig]):
     tiny_size = Size(32, 48)
 
     def architectures(self) -> Mapping[str, InitConfig]:
-        """As remembered of the paper (global branch), and our box-aware extension."""
+        """The global branch, as it is remembered of the paper, and our box-aware extension."""
         return {"INIT": InitConfig(), "INIT, box-aware (ours)": InitConfig(box_aware=True)}
 
     def tiny(self, config: InitConfig) -> InitConfig:
@@ -212,7 +212,7 @@ class InitFamily(ModelFamily[InitConfig]):
         return f"generators with networks of their own for objects ({', '.join(found)})" if found else None
 
     def near_miss(self, state: StateDict) -> CheckpointError | None:
-        """None: files without networks for objects are MUNIT's, which says what is wrong with them."""
+        """Always None: what is wrong with files that have no networks for objects, MUNIT says."""
         return None
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> InitConfig:

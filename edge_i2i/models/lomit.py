@@ -67,8 +67,8 @@ class ExactFrame(nn.Module):
             frame: the picture to translate, [1, 3, H, W] in [-1, 1].
             exemplar: the picture whose foreground's look is taken over, likewise.
             other: the exemplar's content, [1, C, H/4, W/4].
-            attention: how much each channel of the frame's content counts in its mask, [1, C] in 0..1; computed from the
-                exemplar's content.
+            attention: how much each channel of the frame's content counts in its mask, [1, C] in 0..1; computed from
+                the exemplar's content.
 
         Returns:
             The picture, [1, 3, H, W] in [-1, 1].
@@ -114,8 +114,8 @@ class ApproximateFrame(nn.Module):
 
         Args:
             frame: the picture to translate, [1, 3, H, W] in [-1, 1].
-            attention: how much each channel of the frame's content counts in its mask, [1, C] in 0..1; computed from the
-                exemplar's content.
+            attention: how much each channel of the frame's content counts in its mask, [1, C] in 0..1; computed from
+                the exemplar's content.
             style: the exemplar's foreground style, [1, style_dim].
 
         Returns:
@@ -315,7 +315,7 @@ class LOMITFamily(ModelFamily[LOMITConfig]):
     tiny_size = Size(32, 32)
 
     def architectures(self) -> Mapping[str, LOMITConfig]:
-        """The release in both of its norm modes, and what we offer besides."""
+        """The release in both of its norm modes, and our two options: the approximate mode and a given mask."""
         release = LOMITConfig()
         return {
             "batch statistics": release,

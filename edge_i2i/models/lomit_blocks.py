@@ -182,7 +182,7 @@ class StyleEncoder(nn.Module):
         self.background = nn.Sequential(*specific)
 
     def forward(self, masked: Tensor) -> Tensor:
-        """The style of either part: both have the same weights."""
+        """The style of what a masked picture shows; foreground and background have the same weights."""
         return torch.flatten(self.foreground(self.shared(masked)), 1)
 
 

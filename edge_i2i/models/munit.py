@@ -58,12 +58,12 @@ class GeneratorPair(nn.Module):
 
     @property
     def source(self) -> AdaINGen:
-        """Of the domain that frames come from: its content encoder is used."""
+        """The generator of the domain that frames come from; its content encoder is used."""
         return self.a if self.config.direction is Direction.A2B else self.b
 
     @property
     def target(self) -> AdaINGen:
-        """Of the domain that pictures are translated to: its style encoder, MLP and decoder are used."""
+        """The generator of the domain that pictures are translated to; its style encoder, MLP and decoder are used."""
         return self.b if self.config.direction is Direction.A2B else self.a
 
     @property
@@ -241,7 +241,7 @@ class MUNITFamily(ModelFamily[MUNITConfig]):
     tiny_size = Size(32, 48)
 
     def architectures(self) -> Mapping[str, MUNITConfig]:
-        """One: every published configuration has the same networks, at 256 or 512 pixels."""
+        """There is one: every published configuration has the same networks, at 256 or 512 pixels."""
         return {"MUNIT": MUNITConfig()}
 
     def tiny(self, config: MUNITConfig) -> MUNITConfig:

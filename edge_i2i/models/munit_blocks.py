@@ -57,7 +57,7 @@ def refuse_linear(activ: Activation) -> None:
     """Accept an activation for a whole network.
 
     Raises:
-        UsageError: it is none.
+        UsageError: ``activ`` is ``Activation.NONE``, with which the networks would be linear.
     """
     if activ is Activation.NONE:
         legal = ", ".join(kind for kind in Activation if kind is not Activation.NONE)

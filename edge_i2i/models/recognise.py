@@ -42,7 +42,10 @@ def near_misses(state: StateDict) -> tuple[CheckpointError, ...]:
 
 
 def recognised_parts(state: StateDict) -> dict[str, Recognition]:
-    """Networks under a name of their own (``netG.model.1.weight``): which name → what it is; of one, not its parts."""
+    """Networks that stand under a name of their own (``netG.model.1.weight``), by that name.
+
+    Parts of a network that was found are not looked at.
+    """
     found = dict[str, Recognition]()
     for name, part in parts_of(state).items():
         inside = any(name.startswith(f"{other}.") for other in found)
@@ -53,7 +56,7 @@ def recognised_parts(state: StateDict) -> dict[str, Recognition]:
 
 
 def parts_of(state: StateDict) -> dict[str, StateDict]:
-    """What stands under each name, and each name of two, three and four words; the shorter names first."""
+    """The entries under each prefix of one to four words (``netG``, ``netG.model``); the shorter prefixes first."""
     parts: dict[str, dict[str, Tensor]] = {}
     for depth in range(1, _DEEPEST_PART + 1):
         for key, tensor in state.items():

@@ -124,7 +124,7 @@ def check_count(count: int, path: Path) -> None:
     """Accept as many entries as a network may have.
 
     Raises:
-        CheckpointError: there are more.
+        CheckpointError: there are more entries than any network has.
     """
     if count > _MOST_ENTRIES:
         raise _refused(path, f"it has more than {_MOST_ENTRIES:,} entries, far more than any network")
@@ -263,7 +263,7 @@ def without_wrappers(state: StateDict, path: Path) -> StateDict:
     ``module._orig_mod.model.1.weight`` → ``model.1.weight``. A wrapped part has them in the middle.
 
     Raises:
-        CheckpointError: two keys are the same without.
+        CheckpointError: two keys become the same.
     """
     bare = {bare_key(key): tensor for key, tensor in state.items()}
     if len(bare) < len(state):

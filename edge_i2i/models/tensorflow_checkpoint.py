@@ -169,10 +169,10 @@ def _environment(defaults: Mapping[str, str]) -> Iterator[None]:
 
 
 def _check_sizes(reader: Any, prefix: Path) -> None:
-    """Variables lie in the shards as they are: an index that says more than is there would cost what it says.
+    """Refuse an index that names more values than its shards hold, which reading would allocate all the same.
 
     Raises:
-        CheckpointError: it does.
+        CheckpointError: the shards are too short for what the index says.
     """
     types, room = reader.get_variable_to_dtype_map(), sum(file.stat().st_size for file in _shards(prefix))
     for name, shape in reader.get_variable_to_shape_map().items():

@@ -198,7 +198,11 @@ def _check_members(members: Sequence[zipfile.ZipInfo], comment: bytes, size: int
 
 
 def _of_legacy_file(path: Path) -> TorchContents:
-    """A number that marks the format, the protocol, the system; the value; the storages' keys, and then their bytes."""
+    """Read a file in the format of torch before 1.6, or a bare pickle.
+
+    Such a file holds pickles one after the other: a number that marks the format, the protocol, the system, the value,
+    the storages' keys; then the storages' bytes.
+    """
     machine, values = _Machine(), list[object]()
     with path.open("rb") as file:
         stream = BoundedStream(file)
@@ -264,23 +268,23 @@ class _Machine:
         return value
 
     def name(self, argument: Any) -> None:
-        """GLOBAL."""
+        """Push the class or function that is named (GLOBAL)."""
         self.names.append(str(argument).replace(" ", "."))
         self.stack.append(_Name(self.names[-1]))
 
     def tuple_of(self, count: int | None) -> None:
-        """TUPLE, TUPLE1 …"""
+        """Make a tuple of the last ``count`` values; None: of those behind the mark (TUPLE, TUPLE1 …)."""
         items = self._pop_to_mark() if count is None else [self._pop() for _ in range(count)][::-1]
         self.stack.append(tuple(items))
 
     def append(self, items: list[Any]) -> None:
-        """APPEND, APPENDS."""
+        """Append the items to the list below them (APPEND, APPENDS)."""
         target = self.stack[-1]
         if isinstance(target, list):
             target.extend(items)
 
     def set_items(self, flat: list[Any]) -> None:
-        """SETITEM, SETITEMS."""
+        """Put the keys and values, which take turns, into the dict below them (SETITEM, SETITEMS)."""
         target = self.stack[-1]
         for key, value in zip(flat[::2], flat[1::2], strict=True):
             if not isinstance(key, _KEYS):
@@ -289,12 +293,12 @@ class _Machine:
                 target[key] = value
 
     def call(self) -> None:
-        """REDUCE, NEWOBJ."""
+        """Push what a call would make, told from its name and arguments alone (REDUCE, NEWOBJ)."""
         arguments, called = self._pop(), self._pop()
         self.stack.append(_called(called, arguments))
 
     def stored(self) -> None:
-        """BINPERSID: a storage."""
+        """Push the storage that is referred to (BINPERSID)."""
         saved = self._pop()
         if not isinstance(saved, tuple) or len(saved) < 5 or saved[0] != "storage":
             raise StrangeContentsError("it refers to something that is no storage")
@@ -304,7 +308,7 @@ class _Machine:
         self.stack.append(record if len(saved) == 5 or saved[5] is None else _view(record, saved[5]))
 
     def two(self) -> list[Any]:
-        """The last two values."""
+        """Take the last two values off the stack, the lower one first."""
         last = self._pop()
         return [self._pop(), last]
 
@@ -373,7 +377,7 @@ def _called(called: Any, arguments: Any) -> object:
 
 
 def _ordered_dict(given: tuple[Any, ...]) -> object:
-    """Empty, to be filled; or, as Python 2 wrote it, of a list of pairs."""
+    """A dict to be filled later; or, as Python 2 wrote it, one made of a list of pairs."""
     if not given:
         return {}
     pairs = given[0] if len(given) == 1 and isinstance(given[0], list) else None

@@ -121,7 +121,7 @@ class UnitFamily(ModelFamily[UnitConfig]):
     tiny_size = Size(32, 32)
 
     def architectures(self) -> Mapping[str, UnitConfig]:
-        """The one of every published configuration."""
+        """There is one: every published configuration has it."""
         return {"VAEGen": UnitConfig()}
 
     def tiny(self, config: UnitConfig) -> UnitConfig:

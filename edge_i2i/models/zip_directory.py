@@ -20,7 +20,7 @@ def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """The zip at ``path``, open for reading.
 
     Raises:
-        BadZipFile: it is none, is cut off, or has a table of contents larger than any checkpoint's.
+        BadZipFile: it is no zip, is cut off, or has a table of contents larger than any checkpoint's.
         OSError: it cannot be read.
     """
     _check_directory(path)
