@@ -97,9 +97,9 @@ def evaluate_held_out(
     """Paint whole held-out photographs with the generator and with the two simple contenders.
 
     Args:
-        generator: as for `translate`.
-        names: photographs, as in a recipe's ``held_out``.
-        colours: as `fit_colours` returns it.
+        generator: maps float [1, 3, H, W] in [-1, 1] to the same.
+        names: file names of photographs, as in a recipe's ``held_out``.
+        colours: float64 (3, 4), the affine colour matrix of ``fit_colours``.
         multiple: the generator's size rule; photographs are cropped to it at the right and the bottom.
     """
     results = []

@@ -67,7 +67,7 @@ class QualityBudget:
     max_flicker_ratio: float = 1.05
 
     def complaints(self, quality: PictureQuality) -> tuple[str, ...]:
-        """One for each figure that misses the budget, empty when all is well; NaN never passes.
+        """A sentence for each figure that misses the budget, none when all is well; NaN never passes.
 
         >>> QualityBudget(47, 0.996).complaints(PictureQuality(44.5, 43, 0.997, 1, 0.95, None))
         ('PSNR 44.5 dB is less than 47 dB',)
@@ -121,7 +121,10 @@ def quality_of(
 
 
 def _grey(picture: Array) -> NDArray[np.float64]:
-    """In grey levels 0..255, unrounded: SSIM is not the same for a picture around 0 as for one in the light."""
+    """The picture in grey levels 0..255, unrounded.
+
+    SSIM is not the same for a picture around 0 as for one in the light.
+    """
     if picture.dtype == np.uint8:
         return picture.astype(np.float64)
     if np.issubdtype(picture.dtype, np.floating):

@@ -122,7 +122,7 @@ class BiasMaps(nn.Module):
         )
 
     def forward(self, style: Tensor) -> tuple[Tensor, ...]:
-        """One map a level, outermost first."""
+        """``style`` [1, nz] → one map [1, C, H, W] for each level that takes z, outermost first."""
         maps = []
         for number, (level, convolution) in enumerate(zip(self.levels, self.convolutions, strict=True)):
             x = spread(style, self.size.height >> number, self.size.width >> number)

@@ -316,7 +316,10 @@ def _style_declaration(name: str, origin: TensorSpec, config: BridgeGANConfig, s
 
 
 def _attribute_specs(config: BridgeGANConfig) -> tuple[TensorSpec, TensorSpec]:
-    """Only their difference counts: attributes that both leave at 0 stay as they are in the frame."""
+    """The target attributes and the source attributes; only their difference counts.
+
+    Attributes that both leave at 0 stay as they are in the frame.
+    """
     target = attributes_spec("attributes", config.attributes, "what the face is to have", fallback="source_attributes")
     meaning = "what the face in the frame has (fixed for a session)"
     return target, attributes_spec("source_attributes", config.attributes, meaning, default=0.0)

@@ -62,9 +62,9 @@ def hidden_network(checkpoint: Path, state: StateDict) -> CheckpointError | None
 
 
 def mixed(error: MixedEntriesError) -> CheckpointError:
-    """The same error, with the networks that stand among the other entries: told from names and sizes, unread.
+    """Add to the error which networks stand among the other entries of a training run's state.
 
-    The state of a training run, that is: networks, optimizers, and the number of the epoch.
+    They are told from names and sizes; no weight is read.
     """
     import torch
 

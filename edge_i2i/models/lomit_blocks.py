@@ -46,7 +46,7 @@ class _StoredBatchNorm(nn.BatchNorm2d):
 
 
 def _normalise(norm: _StoredInstanceNorm | _StoredBatchNorm, x: Tensor) -> Tensor:
-    """By the stored statistics, or by those of each picture: at batch 1 batch norm's are instance norm's."""
+    """Normalise by the stored statistics, or by each picture's own: at batch 1 batch norm's are instance norm's."""
     if norm.mode == NormMode.BATCH:
         return functional.instance_norm(x, weight=norm.weight, bias=norm.bias, eps=norm.eps)
     return functional.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)

@@ -216,7 +216,7 @@ class MUNIT(TranslationModel[MUNITConfig]):
 
     @property
     def size_rule(self) -> SizeRule:
-        """Both sides halve as often as the content encoder and the style encoder need."""
+        """See ``GeneratorPair.size_rule``."""
         return self.pair.size_rule
 
     def build_graphs(self, size: Size, rewrites: frozenset[str]) -> tuple[ModelGraph, ...]:
@@ -249,7 +249,7 @@ class MUNITFamily(ModelFamily[MUNITConfig]):
         return replace(config, dim=4, n_res=1, mlp_dim=8)
 
     def recognise(self, state: StateDict) -> str | None:
-        """Both domains' generators; or one alone, so that the user is told what is missing."""
+        """Both domains' generators, or one alone and which one is missing; None if the file is another model's."""
         return recognise(state)
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> MUNITConfig:

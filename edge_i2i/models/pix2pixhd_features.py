@@ -344,7 +344,7 @@ class _PickledBytes:
         return text.encode("latin1")
 
     def __setstate__(self, state: object) -> None:
-        """Without it, a pickle could set attributes on this class (opcode BUILD)."""
+        """Refuse any state: without this method a pickle could set attributes on this class (opcode BUILD)."""
         raise _ForbiddenObjectError("state for _codecs.encode")
 
 
