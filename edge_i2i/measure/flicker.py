@@ -60,7 +60,7 @@ def pan_clip(picture: Array, size: Size, step: tuple[int, int] = (2, 4), count: 
 
     Raises:
         UsageError: fewer than two frames.
-        PictureError: this is no picture.
+        PictureError: ``picture`` is not ``[H, W]`` or ``[H, W, C]``, or is empty.
     """
     if count < 2:
         raise UsageError(f"A clip of {count} frames cannot flicker.", remedy="Take two frames or more.")
@@ -119,7 +119,7 @@ def flicker_ratio(clip: PanningClip, reference: PanningClip) -> float:
     4.0
 
     Raises:
-        PictureError: the clips differ in step, number of frames or shape; or ``warp_error`` cannot be told of them.
+        PictureError: the clips differ in step, number of frames or shape, or ``warp_error`` refuses them.
     """
     shapes = [([frame.shape for frame in item.frames], item.step) for item in (clip, reference)]
     if shapes[0] != shapes[1]:

@@ -207,7 +207,7 @@ class InitFamily(ModelFamily[InitConfig]):
         return replace(config, dim=4, n_res=1, mlp_dim=8, slots=3)
 
     def recognise(self, state: StateDict) -> str | None:
-        """A file whose objects have networks of their own; None for all others, which have MUNIT's keys and count as MUNIT's."""
+        """What a file with networks of their own for objects holds; None for others, whose keys are MUNIT's."""
         found = _object_networks(state)
         return f"generators with networks of their own for objects ({', '.join(found)})" if found else None
 
