@@ -85,10 +85,15 @@ class ParityError(BudgetError):
 
 
 def known_names(name: str, known: Iterable[str], what: str) -> str:
-    """The remedy for a name that is not known: the nearest one, and all of them. ``what``: of what kind, a plural.
+    """The remedy for a name that is not known: the nearest one, if one is near, and all of them.
 
     >>> known_names("openvinno", ["openvino", "torch"], "engines")
     "Did you mean 'openvino'? Known engines: openvino, torch."
+
+    Args:
+        name: what was asked for.
+        known: every name that there is.
+        what: what the names are of, a plural such as ``engines``.
     """
     names = list(known)
     near = difflib.get_close_matches(name.lower(), names, n=1)

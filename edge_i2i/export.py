@@ -44,9 +44,18 @@ def export_bundle(
     command: str = "",
     on_stage: StageListener = lambda stage: None,
 ) -> ExportSummary:
-    """Export every graph of a network at ``size`` into the bundle ``output``.
+    """Export every graph of a network into a bundle.
 
     The bundle appears under its name only when it is whole; an error or an interrupt leaves what was there before.
+
+    Args:
+        loaded: the network with its weights, as ``models.loading`` gives it.
+        size: the height and width of pictures that every graph is made for.
+        output: the bundle to write, ``NAME.i2i``.
+        options: precisions, passes and opset, and how many inputs parity is measured on.
+        layout: ``file`` for one zip, ``directory`` for a folder.
+        command: what a person typed, kept with the figures of parity; may be empty.
+        on_stage: told in a line what begins.
 
     Raises:
         UsageError: the network cannot take that size, or the output's name does not end in ``.i2i``.

@@ -77,7 +77,15 @@ def build_engines(
     folder: Path,
     progress: ProgressListener | None = None,
 ) -> tuple[BuiltEngine, ...]:
-    """Build an engine of every graph of a bundle into ``folder``; the frame graph's comes first.
+    """Build an engine of every graph of a bundle; the frame graph's comes first.
+
+    Args:
+        bundle: the open bundle.
+        variant: the name of the variant to build, the same of every graph.
+        engine: ``tensorrt`` or ``rtx``, as ``trt_engines`` gives them.
+        options: how to build; what is left open there is settled for the product.
+        folder: where engines are kept; one that is there already is not built again.
+        progress: told about the builder's phases; None: nobody is.
 
     Raises:
         UsageError: the bundle has no such variant, or the options do not fit the product.

@@ -22,13 +22,13 @@ class Progress(Protocol):
 
 
 class NullProgress:
-    """Says nothing."""
+    """A ``Progress`` that reports to nobody."""
 
     def start(self, total: int | None, what: str) -> None:
-        """Ignore it."""
+        """See ``Progress.start``."""
 
     def advance(self, n: int = 1, note: str = "") -> None:
-        """Ignore it."""
+        """See ``Progress.advance``."""
 
     def finish(self) -> None:
-        """Ignore it."""
+        """See ``Progress.finish``."""

@@ -39,7 +39,12 @@ _FOLDERS: Mapping[str, str] = MappingProxyType({"MPLCONFIGDIR": "matplotlib", "K
 
 
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:
-    """Import ``module`` or say which extra brings it.
+    """Import a module of an optional package, or say which extra brings it.
+
+    Args:
+        module: the dotted name of the module.
+        extra: the extra of edge-i2i that installs it; stands in the remedy.
+        purpose: what it is needed for, as the subject of the message: "Writing video files".
 
     Raises:
         MissingRequirementError: the module, or something that it imports, is not installed.

@@ -129,7 +129,12 @@ def check_values(array: Array, spec: TensorSpec) -> None:
 
 
 def attribute_vector(given: Mapping[str, float], spec: TensorSpec, otherwise: Array) -> Array:
-    """Named attributes as the declared vector; those that are not given are as in ``otherwise``.
+    """Named attributes as the declared vector, float32; entries that are not named keep their values.
+
+    Args:
+        given: values by attribute, whose names are compared without case.
+        spec: the declared vector: its ``labels`` name its entries, ``low`` and ``high`` bound them.
+        otherwise: the vector that unnamed entries are taken from, of the declared shape.
 
     Raises:
         UsageError: an unknown name (suggests the nearest), or a value out of range.

@@ -39,7 +39,9 @@ def shown(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""As ``shown``, and line feeds and tabs are spelled out, too: a stranger's text never begins a line.
+    r"""What ``shown`` gives, on one line: line feeds and tabs are spelled out as well.
+
+    A stranger's text thus never begins a line of its own.
 
     >>> one_line("city\nerror: none")
     'city\\nerror: none'

@@ -63,7 +63,7 @@ class TranslateSummary:
 
 
 class _State(BaseModel):
-    """What the state file holds."""
+    """What the state file in the results folder holds: its format, and which translation the results belong to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     version: Literal[1]
@@ -158,7 +158,7 @@ def _check_places(plan: Plan) -> None:
 
 @contextmanager
 def _alone(plan: Plan) -> Iterator[None]:
-    """While no other run writes the same results."""
+    """Keep other runs off the same results during the block; what a killed run left half-written is deleted."""
     target = plan.folder or plan.items[0].output
     _make_folder(target if plan.folder else target.parent)
     with only_run(target, inside=plan.folder is not None):

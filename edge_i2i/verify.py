@@ -47,7 +47,7 @@ class Verdict:
 
 
 def _say_nothing(graph: str, variant: str, reason: str) -> None:
-    """Skip without a word."""
+    """Take no notice of what is skipped: the default of ``on_skip``."""
 
 
 def verify_bundle(
@@ -55,9 +55,16 @@ def verify_bundle(
 ) -> list[Verdict]:
     """Run the golden inputs of every graph through an engine and hold the outputs against the references.
 
-    ``variants``: those to verify (none: all). A variant that was quantized for other engines than the one that runs, or
-    than those that can run here, or judged in float arithmetic that this processor lacks, is skipped, unless it was
-    asked for by name.
+    A variant that was quantized for other engines than the one that runs, or than those that can run here, or judged in
+    float arithmetic that this processor lacks, is skipped, unless it was asked for by name.
+
+    Args:
+        bundle: the open bundle; its golden data hold inputs and references.
+        engine: an engine's name, or ``auto`` to have one chosen for each variant.
+        variants: the names of those to verify; empty: all.
+        options: threads, the folder of built engines, and the float arithmetic; None there: what each variant was
+            judged in.
+        on_skip: told of each variant that is skipped, and why.
 
     Raises:
         UsageError: the bundle has no such variant, or there is no such engine.
@@ -83,10 +90,15 @@ def verify_bundle(
 
 
 def check_names(bundle: Bundle, engine: str, variants: Collection[str]) -> None:
-    """Accept an engine and variants that there are.
+    """Refuse an engine or variants that do not exist.
+
+    Args:
+        bundle: the open bundle, whose variants of all graphs count.
+        engine: an engine's name, or ``auto``.
+        variants: names of variants; none is right, too.
 
     Raises:
-        UsageError: one of them there is not; names those that there are.
+        UsageError: one of them does not exist; names those that do.
     """
     if engine != AUTO:
         get_engine(engine)

@@ -62,7 +62,7 @@ class ArchiveStorage(Storage):
         return self._sizes[name]
 
     def location(self, name: str) -> None:
-        """A member of a zip has no path of its own."""
+        """Always None: a member of a zip has no path of its own on the disk."""
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[IO[bytes]]:

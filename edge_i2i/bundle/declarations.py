@@ -146,5 +146,5 @@ def _is_row(origin: tuple[int, ...], shape: tuple[int, ...]) -> bool:
 
 
 def _first_origin(spec: TensorSpec) -> str | None:
-    """The one that counts where several are named."""
+    """The name of the tensor that this one takes after; of several, a second end comes first, then a stack."""
     return spec.second_of or spec.stack_of or spec.fallback

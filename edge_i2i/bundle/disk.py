@@ -23,7 +23,12 @@ _RENAME_SWAP = 2  # macOS: sys/stdio.h
 
 @contextmanager
 def disk_faults(folder: Path, what: str, needed: int = 0) -> Iterator[None]:
-    """Say which write failed, and how many bytes it ``needed`` where the disk is full.
+    """Say which write of the block failed, and how many bytes were needed and free where the disk is full.
+
+    Args:
+        folder: the folder that is written into; named in the error, and its disk's free bytes are read beforehand.
+        what: what is being written, as the subject of the error: a file's name in quotes, or a few words.
+        needed: how many bytes the block writes; 0 where that is not known.
 
     Raises:
         BundleOutputError: in place of any OSError of the block.

@@ -36,12 +36,24 @@ _HEADER = re.compile(
 
 
 def golden_input(graph: str, index: int, name: str) -> str:
-    """The name of an example input: of which graph, of which example (from 0), and which of its inputs."""
+    """The name ``GRAPH.INDEX.in.NAME`` of an example input in the golden file.
+
+    Args:
+        graph: the graph's name.
+        index: the number of the example, from 0.
+        name: the declared name of the graph's input.
+    """
     return f"{graph}.{index}.in.{name}"
 
 
 def golden_output(graph: str, index: int, name: str) -> str:
-    """The name of a reference output: of which graph, of which example (from 0), and which of its outputs."""
+    """The name ``GRAPH.INDEX.out.NAME`` of a reference output in the golden file.
+
+    Args:
+        graph: the graph's name.
+        index: the number of the example, from 0.
+        name: the declared name of the graph's output.
+    """
     return f"{graph}.{index}.out.{name}"
 
 

@@ -48,6 +48,11 @@ def encode_digest(header: bytes) -> bytes:
 def decode_header(header: bytes, digest: bytes, bundle: Path) -> Manifest:
     """Read ``bundle.json``, after holding it against ``bundle.sha256``.
 
+    Args:
+        header: the bytes of ``bundle.json``, at most ``LARGEST_HEADER``.
+        digest: the bytes of ``bundle.sha256``: the one line that ``encode_digest`` makes of ``header``.
+        bundle: where the bundle lies, for messages.
+
     Raises:
         BundleError: the header is damaged, is not a manifest, or is newer than this software.
     """

@@ -128,7 +128,7 @@ class TensorRecord(Record):
 
     @classmethod
     def of(cls, spec: TensorSpec) -> TensorRecord:
-        """Record ``spec``."""
+        """The record of a ``TensorSpec``, field by field."""
         return cls(**{field.name: getattr(spec, field.name) for field in fields(spec)})
 
     def spec(self) -> TensorSpec:
@@ -146,7 +146,7 @@ class DeclarationRecord(Record):
 
     @classmethod
     def of(cls, declaration: GraphDeclaration) -> DeclarationRecord:
-        """Record ``declaration``."""
+        """The record of a ``GraphDeclaration``, with one ``TensorRecord`` for each input and output."""
         return cls(
             name=declaration.name,
             kind=declaration.kind,

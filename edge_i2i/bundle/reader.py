@@ -120,7 +120,7 @@ class Bundle:
         return tuple(variant.name for variant in self._graph_record(graph).variants)
 
     def recommended(self, graph: str) -> tuple[str, ...]:
-        """As ``variants``, without those that were kept only on request.
+        """The names of a graph's variants that may be picked without being asked for, in the order of ``variants``.
 
         Raises:
             UsageError: the bundle has no such graph.

@@ -55,7 +55,13 @@ class FileTree:
         return Added(path, hashlib.sha256(data).hexdigest(), len(data))
 
     def add_file(self, path: str, source: Path, *, move: bool) -> Added:
-        """Copy ``source``, or take ``source`` itself where it may ``move`` and lies on the same disk.
+        """Copy a file into the tree, or move it there.
+
+        Args:
+            path: where the file goes inside the bundle, relative and in POSIX form.
+            source: the file to take in.
+            move: whether ``source`` itself may be taken; it is renamed where it lies on the same disk, else copied and
+                deleted.
 
         Raises:
             BundleError: as ``add_bytes``, or the source cannot be read.
@@ -73,7 +79,12 @@ class FileTree:
         return added
 
     def add_chunks(self, path: str, chunks: Iterable[bytes], size: int) -> Added:
-        """Write a new file of ``size`` bytes, piece by piece.
+        """Write a new file, piece by piece.
+
+        Args:
+            path: where the file goes inside the bundle, relative and in POSIX form.
+            chunks: the file's bytes in order, in pieces of any size.
+            size: how many bytes they are in all, for the message of a full disk.
 
         Raises:
             BundleError: as ``add_bytes``; and whatever ``chunks`` raises.

@@ -85,7 +85,9 @@ class BundleWriter:
         self._staging = None
 
     def add_bytes(self, path: str, data: bytes, *, role: str) -> None:
-        """Add a file with these contents; ``role`` says what it is for.
+        """Add a file that is no graph, of the contents ``data``, at ``path`` (relative, in POSIX form).
+
+        ``role`` says what it is for: ``golden``, ``clusters``, ``coreml``, ….
 
         Raises:
             BundleError: the path is unsafe or taken, or the disk is full.
@@ -95,7 +97,7 @@ class BundleWriter:
             self._files.append(FileRecord(path=path, sha256=added.sha256, bytes=added.size, role=role))
 
     def add_file(self, path: str, source: Path, *, role: str, move: bool = False) -> None:
-        """Add a copy of ``source``, or ``source`` itself where it may ``move``.
+        """Add the file ``source`` itself where it may ``move``, else a copy; ``path``, ``role``: as in ``add_bytes``.
 
         Raises:
             BundleError: as ``add_bytes``, or the source cannot be read.
@@ -118,10 +120,22 @@ class BundleWriter:
         recommended: bool = True,
         floats: Collection[str] = (),
     ) -> None:
-        """Add one variant of a graph, from bytes or from a file (as ``add_file``).
+        """Add one variant of a graph.
 
-        A variant of that name that came with ``add_bundle`` is replaced, and its evidence dropped. ``targets``,
-        ``label``, ``recommended`` and ``floats`` are those of a ``VariantRecord``.
+        A variant of that name that came with ``add_bundle`` is replaced, and its evidence dropped.
+
+        Args:
+            declaration: the graph's name, inputs and outputs; the same for all of its variants.
+            variant: the variant's name, as ``--variant`` takes it.
+            precision: what it is written in: ``fp32``, ``fp16``, ``int8`` or ``mixed``.
+            opset: the ONNX operator set of the file, from 1.
+            onnx: the ONNX file's bytes, or the path of the file.
+            move: whether a file at ``onnx`` may be taken itself, as in ``add_file``.
+            targets: the quantization targets whose engines read it as it is meant; empty: every engine does.
+            label: a sentence on what is special about it, or why it is not recommended; may be empty.
+            recommended: whether ``auto`` may pick it.
+            floats: the float arithmetic that it was judged in, the one to run in first at the beginning; empty: in none
+                by name.
 
         Raises:
             BundleError: as ``add_file``; or the graph was added before with another declaration.
@@ -150,7 +164,7 @@ class BundleWriter:
         self._graphs[name] = (*self._graphs.get(name, ()), record)
 
     def judged_in(self, graph: str, variant: str, floats: Collection[str]) -> None:
-        """Say of a variant that was added before in which float arithmetic it was judged."""
+        """Record that a ``variant`` of a ``graph``, added before, was judged in the float arithmetic ``floats``."""
         self._graphs[graph] = tuple(
             record.model_copy(update={"floats": tuple(floats)}) if record.name == variant else record
             for record in self._graphs[graph]
@@ -217,8 +231,13 @@ class BundleWriter:
     ) -> Path:
         """Complete the bundle and give it its name; returns the bundle's path.
 
-        ``software``: versions by distribution (None: those installed here that matter). ``created``: with a time
-        zone (None: now).
+        Args:
+            name: what the bundle is called, not empty; by custom the name of its file without ``.i2i``.
+            model: where the network and its weights come from.
+            size: the picture size that the graphs were made for.
+            recipe: the export options as they were resolved; plain JSON.
+            software: versions by distribution; None: those of ``installed_software``.
+            created: the moment of the export, with a time zone; None: now.
 
         Raises:
             BundleError: the parts do not make a valid manifest, or the disk is full; ``target`` is then as it was.

@@ -32,7 +32,7 @@ class GraphShelf(Protocol):
     """Where variants of graphs are found; an open bundle is one."""
 
     def variants(self, graph: str) -> tuple[str, ...]:
-        """The variants of a graph."""
+        """The names of a graph's variants, in the order in which they were added."""
         ...
 
     def recommended(self, graph: str) -> tuple[str, ...]:
@@ -40,7 +40,7 @@ class GraphShelf(Protocol):
         ...
 
     def graph(self, name: str, variant: str) -> GraphSource:
-        """One variant of a graph."""
+        """The source of one variant of a graph, by both names."""
         ...
 
     def latencies(self, graph: str) -> Sequence[Latency]:
@@ -49,7 +49,7 @@ class GraphShelf(Protocol):
 
 
 class Picked(StrEnum):
-    """By what a choice was made."""
+    """What settled a choice: the user, the rule, or measured figures."""
 
     ASKED = "as asked"
     RULE = "by rule"
@@ -71,7 +71,15 @@ class Choice:
 
 
 def choose(shelf: GraphShelf, graph: str, engine: str, variant: str, options: EngineOptions) -> Choice:
-    """Settle the engine and the variant of one graph.
+    """Settle the engine and the variant of one graph, by this module's rule where they are left to it.
+
+    Args:
+        shelf: where the graph's variants and their measured latencies are; an open bundle is one.
+        graph: the graph's name.
+        engine: an engine's name, or ``auto``.
+        variant: a variant's name, or ``auto``.
+        options: threads, the folder of built engines, and the float arithmetic; None there: what the variant was judged
+            in, or what was measured to be fastest.
 
     Raises:
         UsageError: no engine or variant of that name, or none that goes with the other, or with the float arithmetic

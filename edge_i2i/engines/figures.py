@@ -23,12 +23,12 @@ class Latency(Protocol):
 
     @property
     def variant(self) -> str | None:
-        """The variant that ran."""
+        """The name of the variant that ran; None: not recorded."""
         ...
 
     @property
     def engine(self) -> str | None:
-        """The engine that ran it."""
+        """The name of the engine that ran it; None: not recorded."""
         ...
 
     @property
@@ -38,17 +38,17 @@ class Latency(Protocol):
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """The figures by name; ``p50_ms`` among them."""
+        """The figures by name, in the unit that the name ends with; ``p50_ms`` is the one that decides."""
         ...
 
     @property
     def machine(self) -> Mapping[str, Any]:
-        """What ``describe_machine`` said."""
+        """The machine that it was measured on, as ``describe_machine`` described it there."""
         ...
 
     @property
     def versions(self) -> Mapping[str, str]:
-        """What ``evidence_versions`` said."""
+        """The software that it was measured with, as ``evidence_versions`` listed it there."""
         ...
 
 
@@ -61,10 +61,16 @@ def evidence_versions(engine: Engine) -> dict[str, str]:
 def fastest_first(
     latencies: Iterable[Latency], engines: Collection[Engine], variants: Collection[str], options: EngineOptions
 ) -> list[Latency]:
-    """The latencies that hold here, of these engines and variants, the shortest first.
+    """The latencies that hold on this processor and with these versions, the shortest first.
 
-    Of several of one variant, engine and forced precision the one that was added last counts. Where ``options`` ask for
-    a float arithmetic, only figures that were measured with it are given, and never one that this machine lacks.
+    Of several of one variant, engine and forced precision the one that was added last counts. Figures are never given
+    of a float arithmetic that this machine lacks.
+
+    Args:
+        latencies: what was measured, in the order in which it was.
+        engines: those that may run; figures of others are passed over.
+        variants: the names of those that may run.
+        options: their ``precision``, where it is given, is the only float arithmetic whose figures count.
     """
     here = describe_machine()
     known = {engine.name: engine for engine in engines}

@@ -85,7 +85,15 @@ def _open(ort: Any, graph: GraphSource, data: bytes, settings: Any) -> tuple[onn
 
 
 class OnnxRuntimeSession(Session):
-    """A loaded graph; inputs and outputs are bound in place, so nothing is copied or allocated per call."""
+    """A loaded graph; inputs and outputs are bound in place, so nothing is copied or allocated per call.
+
+    Args:
+        session: the loaded session, on the CPU provider.
+        graph: what it was made of.
+        threads: what its thread pool was limited to; None: ONNX Runtime's own choice.
+        version: that of ONNX Runtime.
+        arithmetic: what its convolutions were found to be computed in.
+    """
 
     def __init__(
         self,

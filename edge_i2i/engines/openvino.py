@@ -74,7 +74,7 @@ class OpenVinoEngine(Engine):
         return tuple(name for name in _WORTH_TRYING if name in here)
 
     def arithmetic_here(self) -> str:
-        """All that was found out about this processor."""
+        """The float arithmetic that this processor has, and whether it adds up integers exactly, in words."""
         return str(openvino_capabilities.found())
 
     def largest_weight(self) -> int:
@@ -82,15 +82,15 @@ class OpenVinoEngine(Engine):
         return LARGEST_WEIGHT if openvino_capabilities.found().exact_integers else OVERFLOW_SAFE
 
     def judged_in(self, graph: GraphSource) -> tuple[str, ...]:
-        """As the bundle says; FP32 of graphs of which nothing is said."""
+        """The float arithmetic that the bundle says a graph was judged in; FP32 where it says nothing."""
         return graph.floats or _WITHOUT_BEING_JUDGED
 
     def runs_in(self, graph: GraphSource) -> str | None:
-        """The first that was judged and that this processor has."""
+        """The first arithmetic that a graph was judged in and that this processor has; None: it has none of them."""
         return next((name for name in self.judged_in(graph) if self._has(name)), None)
 
     def lacks(self, graph: GraphSource, options: EngineOptions) -> str:
-        """The instructions for what it was judged in."""
+        """Why a graph cannot be computed here: no instructions for what it was judged in. Empty where it can be."""
         if options.precision is not None or self.runs_in(graph) is not None:
             return ""
         judged = " or ".join(self.judged_in(graph)).upper()
@@ -155,7 +155,15 @@ def _no_arithmetic(precision: str, reason: str) -> MissingRequirementError:
 
 
 class OpenVinoSession(Session):
-    """A compiled graph with one infer request; outputs are written straight into the caller's arrays."""
+    """A compiled graph with one infer request; outputs are written straight into the caller's arrays.
+
+    Args:
+        compiled: the graph, compiled for the CPU.
+        graph: what it was made of.
+        ov: the module ``openvino``, which is imported only where it is needed.
+        arithmetic: what the compiled graph's layers are computed in.
+        inexact: whether integers are computed as floats here, because the processor adds up such weights inexactly.
+    """
 
     def __init__(
         self, compiled: openvino.CompiledModel, graph: GraphSource, ov: Any, arithmetic: Arithmetic, *, inexact: bool

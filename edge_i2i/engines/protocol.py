@@ -300,7 +300,13 @@ class Engine(ABC):
 
 
 def not_loadable(engine: str, graph: GraphSource, error: Exception) -> GraphFileError:
-    """The error for a graph that passed the gate and that an engine refuses all the same."""
+    """The error for a graph that passed the gate and that an engine refuses all the same.
+
+    Args:
+        engine: the engine's name and version, as the message begins.
+        graph: what was to be loaded.
+        error: what the engine raised; a lack of memory gets a message of its own.
+    """
     name = graph.declaration.name
     if _is_out_of_memory(error):
         return _out_of_memory(engine, name)
@@ -327,6 +333,11 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 def check_arrays(inputs: Mapping[str, Array], declaration: GraphDeclaration, outputs: Mapping[str, Array]) -> None:
     """Hold arrays against a graph's declaration.
+
+    Args:
+        inputs: arrays by input name.
+        declaration: the names, shapes and dtypes that the graph has.
+        outputs: arrays by output name that are to be written to; they have to be writeable and C-contiguous.
 
     Raises:
         BadInputError: naming the first array that is missing, unknown, or of the wrong shape, dtype or layout.

@@ -20,7 +20,7 @@ class TorchEngine(Engine):
     title: ClassVar[str] = "torch (reference)"
 
     def availability(self) -> Availability:
-        """Needs torch and onnx."""
+        """Whether torch and onnx are installed; never raises."""
         missing = [name for name in ("torch", "onnx") if installed_version(name) is None]
         if missing:
             return Availability(
@@ -41,7 +41,14 @@ class TorchEngine(Engine):
 
 
 class TorchSession(Session):
-    """A graph in torch. ``threads`` is set around each call, since torch keeps it per process."""
+    """A graph in torch. The number of threads is set around each call and restored, since torch keeps it per process.
+
+    Args:
+        graph: the network as torch runs it, on its device.
+        source: what it was made of.
+        threads: torch's CPU threads during a call; None: as many as torch has then.
+        torch: the module ``torch``, which is imported only where it is needed.
+    """
 
     def __init__(self, graph: TorchGraph, source: GraphSource, threads: int | None, torch: Any) -> None:
         self.declaration = source.declaration

@@ -71,31 +71,31 @@ class EngineTensor:
 
 
 class LogBridge:
-    """The methods of ``ILogger`` that TensorRT calls."""
+    """What of ``ILogger`` TensorRT calls; mixed with the module's own class where that is known."""
 
     hub: MessageHub
 
     def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
-        """Take one message."""
+        """Pass one of TensorRT's messages on to the hub."""
         self.hub.add(int(severity), msg)
 
 
 class ProgressBridge:
-    """The methods of ``IProgressMonitor`` that TensorRT calls."""
+    """What of ``IProgressMonitor`` TensorRT calls; mixed with the module's own class where that is known."""
 
     progress: BuildProgress
 
     def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-        """A phase begins."""
+        """Tell that the phase ``phase_name`` of ``num_steps`` steps begins, inside ``parent_phase`` or in none."""
         self.progress.phase_started(phase_name, parent_phase, num_steps)
 
     def step_complete(self, phase_name: str, step: int) -> bool:
-        """A step is done; False stops the build."""
+        """Tell that a phase did one more step, counted from 0; False stops the build."""
         self.progress.step_completed(phase_name, step)
         return not self.progress.cancelled
 
     def phase_finish(self, phase_name: str) -> None:
-        """A phase ends."""
+        """Tell that a phase ends, perhaps before all its steps."""
         self.progress.phase_finished(phase_name)
 
 
@@ -147,7 +147,12 @@ class Adapter:
     def make_config(
         self, builder: trt.Builder, options: BuildOptions, monitor: trt.IProgressMonitor
     ) -> trt.IBuilderConfig:
-        """The builder's configuration for resolved options.
+        """The builder's configuration for a build.
+
+        Args:
+            builder: the builder that the configuration is for.
+            options: resolved ones (see ``BuildOptions.resolved``).
+            monitor: told about the build, and may stop it; it must outlive the build.
 
         Raises:
             UsageError: this version does not know the hardware compatibility level.
@@ -182,7 +187,13 @@ class Adapter:
         return bytes(memory)
 
     def build(self, builder: trt.Builder, network: trt.INetworkDefinition, config: trt.IBuilderConfig) -> bytes | None:
-        """The serialised engine, or None where the build failed or was stopped."""
+        """The serialised engine, or None where the build failed or was stopped.
+
+        Args:
+            builder: made the other two.
+            network: the graph, parsed without a problem.
+            config: from ``make_config``; its progress monitor may stop the build.
+        """
         memory: trt.IHostMemory | None = builder.build_serialized_network(network, config)
         return None if memory is None else bytes(memory)
 
@@ -296,7 +307,13 @@ class LoadedEngine:
 
 
 class Context:
-    """One place to run an engine in. ``captures_itself``: it replays CUDA graphs by itself; do not capture it."""
+    """One place to run an engine in.
+
+    Args:
+        context: TensorRT's own; it keeps its engine alive.
+        hub: where TensorRT's messages arrive; the context listens there until ``release``.
+        captures_itself: whether it replays CUDA graphs by itself, so that nobody else may capture it.
+    """
 
     def __init__(self, context: trt.IExecutionContext, hub: MessageHub, captures_itself: bool) -> None:
         self._context: trt.IExecutionContext | None = context  # which keeps its engine alive

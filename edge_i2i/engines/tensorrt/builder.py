@@ -33,10 +33,15 @@ def build_plan(
     timing_cache: Path | None = None,
     listener: ProgressListener | None = None,
 ) -> bytes:
-    """Build an engine. Ctrl-C stops it at its next step.
+    """Build an engine and return its bytes. Ctrl-C stops the build at its next step.
 
-    ``options`` are resolved ones (see ``BuildOptions.resolved``). ``timing_cache``: a file of one TensorRT version
-    and device that is read where it exists and written afterwards.
+    Args:
+        adapter: the installed product.
+        onnx: the ONNX file's bytes.
+        options: resolved ones (see ``BuildOptions.resolved``).
+        timing_cache: a file of one TensorRT version and device that is read where it exists and written afterwards;
+            None: measurements are neither reused nor kept.
+        listener: told about the builder's phases, from its threads; None: nobody is.
 
     Raises:
         GraphError: the graph cannot be parsed, would silently compute something else, or cannot be built.

@@ -34,7 +34,7 @@ class Cuda(Protocol):
     """Memory, streams and graphs; every address and handle is a plain integer, except a graph's."""
 
     def allocate(self, nbytes: int) -> int:
-        """Device memory, in bytes."""
+        """Allocate ``nbytes`` bytes on the device; returns their address."""
         ...
 
     def free(self, address: int) -> None:
@@ -42,7 +42,7 @@ class Cuda(Protocol):
         ...
 
     def allocate_pinned(self, nbytes: int) -> int:
-        """Page-locked host memory, in bytes."""
+        """Allocate ``nbytes`` bytes of page-locked host memory; returns their address."""
         ...
 
     def free_pinned(self, address: int) -> None:
@@ -50,7 +50,7 @@ class Cuda(Protocol):
         ...
 
     def create_stream(self) -> int:
-        """A stream that no other work is on."""
+        """Make a stream that no other work is on; returns its handle."""
         ...
 
     def destroy_stream(self, stream: int) -> None:
@@ -62,11 +62,25 @@ class Cuda(Protocol):
         ...
 
     def copy_to_device(self, device: int, host: int, nbytes: int, stream: int) -> None:
-        """Queue a copy from pinned memory to the device."""
+        """Queue a copy from pinned memory to the device.
+
+        Args:
+            device: the address on the device to write to.
+            host: the address in pinned memory to read from; it has to stay until the stream comes to the copy.
+            nbytes: how many bytes.
+            stream: the stream's handle.
+        """
         ...
 
     def copy_to_host(self, host: int, device: int, nbytes: int, stream: int) -> None:
-        """Queue a copy from the device to pinned memory."""
+        """Queue a copy from the device to pinned memory.
+
+        Args:
+            host: the address in pinned memory to write to; what arrives is there after ``synchronize``.
+            device: the address on the device to read from.
+            nbytes: how many bytes.
+            stream: the stream's handle.
+        """
         ...
 
     def begin_capture(self, stream: int) -> None:
@@ -97,7 +111,7 @@ class CudaRuntime:
         self._cuda = runtime
 
     def allocate(self, nbytes: int) -> int:
-        """Device memory, in bytes."""
+        """Allocate ``nbytes`` bytes on the device; returns their address."""
         return int(self._check("allocate GPU memory", self._cuda.cudaMalloc(nbytes)))
 
     def free(self, address: int) -> None:
@@ -105,7 +119,7 @@ class CudaRuntime:
         self._check("free GPU memory", self._cuda.cudaFree(address))
 
     def allocate_pinned(self, nbytes: int) -> int:
-        """Page-locked host memory, which the GPU copies without a detour."""
+        """Allocate ``nbytes`` of page-locked host memory, which the GPU copies directly; returns its address."""
         return int(self._check("allocate pinned memory", self._cuda.cudaMallocHost(nbytes)))
 
     def free_pinned(self, address: int) -> None:
@@ -125,12 +139,26 @@ class CudaRuntime:
         self._check("wait for the GPU", self._cuda.cudaStreamSynchronize(stream))
 
     def copy_to_device(self, device: int, host: int, nbytes: int, stream: int) -> None:
-        """Queue a copy from pinned memory to the device."""
+        """Queue a copy from pinned memory to the device.
+
+        Args:
+            device: the address on the device to write to.
+            host: the address in pinned memory to read from; it has to stay until the stream comes to the copy.
+            nbytes: how many bytes.
+            stream: the stream's handle.
+        """
         kind = self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
         self._check("copy to the GPU", self._cuda.cudaMemcpyAsync(device, host, nbytes, kind, stream))
 
     def copy_to_host(self, host: int, device: int, nbytes: int, stream: int) -> None:
-        """Queue a copy from the device to pinned memory."""
+        """Queue a copy from the device to pinned memory.
+
+        Args:
+            host: the address in pinned memory to write to; what arrives is there after ``synchronize``.
+            device: the address on the device to read from.
+            nbytes: how many bytes.
+            stream: the stream's handle.
+        """
         kind = self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self._check("copy from the GPU", self._cuda.cudaMemcpyAsync(host, device, nbytes, kind, stream))
 

@@ -41,7 +41,7 @@ class DeviceAttributes:
 
 
 def host_platform() -> HostPlatform:
-    """This machine."""
+    """The operating system and the processor architecture of this machine, as ``platform`` names them."""
     return HostPlatform(platform.system(), platform.machine())
 
 

@@ -87,6 +87,12 @@ class TensorRtFamilyEngine(Engine):
     ) -> BuildResult:
         """Build an engine, unless the store has exactly this one.
 
+        Args:
+            graph: the variant to build an engine of.
+            options: how to build; what is left open is settled for this product.
+            store: where engines are kept.
+            progress: told about the builder's phases; None: nobody is.
+
         Raises:
             MissingRequirementError: the product, or the GPU that it builds for, is not here.
             UsageError: the options do not fit the product or the GPU.
@@ -134,6 +140,11 @@ class TensorRtFamilyEngine(Engine):
     def find_plan(self, graph: GraphSource, store: EngineStore, here: Here) -> ReadyPlan | None:
         """The newest stored engine that runs here, its checksum and header checked; None where there is none.
 
+        Args:
+            graph: the variant; engines are found by the checksum of its ONNX file.
+            store: where engines are kept.
+            here: the product, its version, the platform and the GPU that are to run it.
+
         Raises:
             PlanError: an engine's own header contradicts its description.
         """
@@ -153,7 +164,13 @@ class TensorRtFamilyEngine(Engine):
         return None
 
     def explain_missing(self, graph: GraphSource, store: EngineStore, here: Here) -> EdgeI2IError:
-        """The error for a graph without an engine that runs here: what is stored, and what differs."""
+        """The error for a graph without an engine that runs here: what is stored, and what differs.
+
+        Args:
+            graph: the variant that was to run.
+            store: where engines are kept.
+            here: the product, its version, the platform and the GPU that were to run it.
+        """
         lines = [
             f"{stored.path.name}: {'; '.join(obstacles(stored.key, here)) or 'it is damaged'}"
             for stored in store.engines_of(graph.sha256, self.name)

@@ -50,7 +50,7 @@ class MessageLog:
         self._changes: list[str] = []
 
     def add(self, severity: int, message: str) -> None:
-        """Take one message of TensorRT's."""
+        """Keep one of TensorRT's messages if it is an error, or a warning of changed arithmetic."""
         if severity > Severity.WARNING:
             return
         with self._lock:

@@ -62,6 +62,13 @@ def check_plan(
 ) -> None:
     """Accept an engine for this TensorRT, or say both versions and how to rebuild. Unknown layouts are accepted.
 
+    Args:
+        header: what the engine file says of itself; what it does not say is not held against it.
+        flavour: the product that is to run the engine.
+        installed_version: the version of that product here, as in ``10.16.0.5``.
+        rebuild_command: what to type to build the engine again; stands in the remedy.
+        version_compatible: whether the engine was built to run on later versions, too.
+
     Raises:
         PlanError: the engine was written by the other product or by another version.
     """

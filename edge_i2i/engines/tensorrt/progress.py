@@ -21,7 +21,7 @@ class ProgressListener(Protocol):
     """
 
     def phase_started(self, phase: str, parent: str | None, steps: int) -> None:
-        """A phase of so many steps begins, inside ``parent`` unless that is None."""
+        """The phase ``phase`` of ``steps`` steps begins, inside the phase ``parent`` unless that is None."""
         ...
 
     def step_completed(self, phase: str, step: int) -> None:
@@ -55,7 +55,7 @@ class BuildProgress:
         return self._cancelled
 
     def phase_started(self, phase: str, parent: str | None, steps: int) -> None:
-        """A phase of ``steps`` steps begins, inside ``parent`` unless that is None."""
+        """Tell that the phase ``phase`` of ``steps`` steps begins, inside ``parent`` unless that is None."""
         self._tell(lambda listener: listener.phase_started(phase, parent, steps))
 
     def step_completed(self, phase: str, step: int) -> None:
@@ -113,7 +113,7 @@ class _Worker(Generic[Result]):
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """Called in the thread."""
+        """Do the work and keep its outcome; the thread's main function."""
         self.begun = True
         try:
             if not self._progress.cancelled:

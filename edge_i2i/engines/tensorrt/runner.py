@@ -53,7 +53,14 @@ class Buffer:
 
 
 class TensorRtSession(Session):
-    """A loaded engine. ``info.notes`` says when no CUDA graph could be used, and why."""
+    """A loaded engine. ``info.notes`` says when no CUDA graph could be used, and why.
+
+    Args:
+        declaration: the graph's inputs and outputs; the engine has the same (see ``check_tensors``).
+        info: what runs; notes about the CUDA graph are added to its own.
+        make_context: makes the place to run in, once the buffers are there; the session releases it.
+        cuda: memory, streams and graphs of the GPU.
+    """
 
     def __init__(
         self,

@@ -37,11 +37,11 @@ class EngineDescription:
     seal: str = ""
 
     def message(self) -> bytes:
-        """What is sealed."""
+        """The bytes that the seal is computed over: the description without its seal."""
         return _canonical(replace(self, seal=""))
 
     def sealed(self) -> EngineDescription:
-        """The same, as ours."""
+        """The same description with this user's seal."""
         return replace(self, seal=seal_of(self.message()))
 
 
