@@ -85,9 +85,14 @@ def export_graph(
     on_stage: StageListener = lambda stage: None,
     samples: Sequence[dict[str, Array]] | None = None,
 ) -> ExportedGraph:
-    """Export one graph into ``folder`` as ``<graph>.<variant>.onnx``; an error or an interrupt leaves no file there.
+    """Export one graph as ``<graph>.<variant>.onnx``; an error or an interrupt leaves no file in ``folder``.
 
-    ``samples``: the inputs that parity is measured on; by default ``options.samples`` fresh ones.
+    Args:
+        graph: the network's graph, with its module and its declaration.
+        options: precisions, passes and opset, and how many inputs parity is measured on.
+        folder: where the files go.
+        on_stage: told in a line what begins.
+        samples: the inputs that parity is measured on, arrays by name; None: ``options.samples`` fresh ones.
 
     Raises:
         ParityError: a stage changed the result by more than it may; names the stage.
@@ -97,7 +102,7 @@ def export_graph(
 
 
 def fresh_samples(graph: ModelGraph, options: ExportOptions) -> list[dict[str, Array]]:
-    """As many seeded inputs as the options ask for."""
+    """Inputs of a graph, ``options.samples`` of them, each drawn with a seed of its own."""
     return [sample_inputs(graph.declaration, options.seed + i) for i in range(options.samples)]
 
 

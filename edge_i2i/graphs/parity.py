@@ -113,6 +113,11 @@ def psnr(a: Array, b: Array, data_range: float = 255.0) -> float:
 
     >>> round(psnr(np.zeros((2, 2)), np.full((2, 2), 25.5)), 6)
     20.0
+
+    Args:
+        a: an array of any number type.
+        b: another one of the same shape.
+        data_range: the distance from the lowest to the highest value that there can be: 255 for pictures.
     """
     with np.errstate(invalid="ignore"):
         error = float(np.mean(np.square(a.astype(np.float64) - b.astype(np.float64))))
@@ -129,6 +134,12 @@ def compare(
     Every float tensor that the results hold counts for the float figures, every uint8 one for grey levels and equal
     share; the picture whose float output the references hold, for the picture error. The PSNR is that of the float
     tensors, or of the pictures where there is no other.
+
+    Args:
+        stage: what gave the results, as errors and evidence name it.
+        evaluated_by: what computed them, for people.
+        references: for each input the outputs of the network in torch, by name.
+        results: for each input the outputs to judge, by name; as many as references.
 
     Raises:
         ParityError: a result lacks a tensor (other than ``network_output``), or has one of another shape or dtype.
@@ -152,7 +163,7 @@ def compare(
 
 
 def _largest_of(errors: Sequence[float]) -> float | None:
-    """NaN where one is: no limit is above it."""
+    """The largest error; NaN where one is NaN, so that no limit is above it; None where there are none."""
     return math.nan if any(map(math.isnan, errors)) else max(errors, default=None)
 
 
@@ -236,7 +247,13 @@ def run_torch_network(graph: Any, samples: list[dict[str, Array]]) -> list[Mappi
 def run_onnxruntime(
     path: Path, samples: Iterable[dict[str, Array]], threads: int | None = None
 ) -> Generator[Mapping[str, Array]]:
-    """Run an ONNX file on ONNX Runtime's CPU provider, one sample at a time, as the results are asked for."""
+    """Run a file on ONNX Runtime's CPU provider, one sample at a time, as the results (outputs by name) are asked for.
+
+    Args:
+        path: the ONNX file.
+        samples: complete inputs by name.
+        threads: CPU threads inside one run; None: ONNX Runtime's own choice.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -61,7 +61,7 @@ class AnimatedAvif:
             raise DamagedAnimationError(f"it declares {len(self.durations)} frames, and {frames}")
 
     def pictures(self) -> Iterator[Picture]:
-        """As ``Animation``."""
+        """See ``Animation.pictures``."""
         for number in range(len(self.durations)):
             pixels = self._decoded(number)
             yield over_white(pixels) if pixels.shape[2] == 4 else np.ascontiguousarray(pixels)

@@ -79,7 +79,7 @@ class AnimatedPng:
             self.damage = f"it declares {declared}"
 
     def pictures(self) -> Iterator[Picture]:
-        """As ``Animation``."""
+        """See ``Animation.pictures``."""
         canvas = Canvas(self._canvas)
         for number, frame in enumerate(self._frames):
             placing = frame.placing
@@ -153,7 +153,7 @@ def _chunks(file: BinaryIO) -> Iterator[Chunk]:
 
 
 def _body(file: BinaryIO, chunk: Chunk) -> bytes:
-    """Of a chunk that holds no pixels."""
+    """The body of a chunk that holds no pixels; of a very long one only its beginning, unchecked."""
     if chunk.length > _LONGEST_NOTE:
         file.seek(chunk.at)
         return file.read(_LONGEST_NOTE)

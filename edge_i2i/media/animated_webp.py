@@ -80,7 +80,7 @@ class AnimatedWebp:
         self.durations: Sequence[Fraction] = [frame.seconds for frame in self._frames]
 
     def pictures(self) -> Iterator[Picture]:
-        """As ``Animation``."""
+        """See ``Animation.pictures``."""
         canvas = Canvas(self._canvas)
         for frame in self._frames:
             yield orient(canvas.show(self._decoded(frame), frame.placing), self._orientation)

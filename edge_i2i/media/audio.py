@@ -67,7 +67,7 @@ class AudioCopy:
         self._input.close()
 
     def _begin(self, stream: AudioStream) -> None:
-        """Decide what becomes of the sound."""
+        """Copy the sound as it is where the target's format takes it, else convert it to AAC, else leave it out."""
         codec, form = stream.codec_context.codec, self._target.format.name
         if not _is_hardly_played(codec.canonical_name, form) and _is_taken(self._path, form):
             self._output = self._target.add_stream_from_template(stream)
@@ -105,7 +105,7 @@ class AudioCopy:
         return Fraction(0) if ticks is None else ticks * packet.time_base - self._origin
 
     def _retime(self, packet: Packet[Any]) -> None:
-        """To the target's time, in which packets have to follow one another."""
+        """Move a packet to the target's time, in which packets have to follow one another."""
         shift = round(self._origin / packet.time_base)
         at = packet.dts if packet.dts is not None else packet.pts
         dts = None if at is None else at - shift

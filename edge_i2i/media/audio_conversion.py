@@ -24,7 +24,13 @@ _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "
 
 
 class AacConversion:
-    """Decodes a stream's packets and encodes them anew; times are kept, and gaps filled with silence."""
+    """Decodes a stream's packets and encodes them anew; times are kept, and gaps filled with silence.
+
+    Args:
+        stream: the source's sound, which its decoder reads.
+        rate: samples a second of the AAC, one that the codec has.
+        layout: the AAC's channels by FFmpeg's name, as in ``stereo``.
+    """
 
     def __init__(self, stream: AudioStream, rate: int, layout: str) -> None:
         self._stream, self._rate, self._layout = stream, rate, layout
@@ -34,7 +40,10 @@ class AacConversion:
 
     @classmethod
     def of(cls, stream: AudioStream) -> AacConversion | None:
-        """None: this sound cannot be decoded here, or says nothing of its channels and rate."""
+        """The conversion of a source's sound, its rate and number of channels kept where AAC has them.
+
+        None where the sound cannot be decoded here, or says nothing of its channels and rate.
+        """
         context = stream.codec_context
         if not (context.codec.is_decoder and context.sample_rate and context.channels):
             return None
@@ -48,7 +57,7 @@ class AacConversion:
         return output
 
     def packets(self, packets: Iterable[Packet[AudioStream]]) -> Iterator[Packet[AudioStream]]:
-        """Encoded packets of the stream's packets, in the time of the source."""
+        """The stream's packets encoded anew, with the times of the source."""
         for frame in self._frames(packets):
             yield from self._encode(frame)
         yield from self._drain()

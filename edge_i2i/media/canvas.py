@@ -23,7 +23,7 @@ TOO_MANY = f"it has more than {MOST_FRAMES:,} frames"
 
 
 class DamagedAnimationError(ValueError):
-    """It contradicts itself, cannot be decoded, or ends too early."""
+    """An animation contradicts itself, cannot be decoded, or ends too early."""
 
 
 class Animation(Protocol):
@@ -66,7 +66,7 @@ class Disposal(Enum):
 
 @dataclass(frozen=True)
 class Placing:
-    """Where a frame goes, and how."""
+    """Where a frame lies on its canvas, whether it blends with what is there, and what becomes of it afterwards."""
 
     left: int
     top: int
@@ -75,7 +75,7 @@ class Placing:
     disposal: Disposal
 
     def check(self, canvas: Size) -> None:
-        """See that it lies on the canvas.
+        """Refuse a place that is not on the canvas.
 
         Raises:
             DamagedAnimationError: it is empty or reaches beyond.

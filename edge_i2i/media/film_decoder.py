@@ -58,7 +58,7 @@ class FilmDecoder:
 
 
 def bounds() -> dict[str, str]:
-    """For FFmpeg: let decoders, those that look at a file while it is opened too, refuse larger frames unallocated."""
+    """FFmpeg options by which decoders, also those that look at a file being opened, refuse larger frames."""
     return {"max_pixels": str(LARGEST_FRAME)}
 
 

@@ -45,7 +45,7 @@ def _skip_colours(file: BinaryIO, flags: bytes) -> None:
 
 
 def _skip_blocks(file: BinaryIO) -> bool:
-    """To behind the empty block that ends a row of them; whether there is one."""
+    """Move behind the empty block that ends a row of blocks; False where the file ends before."""
     while length := file.read(1):
         if length == _NOTHING:
             return True

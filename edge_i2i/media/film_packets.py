@@ -108,7 +108,7 @@ class FilmPackets:
         return at < last - _BACK_S
 
     def _enter(self, index: int, piece: int, at: Fraction) -> int:
-        """A stream begins a piece; returns its number."""
+        """Note where a stream begins the piece number ``piece``; returns the piece's number."""
         if piece > len(self._offsets):  # it jumps again before the others came to its last piece
             self._settle()
         if piece >= len(self._offsets):

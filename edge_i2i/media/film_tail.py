@@ -14,7 +14,13 @@ _CHUNK = 2**20
 
 
 def has_another_film(path: Path, form: str, read_until: int) -> bool:
-    """``form``: the library's name of the format; ``read_until``: the byte behind the last packet that was read."""
+    """Whether a film begins in the file behind the one that was read.
+
+    Args:
+        path: the file.
+        form: the format by FFmpeg's name, as in ``matroska,webm``; in one that is not known here nothing is looked for.
+        read_until: the byte behind the last packet that was read; the search begins there (MP4: at the file's start).
+    """
     if form.startswith("mov,"):
         return sum(kind == b"ftyp" for kind in _boxes(path)) > 1
     signature = _SIGNATURES.get(form)

@@ -34,7 +34,7 @@ class FilmTally:
         self._ends: dict[int, Fraction] = {}
 
     def count_packet(self, packet: Packet[Stream]) -> None:
-        """Something was read."""
+        """Note of a packet that was read until when it lasts, where it ends in the file, and whether it is cut."""
         at = packet.pts if packet.pts is not None else packet.dts
         if at is not None:
             end = (at + (packet.duration or 0)) * packet.time_base
@@ -46,7 +46,7 @@ class FilmTally:
         self._read_until = max(self._read_until, (packet.pos or 0) + packet.size)
 
     def count_frame(self, frame: av.VideoFrame) -> None:
-        """Something was decoded."""
+        """Count a frame that came out of the decoder, and note until when it is shown."""
         self.frames += 1
         if frame.pts is not None and frame.time_base is not None:
             self._shown_until = max(self._shown_until, (frame.pts + (frame.duration or 0)) * frame.time_base)

@@ -37,17 +37,17 @@ class FilmReader(Protocol):
     sound_path: Path | None
 
     def __enter__(self) -> Self:
-        """The reader."""
+        """Return the reader itself, which is open already."""
         ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """As ``close``."""
+        """Close the file, after an error as well."""
         ...
 
     def __iter__(self) -> Iterator[VideoFrame]:
-        """The frames.
+        """The film's frames in display order; they can be gone through once.
 
         Raises:
             PictureError: the file is cut off or damaged, with the number of frames that were read.

@@ -52,7 +52,7 @@ class Rectangle:
     size: Size
 
     def of(self, picture: Array) -> Array:
-        """That part of ``picture``, as a view."""
+        """The pixels of ``picture`` inside this rectangle, as a view."""
         return picture[self.top : self.top + self.size.height, self.left : self.left + self.size.width]
 
     @classmethod
@@ -74,7 +74,7 @@ class Placement:
     held: Rectangle
 
     def result_size(self, *, keep_size: bool) -> Size:
-        """The size of what ``take_back`` returns."""
+        """The height and width of what ``take_back`` returns with the same ``keep_size``."""
         return self.taken.size if keep_size else self.held.size
 
 
@@ -83,6 +83,11 @@ def place(source: Size, model: Size, fit: Fit) -> Placement:
 
     >>> place(Size(100, 200), Size(64, 64), Fit.LETTERBOX).held
     Rectangle(top=16, left=0, size=Size(height=32, width=64))
+
+    Args:
+        source: the picture's height and width.
+        model: the network's.
+        fit: what gives where their proportions differ.
     """
     taken, held = source, model
     if fit is Fit.LETTERBOX:
@@ -151,6 +156,12 @@ def take_back(
     cropped part's size for ``crop`` (the rest was not translated and is not pasted in). Without, it has the network's
     scale, less the letterbox's borders. Where nothing has to be scaled the result is a view of ``image``.
 
+    Args:
+        image: the network's picture or map, of the size ``placement.model``.
+        placement: where the source lies in it.
+        keep_size: whether to scale the part to the source's scale.
+        enlarging: how pictures are scaled up for that.
+
     Raises:
         ValueError: ``image`` does not have the size ``placement.model``.
     """
@@ -160,7 +171,13 @@ def take_back(
 
 
 def resized(picture: Array, size: Size, enlarging: Enlarging = Enlarging.LINEAR) -> Array:
-    """The picture or map scaled to ``size``, each side on its own; ``picture`` itself where it has that size."""
+    """A picture or map scaled to a size, each side on its own; ``picture`` itself where it has that size.
+
+    Args:
+        picture: uint8 ``[H, W, 3]``, or an id map ``[H, W]``.
+        size: the height and width to give it.
+        enlarging: how pictures are scaled up; maps take the nearest id in any case.
+    """
     if picture.shape[:2] == (size.height, size.width):
         return picture
     result = np.empty((size.height, size.width, *picture.shape[2:]), picture.dtype)

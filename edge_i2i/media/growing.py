@@ -28,7 +28,7 @@ class GrowingFile:
         self.closed = False
 
     def write(self, data: bytes) -> int:
-        """All of it.
+        """Write all of ``data`` at the place where the file is; returns how many bytes that was.
 
         Raises:
             OSError: the disk is full, or gone; or this was so before.
@@ -46,11 +46,11 @@ class GrowingFile:
         return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """To a place in it."""
+        """Go to a place in the file; returns its distance from the start, in bytes."""
         return os.lseek(self._descriptor, offset, whence)
 
     def tell(self) -> int:
-        """Where it is."""
+        """The place where the file is read or written next, in bytes from the start."""
         return os.lseek(self._descriptor, 0, os.SEEK_CUR)
 
     def finish(self) -> None:

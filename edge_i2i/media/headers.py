@@ -238,7 +238,7 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def png_of(chunks: Iterable[tuple[bytes, bytes | memoryview]]) -> bytes:
-    """A PNG file of these chunks."""
+    """The bytes of a PNG file that holds these chunks (type, body), each with its checksum."""
     parts: list[bytes | memoryview] = [PNG_SIGNATURE]
     for kind, body in chunks:
         parts += [struct.pack(">I", len(body)), kind, body, struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))]
@@ -288,7 +288,12 @@ def _png_not_read(seen: dict[bytes, bytes]) -> str:
 
 
 def webp_size(kind: bytes, data: bytes, at: int) -> Size:
-    """The size in a WebP's first chunk, or a frame's, whose body is at ``at``.
+    """The size that a WebP's first chunk, or a frame's chunk, declares.
+
+    Args:
+        kind: the chunk's four letters: ``VP8X``, ``VP8L`` or ``VP8`` and a blank.
+        data: the file, or the chunk alone.
+        at: where the chunk's body begins in ``data``, in bytes.
 
     Raises:
         DamagedHeaderError, struct.error: it tells none.

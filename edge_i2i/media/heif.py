@@ -33,7 +33,7 @@ DECODER_ERRORS = (OSError, ValueError, SyntaxError, EOFError, RuntimeError, Inde
 
 
 class HeifFormat(StrEnum):
-    """What lies in the container."""
+    """The formats of pictures that come in a HEIF container."""
 
     HEIC = "HEIC"
     AVIF = "AVIF"
@@ -61,7 +61,7 @@ class DamagedHeifError(ValueError):
 
 
 def sniff_heif(head: bytes) -> HeifFormat | None:
-    """What a file's first bytes announce, or None."""
+    """The format that a file's first bytes announce; None: it is no HEIC and no AVIF."""
     if head[4:8] != b"ftyp":
         return None
     box = head[: int.from_bytes(head[:4], "big")]

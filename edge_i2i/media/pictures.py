@@ -79,10 +79,11 @@ def read_picture(path: Path | str) -> Picture:
 
 
 def decode_picture(data: bytes, name: str) -> Picture:
-    """As ``read_picture``, of a file that is in memory already; ``name`` is what messages call it.
+    """Decode a picture file that is in memory, to the same as ``read_picture``; ``name`` is what messages call it.
 
     Raises:
-        PictureError, MissingDecoderError: as ``read_picture``.
+        PictureError: the file is cut off, damaged, not a picture, too large, or of a kind that is refused.
+        MissingDecoderError: it is a HEIC or AVIF picture, and the extra ``heif`` is not installed.
     """
     path = Path(name)
     if kind := sniff_heif(data[:SIGNATURE_BYTES]):

@@ -84,7 +84,7 @@ def oriented(size: Size, orientation: int) -> Size:
 
 
 def row_bands(samples: NDArray[Any]) -> list[slice]:
-    """The rows of a picture, a part at a time."""
+    """The rows of a picture as slices from the top, each small enough for its intermediate arrays to stay small."""
     rows = max(1, _BAND // max(1, samples[0].size))
     return [slice(top, top + rows) for top in range(0, samples.shape[0], rows)]
 

@@ -58,7 +58,7 @@ class Directory:
         return values[0]
 
     def all(self, tag: int, default: int) -> tuple[int, ...]:
-        """The numbers of a field."""
+        """All numbers of the field ``tag``; ``default`` alone where the field is missing."""
         return self.fields.get(tag, (default,))
 
 

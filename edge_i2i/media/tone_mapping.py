@@ -40,7 +40,13 @@ _HLG_GAMMA = 1.2  # of a display of 1000 cd/m²
 
 
 def tone_mapped(rgb: NDArray[np.uint16], transfer: int, primaries: int) -> NDArray[np.uint8]:
-    """``[H, W, 3]`` uint16 full-range R'G'B' by ``transfer`` (``PQ``, ``HLG``) → uint8 for BT.709 screens."""
+    """A picture of a high dynamic range as a BT.709 screen shows it, uint8 ``[H, W, 3]`` (see this module's docstring).
+
+    Args:
+        rgb: uint16 ``[H, W, 3]``, full-range R'G'B'.
+        transfer: the curve that it was written with, ``PQ`` or ``HLG``.
+        primaries: its primaries as FFmpeg numbers them; ``BT2020`` is converted, all others are taken for BT.709.
+    """
     picture = np.empty(rgb.shape, np.uint8)
     for top in range(0, rgb.shape[0], _BAND_ROWS):
         rows = slice(top, top + _BAND_ROWS)
@@ -71,7 +77,7 @@ def _shoulder(brightest: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @cache
 def _light(transfer: int) -> NDArray[np.float32]:
-    """Of every code value: a display's light, 1 is white (PQ); or the scene's, 0..1 (HLG)."""
+    """What each code value stands for: a display's light, 1 is white (PQ); or the scene's, 0..1 (HLG)."""
     code = np.arange(1 << _BITS) / ((1 << _BITS) - 1)
     if transfer == HLG:
         a, b, c = 0.17883277, 0.28466892, 0.55991073

@@ -54,9 +54,17 @@ class VideoWriter:
     With ``grows``, for what cannot be made again, it is there from the first frame: it can be played at any moment up
     to the last second or two, stays after an error, and takes the place of no other file.
 
-    ``size``: of the frames, any; an odd side is padded to even. ``time_base``: seconds a tick, for time stamps that
-    must be kept exactly (take it from the reader). ``audio_from``: a reader whose file's first audio stream is copied.
-    ``quality`` is x264's constant rate factor: 0 is lossless, 18 hardly to be told from the original, 51 the worst.
+    Args:
+        path: the file; its suffix chooses the format.
+        fps: frames a second: the declared rate, and that of frames without a time stamp.
+        size: of the frames, any; an odd side is padded to even.
+        time_base: seconds a tick, for time stamps that must be kept exactly (take it from the reader); None: a fine
+            one.
+        audio_from: a reader whose file's first audio stream is copied; None: the film is silent.
+        sample_aspect_ratio: the width of a pixel by its height.
+        quality: x264's constant rate factor: 0 is lossless, 18 hardly to be told from the original, 51 the worst.
+        preset: x264's, from ``ultrafast`` to ``veryslow``: the slower, the smaller the file.
+        grows: whether the file is there, and can be played, while it is written.
 
     Raises:
         UsageError: the suffix is none of ``.mp4``, ``.m4v``, ``.mov``, ``.mkv``.
@@ -134,10 +142,13 @@ class VideoWriter:
     def write(
         self, image: Picture, pts_seconds: Fraction | None = None, duration_seconds: Fraction | None = None
     ) -> None:
-        """Add a frame: uint8 ``[H, W, 3]`` RGB of the writer's size; the array may be reused afterwards.
+        """Add a frame.
 
-        Without ``pts_seconds`` the frame follows the last one at ``fps``. A time stamp that does not lie after the
-        last one is moved to the next tick: H.264 has no two frames at one time.
+        Args:
+            image: uint8 ``[H, W, 3]`` RGB of the writer's size; it may be reused afterwards.
+            pts_seconds: when the frame is shown; None: it follows the last one at ``fps``. A time that does not lie
+                after the last one is moved to the next tick: H.264 has no two frames at one time.
+            duration_seconds: how long it is shown; None: one frame at ``fps``.
 
         Raises:
             PictureError: the frame is not of the writer's size or type.

@@ -35,12 +35,12 @@ class Fact:
 
     @property
     def size(self) -> int:
-        """How many numbers it has."""
+        """How many numbers the value has."""
         return math.prod(self.shape)
 
     @property
     def bytes(self) -> int:
-        """How much memory it takes."""
+        """How much memory the value takes, in bytes."""
         return self.size * np.dtype(self.dtype).itemsize
 
 
@@ -65,7 +65,7 @@ class Given:
         return fact
 
     def optional(self, index: int, dtypes: frozenset[str] = ANY) -> Fact | None:
-        """An input that may be left out."""
+        """An input of one of these types that may be left out; None: it is."""
         fact = self.inputs[index] if index < len(self.inputs) else None
         if fact is not None and fact.dtype not in dtypes:
             raise RuleError(f"reads {fact.dtype} as its input {index}")
@@ -100,7 +100,13 @@ class Given:
         return fact is not None and fact.size > 0
 
     def whole(self, name: str, default: int, allowed: Sequence[int] | None = None) -> int:
-        """A whole attribute; ``allowed``: the values that it may have."""
+        """An attribute that is a whole number.
+
+        Args:
+            name: the attribute's.
+            default: its value where the node does not say.
+            allowed: the values that it may have; None: any.
+        """
         attribute = self.node.attributes.get(name)
         value = default if attribute is None else int(attribute.value)
         if allowed is not None and value not in allowed:
@@ -108,7 +114,15 @@ class Given:
         return value
 
     def wholes(self, name: str, count: int, default: int, low: int = 0, high: int = 1 << 16) -> tuple[int, ...]:
-        """An attribute of ``count`` whole numbers, each of ``low`` to ``high``."""
+        """An attribute that is a list of whole numbers.
+
+        Args:
+            name: the attribute's.
+            count: how many numbers it has to have.
+            default: the value of each where the node does not say.
+            low: the least that each may be.
+            high: the greatest that each may be.
+        """
         attribute = self.node.attributes.get(name)
         values = (default,) * count if attribute is None else tuple(attribute.value)
         if len(values) != count or not all(low <= value <= high for value in values):
@@ -116,12 +130,18 @@ class Given:
         return values
 
     def text(self, name: str, default: str) -> str:
-        """An attribute that is a word."""
+        """The text attribute ``name``; ``default`` where the node does not say."""
         attribute = self.node.attributes.get(name)
         return default if attribute is None else str(attribute.value)
 
     def axis(self, rank: int, default: int = 0, name: str = "axis") -> int:
-        """An attribute that is an axis of a value of that rank; counted from the front."""
+        """An attribute that is an axis of a value, counted from the front.
+
+        Args:
+            rank: how many axes the value has that the attribute speaks of.
+            default: the axis where the node does not say.
+            name: the attribute's.
+        """
         return an_axis(self.whole(name, default), rank)
 
 
@@ -143,7 +163,13 @@ Rules = Mapping[str, Rule]
 
 
 def gives(dtype: str, shape: Sequence[int], work: int = 0) -> Outcome:
-    """A node with one output."""
+    """The outcome of a node with one output.
+
+    Args:
+        dtype: numpy's name of the output's type.
+        shape: the output's sides.
+        work: multiplications and additions beyond one a number that it writes.
+    """
     return Outcome((Fact(dtype, tuple(shape)),), work)
 
 
@@ -159,7 +185,11 @@ def an_axis(axis: int, rank: int) -> int:
 
 
 def axes_of(numbers: Sequence[int], rank: int) -> list[int]:
-    """Several axes, each once."""
+    """Several axes of a value of that rank, counted from the front.
+
+    Raises:
+        RuleError: an axis does not exist, or is named twice.
+    """
     axes = [an_axis(number, rank) for number in numbers]
     if len(set(axes)) != len(axes):
         raise RuleError("names an axis twice")

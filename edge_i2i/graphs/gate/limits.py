@@ -52,10 +52,10 @@ def _specs(declaration: GraphDeclaration) -> tuple[TensorSpec, ...]:
 
 
 def _pixels(declaration: GraphDeclaration) -> int:
-    """Of the largest picture or map that goes in or out."""
+    """The pixels of the largest picture or map that goes in or out."""
     return max((math.prod(spec.shape[:2]) for spec in _specs(declaration) if spec.is_spatial), default=0)
 
 
 def _numbers(declaration: GraphDeclaration) -> int:
-    """Of all that is no picture and no map."""
+    """How many numbers go in and out in tensors that are no picture and no map."""
     return sum(math.prod(spec.shape) for spec in _specs(declaration) if not spec.is_spatial)

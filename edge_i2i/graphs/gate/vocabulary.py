@@ -45,7 +45,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """All that a graph may say."""
+    """All that a graph may be made of: versions of ONNX's format, operator sets, and operators by name."""
 
     ir_versions: frozenset[int]
     opsets: frozenset[int]
@@ -54,7 +54,7 @@ class Vocabulary:
 
 @cache
 def vocabulary() -> Vocabulary:
-    """The vocabulary of this version."""
+    """What this version of edge-i2i admits; read from ``vocabulary.json``, once a process."""
     stored = json.loads(FILE.read_text("utf-8"))
     operators = {name: _word(stored["further"].get(name), stored["written"].get(name)) for name in _names(stored)}
     return Vocabulary(frozenset(stored["ir_versions"]), frozenset(stored["opsets"]), MappingProxyType(operators))
@@ -65,7 +65,7 @@ def _names(stored: Mapping[str, Any]) -> set[str]:
 
 
 def _word(*entries: Mapping[str, Any] | None) -> Word:
-    """One word out of what is said of it in both lists."""
+    """One operator's rules, which allow what any of its entries in the file allows."""
     said = [entry for entry in entries if entry is not None]
     attributes = {name: kind for entry in said for name, kind in entry["attributes"].items()}
     texts: dict[str, frozenset[str]] = {}

@@ -72,6 +72,11 @@ class Budget:
 def read_message(data: memoryview, fields: Mapping[int, Field], budget: Budget) -> dict[str, Any]:
     """The fields of a message by name; what is absent has no entry. Bytes are views of ``data``.
 
+    Args:
+        data: the message's bytes, whole.
+        fields: the schema: the fields that it may have, by their numbers.
+        budget: how many fields may still be read; what this message has is taken off.
+
     Raises:
         WireError: it is not a message of these fields in its plain form.
     """

@@ -28,12 +28,16 @@ def need(value: Tensor | None) -> Tensor:
 
 
 def optional(inputs: Inputs, index: int) -> Tensor | None:
-    """An input that may be left out."""
+    """The input number ``index``; None where the node leaves it out."""
     return inputs[index] if index < len(inputs) else None
 
 
 def ints(value: Tensor | None) -> list[int]:
-    """Whole numbers that a node takes as a tensor."""
+    """The numbers of an input that is a tensor of whole numbers.
+
+    Raises:
+        GraphFileError: the input is missing.
+    """
     return [int(number) for number in need(value).reshape(-1).tolist()]
 
 
@@ -43,6 +47,6 @@ def wide(x: Tensor) -> Tensor:
 
 
 def text(attributes: Attributes, name: str, default: str) -> str:
-    """An attribute that is a word."""
+    """The text among ``attributes`` that is called ``name``; ``default`` where the node does not say."""
     value = attributes.get(name, default)
     return value.decode() if isinstance(value, bytes) else str(value)

@@ -178,7 +178,7 @@ def _resize(inputs: Inputs, a: Attributes) -> Tensor:
 
 
 def _resized_axes(inputs: Inputs, a: Attributes, x: Tensor) -> list[tuple[int, int, float]]:
-    """Axis, new side, and scale."""
+    """For each axis that a Resize names: the axis, its new side, and the scale that leads there."""
     axes = [axis % x.dim() for axis in a.get("axes", range(x.dim()))]
     scales, sizes = optional(inputs, 2), optional(inputs, 3)
     if sizes is not None and sizes.numel():

@@ -34,7 +34,7 @@ def required(node: ir.Node, index: int) -> ir.Value:
 
 
 def optional(node: ir.Node, index: int) -> ir.Value | None:
-    """An input that may be left out."""
+    """The input number ``index`` of a node; None where it is left out."""
     return node.inputs[index] if index < len(node.inputs) else None
 
 
@@ -66,7 +66,13 @@ def pad_amounts(node: ir.Node) -> list[tuple[int, int]] | None:
 
 
 def initializer(graph: ir.Graph, array: Array, name: str) -> ir.Value:
-    """A new constant; its name gets a number where it is taken."""
+    """Add a constant to a graph.
+
+    Args:
+        graph: the graph that is to hold it.
+        array: its value, of any type that ONNX stores.
+        name: what it is called; where the graph has that name, a number is put behind it.
+    """
     free, number = name, 1
     while free in graph.initializers:
         free, number = f"{name}_{number}", number + 1
@@ -88,14 +94,30 @@ def integers(graph: ir.Graph, numbers: Sequence[int]) -> ir.Value:
 def insert(
     at: ir.Node, operator: str, inputs: Sequence[ir.Value | None], shape: Sequence[int], **attributes: Any
 ) -> ir.Value:
-    """Put a node before ``at``; its output has the type of the first input."""
+    """Put a node into a graph; returns its output, which has the type of the first input.
+
+    Args:
+        at: the node before which it goes.
+        operator: its ONNX operator, as in ``Conv``.
+        inputs: what it reads; None: left out.
+        shape: the sides of its output.
+        attributes: the node's ONNX attributes.
+    """
     return insert_several(at, operator, inputs, [shape], **attributes)[0]
 
 
 def insert_several(
     at: ir.Node, operator: str, inputs: Sequence[ir.Value | None], shapes: Sequence[Sequence[int]], **attributes: Any
 ) -> Sequence[ir.Value]:
-    """As ``insert``, with one output a shape."""
+    """Put a node with several outputs into a graph; returns the outputs, which have the type of the first input.
+
+    Args:
+        at: the node before which it goes.
+        operator: its ONNX operator, as in ``Split``.
+        inputs: what it reads; None: left out.
+        shapes: the sides of each output, one after another.
+        attributes: the node's ONNX attributes.
+    """
     node = ir.node(operator, inputs=inputs, attributes=attributes, num_outputs=len(shapes))
     dtype = None if inputs[0] is None else inputs[0].dtype
     for output, shape in zip(node.outputs, shapes, strict=True):

@@ -149,7 +149,7 @@ def _doubles(node: ir.Node) -> bool:
 
 
 def _convolve_first(match: _UpsampledConvolution) -> None:
-    """A 1x1 convolution, then the upsampling."""
+    """Let the 1x1 convolution read the small tensor, and upsample its result: the same with a quarter of the work."""
     node, resize = match.conv.node, match.resize
     batch, _, height, width = _sides(match.low)
     channels = len(match.conv.weight)

@@ -145,13 +145,19 @@ class _Writer:
 
 
 def _padded(pad: ir.Node, value: ir.Value, *, before: ir.Node) -> ir.Value:
-    """What a Pad makes of another tensor."""
+    """A copy of ``pad`` that reads ``value`` instead, put before the node ``before``; returns what it writes."""
     attributes = {name: attribute.value for name, attribute in pad.attributes.items()}
     return insert(before, "Pad", [value, *pad.inputs[1:]], static_shape(pad.outputs[0]) or [], **attributes)
 
 
 def scalar(graph: ir.Graph, number: Array, name: str) -> ir.Value:
-    """A new constant without axes, ``[]``: one scale or zero point for a whole tensor."""
+    """Add a constant without axes, of the shape ``[]``: a scale or zero point for a whole tensor.
+
+    Args:
+        graph: the graph that is to hold it.
+        number: the scale or zero point, an array of one number.
+        name: what it is called; where the graph has that name, a number is put behind it.
+    """
     value = initializer(graph, number, name)
     value.const_value = ir.tensor(number.reshape(()), name=value.name)  # numpy's contiguous copies have an axis
     value.shape = ir.Shape([])

@@ -121,7 +121,14 @@ def weight_scales(weight: Array, axis: int, largest_step: int = LARGEST_WEIGHT) 
 
 
 def quantize_weights(weight: Array, scales: Array, axis: int, largest_step: int = LARGEST_WEIGHT) -> Array:
-    """The int8 weights, at most ``largest_step`` to either side of zero, of the same shape."""
+    """The int8 weights of a convolution, of the same shape.
+
+    Args:
+        weight: a convolution's weights, float.
+        scales: one for each output channel, ``[channels]``, positive.
+        axis: the axis of output channels: 0 for Conv, 1 for ConvTranspose.
+        largest_step: the largest integer that a weight may become, on either side of zero.
+    """
     shape = [1] * weight.ndim
     shape[axis] = -1
     steps = np.rint(weight / scales.reshape(shape))

@@ -62,7 +62,7 @@ class OnnxRuntimeTarget(Target):
 
     @property
     def needs_outputs(self) -> bool:
-        """In fast mode."""
+        """Whether ``legalise`` wants to know what convolutions write: in fast mode it does."""
         return self.mode is Mode.FAST
 
     def reason_for_float(self, layer: Layer) -> str:
@@ -74,7 +74,7 @@ class OnnxRuntimeTarget(Target):
         return ""
 
     def legalise(self, model: ir.Model, outputs: Mapping[str, Range] | None = None) -> dict[str, int]:
-        """As the protocol says. In fast mode, ``outputs`` are the ranges of what convolutions write.
+        """Run the passes (see ``Target.legalise``); in fast mode, also quantize what convolutions write.
 
         Raises:
             GraphError: in fast mode, the range of a quantized convolution's result is not known.
@@ -97,7 +97,7 @@ class OnnxRuntimeTarget(Target):
         return tuple(found)
 
     def notes(self, layers: tuple[Layer, ...]) -> tuple[str, ...]:
-        """What each mode means."""
+        """What the mode costs, in a sentence."""
         if self.mode is Mode.ACCURATE:
             return ("ONNX Runtime computes this graph in float, slower than an FP32 graph: it is for other engines.",)
         return ("Results of convolutions are quantized as well, in front of norms, too: the picture loses 3 to 8 dB.",)

@@ -97,7 +97,7 @@ class TensorRtTarget(Target):
         )
 
     def faults(self, model: ir.Model) -> tuple[Fault, ...]:
-        """Everything but Q/DQ pairs of INT8 around zero."""
+        """Every quantizer that is not INT8 around zero, and every operator on integers."""
         found = []
         for node in model.graph:
             if node.op_type in INTEGER_OPERATORS:
@@ -107,7 +107,7 @@ class TensorRtTarget(Target):
         return tuple(found)
 
     def emulate(self, model: ir.Model) -> ir.Model:
-        """As the protocol says; UINT8 is re-read as INT8, as the parser does."""
+        """The graph as TensorRT's parser reads it: UINT8 becomes INT8 (see ``Target.emulate``)."""
         copy = super().emulate(model)
         re_read_as_int8(copy)
         return copy
