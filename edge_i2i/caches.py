@@ -88,7 +88,7 @@ def _described(path: Path) -> Cache:
 
 
 def _size(path: Path) -> int:
-    """In bytes; nothing of a file that another process removed meanwhile."""
+    """The size of a file in bytes; 0 for one that another process removed meanwhile."""
     with contextlib.suppress(FileNotFoundError):
         return path.lstat().st_size
     return 0

@@ -51,7 +51,7 @@ def _processor() -> str:
 
 
 def _instructions() -> list[str]:
-    """Those vector instructions that matter here; empty where the system does not tell."""
+    """The vector instructions of this processor that matter here; empty where the system does not tell."""
     flags = set(_cpuinfo("flags", "Features").split())
     return [name for name in _INSTRUCTIONS if name in flags]
 

@@ -70,7 +70,10 @@ def require_extra(extra: str, *, purpose: str) -> None:
 
 
 def _keep_out_of_home() -> None:
-    """Before any optional package: others import those that write (torchmetrics imports matplotlib)."""
+    """Tell packages where to write instead of the home folder.
+
+    Done before any optional package is imported: others import those that write (torchmetrics imports matplotlib).
+    """
     for variable, kind in _FOLDERS.items():
         os.environ.setdefault(variable, str(cache_folder(kind)))
 

@@ -66,7 +66,7 @@ class Staging:
             fsync_folder(self.target.parent)
 
     def refuse_foreign_target(self) -> None:
-        """Never replace a folder or a file that is not a bundle, whole or cut off.
+        """Refuse to replace a folder or a file that is not a bundle, whole or cut off.
 
         Raises:
             BundleOutputError: the target is such a folder or file.
@@ -90,7 +90,10 @@ class Staging:
             self._set_aside_and_replace(built)
 
     def _set_aside_and_replace(self, built: Path) -> None:
-        """For disks that cannot exchange two names; a kill between the two steps is mended by the next export."""
+        """Put the bundle in place in two steps, for disks that cannot exchange two names in one.
+
+        The next export mends a kill between them.
+        """
         try:
             self.target.replace(self._previous)
             built.replace(self.target)

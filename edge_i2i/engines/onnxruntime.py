@@ -45,7 +45,7 @@ class OnnxRuntimeEngine(Engine):
     forced_precisions: ClassVar[tuple[str, ...]] = ("fp32",)
 
     def availability(self) -> Availability:
-        """Installed, and only one of its competing distributions (with two, the wrong one can win silently)."""
+        """Whether exactly one of its competing distributions is installed: of two, the wrong one can win silently."""
         found = [name for name in _DISTRIBUTIONS if installed_version(name)]
         if not found:
             return Availability(False, reason="onnxruntime is not installed.", remedy="pip install onnxruntime")

@@ -58,7 +58,7 @@ class OpenVinoEngine(Engine):
     forced_precisions: ClassVar[tuple[str, ...]] = tuple(_HINTS)
 
     def availability(self) -> Availability:
-        """Installed or not; every x86-64 and ARM64 CPU will do."""
+        """Whether OpenVINO is installed; every x86-64 and ARM64 CPU will do."""
         version = installed_version("openvino")
         if version is None:
             return Availability(False, reason="openvino is not installed.", remedy="pip install 'edge-i2i[cpu]'")

@@ -38,11 +38,7 @@ class Capabilities:
 
 @cache
 def found() -> Capabilities:
-    """Of this processor; computes one tiny convolution, once a process.
-
-    Raises:
-        MissingRequirementError: OpenVINO is not installed.
-    """
+    """What this processor has instructions for; found out once a process, with one tiny convolution."""
     ov = require("openvino", extra="cpu", purpose="The engine 'openvino'")
     core = ov.Core()
     told = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

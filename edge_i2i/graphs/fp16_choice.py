@@ -80,7 +80,7 @@ class _Choice:
         self._before_anchor = _before_anchors(graph)
 
     def consider(self, node: ir.Node) -> None:
-        """In the graph's order: does a node's input make it FP16, or its output a norm's?"""
+        """Decide on a node, in the graph's order: whether its input makes it FP16, or its output is a norm's."""
         inputs = _floats(node)
         if node.op_type in _NORMS:
             if any(self._is_half(value) for value in inputs):

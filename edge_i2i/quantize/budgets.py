@@ -7,7 +7,7 @@ from edge_i2i.measure.quality import QualityBudget
 
 
 def default_budget(scheme: Scheme) -> QualityBudget:
-    """For INT8 against FP32 of the same network: what our placement reaches on the networks that it was made for.
+    """The budget of INT8 against FP32 of the same network: what the default placement reaches on its own networks.
 
     Symmetric activations have half the levels of asymmetric ones wherever a tensor does not lie evenly around zero.
     """

@@ -41,6 +41,14 @@ def gather(scenes: Sequence[Scene], want: int, specs: Specs, model: Size, progre
     Files that cannot be read, copies of others and pictures of one colour are passed over and counted. (A picture of
     one colour has no variance that instance norm could divide by: it makes ranges that no real frame reaches.)
 
+    Args:
+        scenes: all that there are, decoded one at a time.
+        want: how many are to be found.
+        specs: the declared inputs by name, which arrays are held against.
+        model: the network's size; scenes that are smaller are counted.
+        progress: told about scenes that were taken.
+        what: what they are called there, a plural.
+
     Raises:
         PictureError: none is left, and why; a map's ids are out of range; the arrays of a scene differ in size.
     """
@@ -112,7 +120,12 @@ def split(count: int, held_out: int) -> tuple[list[int], list[int]]:
 
 
 def check_scene(arrays: Mapping[str, Array], specs: Specs, name: str) -> None:
-    """Accept arrays of one size with legal values.
+    """Refuse a scene whose arrays differ in size, or hold what the network does not take.
+
+    Args:
+        arrays: pictures uint8 ``[H, W, 3]`` and maps ``[H, W]`` by declared name.
+        specs: the declared inputs by name: dtypes, legal values, slots for instances.
+        name: what messages call the scene.
 
     Raises:
         PictureError: they are not; names the scene.

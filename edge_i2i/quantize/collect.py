@@ -56,14 +56,14 @@ class _Candidate:
     spooled: bool
 
     def discard(self) -> None:
-        """Free the disk of a frame that is not needed."""
+        """Delete the copy of a frame that is not needed after all; a file of the source stays."""
         if self.spooled:
             self.file.unlink()
 
 
 @dataclass
 class _Gathered:
-    """What going through the source gave."""
+    """What was found in a source: frames to choose from, a sample of all, and how many were left out and why."""
 
     reservoir: Reservoir[_Candidate]
     sample: EvenSample
@@ -82,6 +82,12 @@ def collect_frames(
     Beside them, in ``output/.collection``: ``collection.json`` (what is returned) and ``contact-sheet.png``. A source
     with fewer different frames gives fewer. A collection that was in ``output`` before is replaced in one step at the
     end; after an error or an interrupt it is as it was.
+
+    Args:
+        source: a stream of frames, gone through once.
+        output: the folder to make.
+        count: how many frames, 1 to ``LARGEST_COUNT``.
+        progress: told about frames that were looked at; None: nobody is.
 
     Raises:
         PictureError: the source holds no frame, or only blank or unreadable ones; or it is one file that is damaged.
@@ -176,7 +182,7 @@ def _refuse_nothing(source: FrameSource, gathered: _Gathered) -> None:
 
 
 def _write_frames(chosen: list[_Candidate], staged: StagedFolder) -> tuple[CollectedFrame, ...]:
-    """The frames, and the contact sheet of them."""
+    """Write the chosen frames as PNG files, and a contact sheet of them; returns the record of each."""
     frames, thumbnails, captions = [], [], []
     for number, candidate in enumerate(chosen):
         path = staged.tree / f"frame-{number:04d}.png"

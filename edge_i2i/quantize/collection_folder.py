@@ -130,7 +130,7 @@ class StagedFolder:
             self._set_aside_and_replace()
 
     def _set_aside_and_replace(self) -> None:
-        """For disks that cannot exchange two names."""
+        """Put the new folder in place in two steps, for disks that cannot exchange two names in one."""
         aside = self._place / "previous"
         try:
             self.target.replace(aside)

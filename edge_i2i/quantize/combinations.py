@@ -20,23 +20,23 @@ _FLOAT_TO_INT8 = 2.0
 
 
 class Quantizes(Protocol):
-    """What makes the combinations: ``graphs.Quantizer``."""
+    """What makes the graph of a combination: ``graphs.Quantizer`` is one."""
 
     @property
     def placement(self) -> Placement:
-        """The layers to choose from."""
+        """Which layers the target quantizes, and so may be kept in float."""
         ...
 
     def quantize(self, layers: Sequence[str], variant: str) -> QuantizedGraph:
-        """The graph with these layers in INT8."""
+        """The graph with ``layers`` in INT8 and all others in float, under the name ``variant``."""
         ...
 
 
 class Judges(Protocol):
-    """What holds them against FP32: ``judge.Judge``, with the options that the variant will be used with."""
+    """What judges the combinations: ``judge.Judge``, with the options that the variant will be used with."""
 
     def judge(self, graph: GraphSource) -> Verdict:
-        """The quality of its pictures."""
+        """The quality of the graph's pictures against FP32 of the same network."""
         ...
 
 
@@ -57,7 +57,7 @@ class Combination:
 
     @property
     def meets(self) -> bool:
-        """Whether it keeps the budget."""
+        """Whether the pictures keep the budget."""
         return not self.complaints
 
 
@@ -86,7 +86,7 @@ class MixedResult:
 
 
 def rank(item: Combination) -> tuple[float, int]:
-    """The less the better: latency, and of equal ones the number of layers in float."""
+    """The key to sort combinations by, the best first: latency, and of equal ones the number of layers in float."""
     return item.relative_latency, len(item.keep_float)
 
 
@@ -97,25 +97,25 @@ class Latency(ABC):
 
     @abstractmethod
     def of(self, graph: GraphSource, keep_float: Sequence[str]) -> float:
-        """How many times as long a combination takes."""
+        """How many times as long a combination takes as all placed layers in INT8; ``graph`` is it, built."""
 
     @abstractmethod
     def of_single(self, graphs: Mapping[str, GraphSource]) -> dict[str, float]:
-        """By how much keeping each of these layers in float, alone, is longer."""
+        """How much longer it takes to keep each of these layers in float, alone; 1 is the time of all in INT8."""
 
 
 class Estimated(Latency):
-    """From the multiplications; single layers are left to the same estimate."""
+    """Latency from the numbers of multiplications: ``shares`` of all of them, by layer."""
 
     def __init__(self, shares: Mapping[str, float]) -> None:
         self._shares = shares
 
     def of(self, graph: GraphSource, keep_float: Sequence[str]) -> float:
-        """As the base class says; a multiplication in float counts double."""
+        """See ``Latency.of``; a multiplication in float counts double."""
         return 1 + (_FLOAT_TO_INT8 - 1) * sum(self._shares[name] for name in keep_float)
 
     def of_single(self, graphs: Mapping[str, GraphSource]) -> dict[str, float]:
-        """Nothing."""
+        """Nothing is known of single layers but their multiplications, which a search has already: no entry."""
         return {}
 
 
@@ -126,13 +126,13 @@ class Measured(Latency):
         self._measure, self._integers = measure, integers
 
     def of(self, graph: GraphSource, keep_float: Sequence[str]) -> float:
-        """As the base class says, interleaved with the all-INT8 graph."""
+        """See ``Latency.of``; timed interleaved with the all-INT8 graph."""
         if not keep_float:
             return 1.0
         return self._run([graph])[graph.variant]
 
     def of_single(self, graphs: Mapping[str, GraphSource]) -> dict[str, float]:
-        """As the base class says, all in one run."""
+        """See ``Latency.of_single``; all timed in one interleaved run."""
         times = self._run(list(graphs.values()))
         return {name: times[graph.variant] - 1 for name, graph in graphs.items()}
 

@@ -33,7 +33,7 @@ class Entry:
 
     @property
     def is_float(self) -> bool:
-        """Whether nothing in it is quantized."""
+        """Whether no layer of the variant is quantized."""
         return not self.graph.targets
 
     @property
@@ -43,7 +43,7 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """For people: ``fp32 on openvino (bf16)``."""
+        """What people read: ``fp32 on openvino (bf16)``."""
         narrow = self.precision not in (None, FULL_PRECISION)
         return f"{self.graph.variant} on {self.engine.name}" + (f" ({self.precision})" if narrow else "")
 
@@ -83,7 +83,7 @@ def _precisions(engine: Engine, source: GraphSource) -> tuple[str | None, ...]:
 
 
 class Contest(Protocol):
-    """What times variants: ``hold_contest``."""
+    """What times variants against each other; ``hold_contest`` is one."""
 
     def __call__(
         self,
@@ -95,7 +95,16 @@ class Contest(Protocol):
         seconds: float | None,
         progress: Progress | None,
     ) -> list[Placing]:
-        """Time every entry on one sample."""
+        """Time every entry on one sample.
+
+        Args:
+            contestants: what to time.
+            sample: complete inputs of the frame graph.
+            options: threads, and where built engines lie; the precision is each entry's own.
+            rounds: timed rounds, at most.
+            seconds: begin no further round after so many, three are made all the same; None: make them all.
+            progress: told about rounds; None: nobody is.
+        """
         ...
 
 
@@ -151,7 +160,7 @@ def _placing(entry: Entry, session: Session, timings: Timings, baseline: Timings
 
 
 def _baseline(entry: Entry, contestants: Sequence[Entry], timings: Mapping[int, Timings]) -> Timings | None:
-    """FP32 on the same engine."""
+    """The timings of FP32 on the same engine as ``entry``; None: it did not run there."""
     for number, other in enumerate(contestants):
         if other.is_baseline and other.engine.name == entry.engine.name:
             return timings[number]

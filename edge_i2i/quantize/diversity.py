@@ -58,6 +58,11 @@ class Reservoir(Generic[Item]):
     equally far from each other, so that doubling the radius leaves one candidate where there were a hundred.
 
     Time a point: O(capacity x dimensions); memory: O(capacity²), whatever the length of the stream.
+
+    Args:
+        capacity: the most candidates that are kept, at least 1.
+        dimensions: the length D of each point.
+        duplicate_distance: how near to a candidate a point is a near-duplicate of it.
     """
 
     def __init__(self, capacity: int, dimensions: int, duplicate_distance: float) -> None:

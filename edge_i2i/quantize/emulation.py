@@ -29,7 +29,7 @@ class EmulatingEngine(Engine):
         self.emulated = emulated
 
     def availability(self) -> Availability:
-        """As ONNX Runtime."""
+        """Whether ONNX Runtime, which emulates, can run here; never raises."""
         return OnnxRuntimeEngine().availability()
 
     def reads(self, graph: GraphSource) -> bool:
@@ -56,7 +56,7 @@ class EmulatingEngine(Engine):
 
 
 class _EmulatedSession(Session):
-    """A session that says that it emulates."""
+    """An ONNX Runtime session whose ``info`` names the target that it emulates."""
 
     def __init__(self, session: Session, emulated: str) -> None:
         self._session, self.declaration = session, session.declaration

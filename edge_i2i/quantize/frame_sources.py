@@ -91,7 +91,7 @@ class FrameSource(Protocol):
 
     @property
     def kind(self) -> str:
-        """What kind of source it is."""
+        """What kind of source it is, in a word (see the class)."""
         ...
 
     @property
@@ -101,12 +101,12 @@ class FrameSource(Protocol):
 
     @property
     def total(self) -> int | None:
-        """How many frames to expect."""
+        """How many frames to expect; None: not known beforehand."""
         ...
 
     @property
     def unreadable(self) -> list[Unreadable]:
-        """The files that could not be read."""
+        """The files that could not be read so far, and why."""
         ...
 
     def frames(self) -> Generator[SourceFrame, None, None]:
@@ -124,6 +124,11 @@ def open_source(source: str, output: Path, sampling: Sampling) -> FrameSource:
 
     A folder is searched with its sub-folders; hidden files and ``output`` are passed over. A file or folder whose name
     is a number goes before a camera of that number.
+
+    Args:
+        source: what a person named: a path, a glob pattern, or a camera's number, device or link.
+        output: where the frames will go; it may not lie in the way.
+        sampling: which moments of a video or camera are looked at.
 
     Raises:
         PictureError: there is no such file or folder, or it holds no picture and no video.
@@ -191,7 +196,7 @@ def _check_apart(path: Path, output: Path) -> None:
 
 
 class Camera(Protocol):
-    """What is needed of a camera."""
+    """A camera as ``CameraSource`` uses it."""
 
     def read(self) -> Picture | None:
         """Wait for the next frame, uint8 ``[H, W, 3]`` RGB, the caller's to keep; None: there will be no more."""

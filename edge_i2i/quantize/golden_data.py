@@ -33,12 +33,12 @@ def golden_recipes(bundle: Bundle) -> tuple[list[Recipe], list[Recipe]]:
 
 
 def golden_sha256(recipes: Sequence[Recipe]) -> str:
-    """What stands for the samples' content."""
+    """The checksum of the samples: of all their arrays with names, types and shapes."""
     return digest_text(digest_of({**recipe.scene.read(), **recipe.look()}) for recipe in recipes)
 
 
 def no_regions(size: Size) -> Sample:
-    """Nothing is drawn: the inputs are complete."""
+    """The regions of a golden input: none are drawn, since it is complete."""
     return {}
 
 

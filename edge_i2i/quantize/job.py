@@ -1,4 +1,4 @@
-"""What is asked of ``quantize``."""
+"""What a person asks of ``quantize``: targets, budgets, and how long it may take."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class JudgedInputs:
 
     @cached_property
     def sha256(self) -> str:
-        """Of every array, name and shape."""
+        """The checksum of every array, its name and its shape, and of how the clip pans."""
         digest = hashlib.sha256(repr((len(self.pictures), self.step)).encode())
         for sample in (*self.pictures, *self.clip):
             for name, array in sorted(sample.items()):
@@ -71,7 +71,7 @@ class _Outputs:
     clip: PanningClip | None
 
     def first(self, pictures: int) -> _Outputs:
-        """Of the first few pictures, without the clip."""
+        """The outputs for the first few pictures, without the clip."""
         floats = None if self.floats is None else self.floats[:pictures]
         return _Outputs(self.pictures[:pictures], floats, None)
 
@@ -109,7 +109,7 @@ class Judge:
         self._cache, self._more = cache, more
 
     def judge(self, graph: GraphSource) -> Verdict:
-        """The quality of a variant's pictures."""
+        """The quality of a variant's pictures against the reference's; looked up where it was judged before."""
         known = None if self._verdicts is None else self._verdicts.get(graph.sha256)
         if known is not None:
             return known

@@ -136,7 +136,7 @@ class _Turns:
 
 
 def _attribute_vectors(labels: int, count: int, rng: np.random.Generator) -> list[tuple[float, ...]]:
-    """One vector of zeros and ones a sample."""
+    """One vector of zeros and ones for each sample: what attributes it has."""
     if 2**labels <= count:
         codes = np.concatenate([rng.permutation(2**labels) for _ in range(-(-count // 2**labels))])[:count]
         table = (codes[:, None] >> np.arange(labels)) & 1
@@ -149,7 +149,14 @@ def _attribute_vectors(labels: int, count: int, rng: np.random.Generator) -> lis
 
 
 class LookTensors:
-    """What looks are to the frame graph: computed by the bundle's condition graphs. A context manager."""
+    """What looks are to the frame graph: computed by the bundle's condition graphs. A context manager.
+
+    Args:
+        bundle: the open bundle.
+        exemplars: the scenes that ``Style.exemplar`` counts, from 0; their arrays have the names of condition inputs.
+        fit: how exemplars of another shape are laid into the declared size.
+        threads: CPU threads of ONNX Runtime; None: its own choice.
+    """
 
     def __init__(self, bundle: Bundle, exemplars: Sequence[Scene], fit: Fit, threads: int | None) -> None:
         self._bundle, self._exemplars, self._fit = bundle, exemplars, fit

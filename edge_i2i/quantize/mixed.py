@@ -43,7 +43,13 @@ _LEAST_LEFT = 0.1
 
 
 class MixedBudgetError(BudgetError):
-    """No combination keeps the budget; ``result`` holds the best that was found."""
+    """No combination keeps the budget.
+
+    Args:
+        what: what is missed, in a sentence.
+        result: the best that was found, and all that was tried; kept as ``result``.
+        remedy: what to do about it.
+    """
 
     def __init__(self, what: str, result: MixedResult, *, remedy: str = "") -> None:
         super().__init__(what, remedy=remedy)
@@ -127,7 +133,7 @@ def _refuse_missed(result: MixedResult, max_latency_ms: float | None) -> None:
 
 
 class _Search:
-    """The steps, and what was tried so far."""
+    """The steps of a search, and the combinations that were tried so far."""
 
     def __init__(
         self,
@@ -159,7 +165,7 @@ class _Search:
         return tuple(name for name in self._damage if name not in keep_float)
 
     def run(self) -> Combination:
-        """The best combination."""
+        """Go through the steps; returns the fastest combination that keeps the budget, else the one of most quality."""
         floats, integers = self._try(tuple(self._damage)), self._try(())
         if integers.meets and integers.relative_latency > floats.relative_latency:
             costs = self._refined(self._estimated_costs(floats), tuple(self._damage))

@@ -59,10 +59,10 @@ def fine_tune(
 
 
 def check_layers(model: ir.Model, layers: Collection[str]) -> None:
-    """Refuse layers that the graph does not have, and none at all.
+    """Refuse names of layers to quantize that the graph does not have.
 
     Raises:
-        UsageError: so it is.
+        UsageError: a name is unknown, or there is no name at all.
     """
     known = [layer.name for layer in find_layers(model)]
     unknown = sorted(set(layers) - set(known))

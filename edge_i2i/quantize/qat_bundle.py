@@ -158,7 +158,7 @@ def _calibrate(
 
 
 class _Writer:
-    """Writes Q/DQ graphs as the target takes them."""
+    """Writes the Q/DQ graph of a calibrated or fine-tuned network, made legal for the job's target."""
 
     def __init__(
         self, bundle: Bundle, model: ir.Model, calibration: CalibrationSet, job: QatJob, threads: int | None

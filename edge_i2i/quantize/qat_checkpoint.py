@@ -43,9 +43,15 @@ class Checkpoint:
 
 
 def identify(graph: ir.Model, layers: Collection[str], scheme: Scheme, options: QatOptions, sources: str) -> str:
-    """A hash of everything that decides what a run computes; ``sources`` stands for weights and data.
+    """A hash of everything that decides what a run computes, in hexadecimal.
 
-    Not the weights themselves: equalised ones come from statistics, which may differ in their last bit the next time.
+    Args:
+        graph: the network to fine-tune: its nodes count, not its weights (equalised ones come from statistics, which
+            may differ in their last bit the next time).
+        layers: the names of the layers that are quantized.
+        scheme: how their activations are written.
+        options: of the training; those that do not change what a step computes are left out.
+        sources: stands for weights and data: a checksum of theirs.
     """
     content = {
         "nodes": [[node.op_type, *(value.name if value else "" for value in node.inputs)] for node in graph.graph],
@@ -58,7 +64,12 @@ def identify(graph: ir.Model, layers: Collection[str], scheme: Scheme, options: 
 
 
 def save_checkpoint(folder: Path, identity: str, checkpoint: Checkpoint) -> Path:
-    """Write the checkpoint of a run, in place of the one before.
+    """Write the checkpoint of a run, in place of the one before; returns its path.
+
+    Args:
+        folder: the run's folder; made where it is not there.
+        identity: what ``identify`` says of the run.
+        checkpoint: the state to keep.
 
     Raises:
         OutputError: it cannot be written; the one before is still there.
@@ -75,7 +86,7 @@ def check_folder(folder: Path, *, resume: bool) -> None:
     """Refuse to overwrite a run, and to resume where there is none.
 
     Raises:
-        UsageError: so it is.
+        UsageError: the folder holds a checkpoint and ``resume`` is not set, or it holds none and ``resume`` is.
     """
     if (folder / NAME).exists() and not resume:
         raise UsageError(

@@ -21,6 +21,11 @@ class CalibrationDraw:
 
     Frames with boxes are not mirrored. Checking inputs are samples that training never draws (the last eighth, where
     there are eight or more), as they are and in turn. The held-out samples are left alone: they judge the result.
+
+    Args:
+        calibration: the set to draw from.
+        frame: the frame graph's declaration: what an input has to hold.
+        seed: of everything that is drawn; draw number N is the same in every run.
     """
 
     def __init__(self, calibration: CalibrationSet, frame: GraphDeclaration, seed: int) -> None:

@@ -107,7 +107,7 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def _limit() -> float | None:
-    """Seconds that NNCF waits; None: for ever."""
+    """The seconds that NNCF gives torch to compile, by the environment; None: without end."""
     try:
         seconds = float(os.environ[_LIMIT])
     except ValueError:  # NNCF says so
@@ -117,7 +117,7 @@ def _limit() -> float | None:
 
 @contextmanager
 def _told_of(progress: Progress) -> Iterator[None]:
-    """Tell of what takes longer than a moment."""
+    """Tell ``progress`` of the block's work if it takes longer than a moment."""
     told = _Told(progress)
     timer = threading.Timer(A_MOMENT_S, told.begin)
     timer.daemon = True

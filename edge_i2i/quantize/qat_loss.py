@@ -46,7 +46,7 @@ def distillation_terms(picture: Tensor, reference: Tensor) -> dict[str, Tensor]:
 
 
 def total(terms: dict[str, Tensor], weights: LossWeights) -> Tensor:
-    """The weighted sum of the terms."""
+    """The sum of the loss's terms, each with its weight."""
     return weights.l1 * terms["l1"] + weights.structure * terms["structure"] + weights.texture * terms["texture"]
 
 

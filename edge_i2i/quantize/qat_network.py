@@ -108,7 +108,7 @@ class GraphNetwork(nn.Module):
         return tuple(node.input), tuple(node.output)
 
     def layer(self, name: str) -> Step:
-        """The step of a layer, by the layer's name."""
+        """The step that computes a layer, by the layer's name in ``find_layers``."""
         return self._step(self._places[name])
 
     def _step(self, number: int) -> Step:
@@ -137,7 +137,7 @@ class GraphNetwork(nn.Module):
         return constant
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """What is trained, by initializer: copies."""
+        """Copies of the trained weights and biases, float32, by the graph's names for them."""
         trained = {name for name, _ in self.named_parameters(recurse=False)}
         return {
             name: getattr(self, key).detach().cpu().numpy().copy() for name, key in self._keys.items() if key in trained

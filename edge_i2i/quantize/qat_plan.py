@@ -57,7 +57,11 @@ class QatOptions:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be done."""
+        """Refuse numbers that no run can be made with.
+
+        Raises:
+            UsageError: a count is below 1, or a learning rate is no number above 0.
+        """
         counts = (self.steps, self.frames, self.checking_frames, self.keep_best_every)
         if min(*counts, self.log_every) < 1:
             raise UsageError("Steps and frames must be at least 1.")

@@ -37,7 +37,13 @@ class FakeQuantizers:
     """The quantizers of those layers of a network whose ranges are given, by layer name.
 
     Layers that read the same tensor share its quantizer, and those of one weight its scales, as ``insert_qdq`` has it.
-    ``scales``: where weight scales begin, by layer; by default those of the least squared error.
+
+    Args:
+        network: the graph in torch; its layers' steps get the quantizers.
+        model: the same graph in ONNX.
+        ranges: what the input of each layer to quantize reaches, by layer name.
+        scheme: how activations are written.
+        scales: where weight scales begin, float32 ``[channels]`` by layer; None: at those of the least squared error.
     """
 
     def __init__(
@@ -64,7 +70,7 @@ class FakeQuantizers:
                 step.weight_quantizer = self._weights[layer.name] = shared[layer.weight]
 
     def modules(self) -> Iterator[nn.Module]:
-        """Every quantizer once."""
+        """Every quantizer of activations and weights, once even where layers share it."""
         yield from {id(module): module for module in (*self._inputs.values(), *self._weights.values())}.values()
 
     def parameters(self) -> list[nn.Parameter]:
@@ -72,7 +78,7 @@ class FakeQuantizers:
         return [item for module in self.modules() for item in module.parameters() if item.is_floating_point()]
 
     def freeze(self) -> None:
-        """Stop learning ranges and scales."""
+        """Stop learning ranges and scales; the network's weights are learned on."""
         for parameter in self.parameters():
             parameter.requires_grad_(False)
 

@@ -61,7 +61,13 @@ def quality_record(
 
 
 def latency_record(graph: str, placing: Placing, command: str) -> EvidenceRecord:
-    """How long a variant took on an engine."""
+    """How long a variant took on an engine, as a bundle keeps it.
+
+    Args:
+        graph: the graph's name.
+        placing: the variant, the engine and the timings of one contest.
+        command: what a person typed.
+    """
     speed = {} if placing.speed is None else {"speed_to_fp32": placing.speed}
     threads = {} if placing.threads is None else {"threads": float(placing.threads)}
     return EvidenceRecord(
@@ -83,7 +89,14 @@ def latency_record(graph: str, placing: Placing, command: str) -> EvidenceRecord
 def recipe_record(
     variant: QuantizedVariant, calibration: Sequence[str], calibration_sha256: str, kind: RangeKind
 ) -> dict[str, object]:
-    """How a variant was made."""
+    """How a variant was made, in plain JSON, as a bundle's recipe keeps it.
+
+    Args:
+        variant: the variant, with its layers, its passes and its budget.
+        calibration: what it was calibrated over, in lines for people.
+        calibration_sha256: the checksum of the calibration set.
+        kind: which of the values that were met count as reached.
+    """
     return {
         "target": variant.target,
         "quantized": list(variant.graph.layers),
@@ -100,7 +113,13 @@ def recipe_record(
 
 
 def keep_aside(folder: Path, variant: QuantizedVariant, complaints: Sequence[str]) -> None:
-    """Write a variant that misses its budget as ``NAME.onnx``, with what it misses and its figures in ``NAME.json``."""
+    """Write a variant that misses its budget as ``NAME.onnx``, with what it misses and its figures in ``NAME.json``.
+
+    Args:
+        folder: where to write; made where it is not there.
+        variant: the variant, which gives the files their name.
+        complaints: what it misses, in sentences.
+    """
     about = {
         "variant": variant.name,
         "misses": list(complaints),

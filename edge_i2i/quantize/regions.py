@@ -13,9 +13,12 @@ _SHORTEST, _LONGEST = 0.15, 0.6  # of a frame's side: objects that a street or a
 
 
 def draw_regions(specs: Mapping[str, TensorSpec], size: Size, seed: tuple[int, ...]) -> dict[str, Array]:
-    """A mask (uint8 ``[H, W]``) or boxes (float32 ``[K, 4]``) for each spec, in pixels of ``size``.
+    """Draw a mask (uint8 ``[H, W]``) or boxes (float32 ``[K, 4]``, in pixels) for each input that takes them.
 
-    The same seed gives the same regions, at the same places relative to the size.
+    Args:
+        specs: the declared masks and boxes by name; boxes have as many rows K as are declared.
+        size: the height and width that they are drawn for.
+        seed: whole numbers; the same ones give the same regions, at the same places relative to the size.
     """
     regions = {}
     for name, spec in specs.items():

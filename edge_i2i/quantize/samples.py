@@ -34,7 +34,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Composer:
-    """Makes the inputs of a frame graph."""
+    """Makes complete inputs of a frame graph: a scene laid into the network's size by ``fit``, regions, a look."""
 
     frame: GraphDeclaration
     fit: Fit
@@ -75,6 +75,11 @@ class LazySamples(Sequence[Sample]):
 
     Nothing is dropped for what comes later: whoever reads a set again and again from its start would otherwise find
     each sample gone when its turn comes.
+
+    Args:
+        recipes: what each sample is made of, in order.
+        compute: makes one.
+        kept_bytes: how much memory samples may take that stay.
     """
 
     def __init__(

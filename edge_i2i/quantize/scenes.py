@@ -34,11 +34,11 @@ Specs = Mapping[str, TensorSpec]
 
 
 class Scene(Protocol):
-    """A picture with its maps."""
+    """A picture with its maps, decoded when it is read."""
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """What messages call the scene."""
         ...
 
     def read(self) -> dict[str, Array]:
@@ -59,11 +59,15 @@ class FileScene:
 
     @property
     def name(self) -> str:
-        """The first file."""
+        """The path of the scene's first file."""
         return str(next(iter(self.files.values())))
 
     def read(self) -> dict[str, Array]:
-        """Decode every file."""
+        """Decode the scene's files; see ``Scene.read``.
+
+        Raises:
+            PictureError: a file cannot be read.
+        """
         return {name: _read(path, self.specs[name]) for name, path in self.files.items()}
 
 
@@ -75,7 +79,7 @@ class HeldScene:
     arrays: Mapping[str, Array] = field(repr=False)
 
     def read(self) -> dict[str, Array]:
-        """The arrays themselves."""
+        """The arrays as they are held; see ``Scene.read``."""
         return dict(self.arrays)
 
 
@@ -88,7 +92,7 @@ class MirroredScene:
 
     @property
     def name(self) -> str:
-        """The scene's own name, and what became of it."""
+        """The name of the scene that is mirrored, and what was done with it."""
         return f"{self.scene.name} ({'middle, ' if self.zoomed else ''}mirrored)"
 
     def read(self) -> dict[str, Array]:
@@ -120,11 +124,11 @@ class RelabelledScene:
 
     @property
     def name(self) -> str:
-        """The scene's own name."""
+        """The name of the scene whose arrays these are."""
         return self.scene.name
 
     def read(self) -> dict[str, Array]:
-        """The arrays that have another name."""
+        """Those of the scene's arrays that ``names`` lists, under their new names."""
         arrays = self.scene.read()
         return {new: arrays[old] for old, new in self.names.items()}
 
@@ -147,10 +151,14 @@ def _read(path: Path, spec: TensorSpec) -> Array:
 
 
 def file_scenes(sources: Mapping[str, Path], specs: Specs, apart: Collection[Path] = ()) -> tuple[FileScene, ...]:
-    """The files below each source (a file, a folder or a glob pattern, by declared name), paired by their names.
+    """The picture files of the sources, each with its maps, which are paired by their names.
 
-    Videos and pictures of a kind that is not read are passed over among many, which the log says, and so is what lies
-    in the folders ``apart`` that are sub-folders of the first source: they hold something else.
+    Videos and pictures of a kind that is not read are passed over among many, which the log says.
+
+    Args:
+        sources: a file, a folder or a glob pattern for each input, by its declared name; scenes are found by the first.
+        specs: the declared inputs by name, which say how a file is read.
+        apart: folders that hold something else: what lies in those below the first source is left out.
 
     Raises:
         PictureError: a source does not exist or holds no picture; a picture lacks its map.
@@ -184,15 +192,21 @@ def _may_be_picture(item: Item) -> bool:
 
 
 def is_video(path: Path) -> bool:
-    """Whether the file is read frame by frame."""
+    """Whether a file is a film or an animation, whose frames are calibrated over one by one."""
     return is_film(path) and not path.is_dir()
 
 
 def video_scenes(path: Path, name: str, least: int, covering: Size, progress: Progress) -> tuple[HeldScene, ...]:
     """Frames evenly spread over a video's whole length: at least ``least`` and below twice as many, if it has them.
 
-    The video is read once, from its first frame to its last. A frame is kept just large enough to cover ``covering``,
-    as the input ``name``.
+    The video is read once, from its first frame to its last.
+
+    Args:
+        path: the video.
+        name: the declared name of the input that the frames are.
+        least: how many frames are wanted.
+        covering: the network's size; a frame is kept just large enough to cover it.
+        progress: told about frames that were read.
 
     Raises:
         PictureError: the video has no frame, is damaged or cut off.
@@ -231,7 +245,14 @@ def _just_covering(image: Array, size: Size) -> Array:
 
 
 def placed(arrays: Mapping[str, Array], specs: Specs, size: Size, fit: Fit) -> dict[str, Array]:
-    """A scene's arrays laid into ``size``; fresh, in the declared dtypes."""
+    """A scene's arrays laid into a size: fresh ones, in the declared dtypes.
+
+    Args:
+        arrays: the scene's arrays by declared name; boxes ``[K, 4]`` in pixels of its pictures.
+        specs: the declared inputs by name.
+        size: the height and width to lay them into.
+        fit: what gives where the proportions differ.
+    """
     source = next(size_of(array) for name, array in arrays.items() if specs[name].is_spatial)
     placement = place(source, size, fit)
     result: dict[str, Array] = {}
@@ -246,7 +267,14 @@ def placed(arrays: Mapping[str, Array], specs: Specs, size: Size, fit: Fit) -> d
 
 
 def moved_boxes(boxes: Array, size: Size, top: int, left: int) -> Array:
-    """Boxes ``[K, 4]`` as a view of ``size`` whose corner is at (``top``, ``left``) has them; all zero where unseen."""
+    """Boxes as a part of their picture has them; cut off at its edges, and all zero where it does not show them.
+
+    Args:
+        boxes: float32 ``[K, 4]``: left, top, right, bottom in pixels; unused rows are all zero.
+        size: the view's height and width.
+        top: how many rows lie above the view.
+        left: how many columns lie left of it.
+    """
     highest = np.array([size.width, size.height] * 2, np.float32)
     moved = np.clip(boxes - np.array([left, top] * 2, np.float32), 0, highest)
     seen = (moved[:, 0] < moved[:, 2]) & (moved[:, 1] < moved[:, 3]) & (boxes[:, 0] < boxes[:, 2])
@@ -255,7 +283,7 @@ def moved_boxes(boxes: Array, size: Size, top: int, left: int) -> Array:
 
 
 def digest_of(arrays: Mapping[str, Array]) -> str:
-    """SHA-256 of names, types, shapes and values."""
+    """The SHA-256 of arrays: their names, types, shapes and values."""
     return digest_text(
         f"{name} {array.dtype} {array.shape} {hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()}"
         for name, array in sorted(arrays.items())
@@ -263,5 +291,5 @@ def digest_of(arrays: Mapping[str, Array]) -> str:
 
 
 def digest_text(lines: Iterable[str]) -> str:
-    """SHA-256 of lines of text."""
+    """The SHA-256 of lines of text, in hexadecimal."""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

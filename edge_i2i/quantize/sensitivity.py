@@ -114,7 +114,12 @@ def suggest_float(layers: Sequence[LayerSensitivity], min_psnr_db: float, intera
     """The layers to keep in float so that the errors of the others add up to no more than a budget, in graph order.
 
     Chosen by error for the multiplications that it costs to keep the layer in float; then those that turn out not to be
-    needed go back, the most expensive first. ``interaction``: what errors are multiplied with before they are added.
+    needed go back, the most expensive first.
+
+    Args:
+        layers: what was measured of each layer; those that the target's rule leaves out do not count.
+        min_psnr_db: the least PSNR of pictures in dB that the others may leave.
+        interaction: what errors are multiplied with before they are added (see ``interaction_of``).
     """
     placed = {layer.name: layer for layer in layers if not layer.left_out}
     powers = {name: interaction * layer.error_power for name, layer in placed.items()}
@@ -131,7 +136,13 @@ def suggest_float(layers: Sequence[LayerSensitivity], min_psnr_db: float, intera
 
 
 def predicted_psnr(layers: Sequence[LayerSensitivity], keep_float: Sequence[str], interaction: float = 1.0) -> float:
-    """What the errors of all placed layers but those kept in float add up to, as a PSNR of pictures in dB."""
+    """What the errors of all other layers add up to, as a PSNR of pictures in dB.
+
+    Args:
+        layers: what was measured of each layer; those that the target's rule leaves out do not count.
+        keep_float: the names of layers that are kept in float.
+        interaction: what errors are multiplied with before they are added (see ``interaction_of``).
+    """
     powers = {layer.name: interaction * layer.error_power for layer in layers if not layer.left_out}
     levels = _rest(powers, set(keep_float)) * GREY_RANGE**2
     coarse = levels + _ROUNDING

@@ -32,7 +32,7 @@ def check_plot(path: Path) -> None:
     """Refuse, before the work, an ending that no picture can have here; without matplotlib nothing is known of them.
 
     Raises:
-        OutputError: so it is.
+        OutputError: no plot can be drawn in the format of that ending.
     """
     if installed_version("matplotlib") is None:
         return

@@ -96,7 +96,7 @@ class SensitivityReport(_Section):
 
     @property
     def most_sensitive_first(self) -> tuple[LayerSensitivity, ...]:
-        """By PSNR; layers that were not measured come last."""
+        """The layers by the PSNR of quantizing each alone, the lowest first; those that were not measured come last."""
         return tuple(sorted(self.layers, key=lambda layer: math.inf if layer.psnr_db is None else layer.psnr_db))
 
     def to_json(self) -> str:
@@ -119,7 +119,7 @@ class SensitivityReport(_Section):
 
 
 def _told(layer: LayerSensitivity) -> dict[str, Any]:
-    """Empty remarks only make a line longer."""
+    """A layer as the file tells it; remarks that are empty would only make its line longer."""
     return {key: value for key, value in layer.model_dump(mode="json").items() if value != ""}
 
 

@@ -82,7 +82,16 @@ def collect_statistics(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Statistics:
-    """Run a FP32 graph over the samples and collect what its convolutions read and, with ``outputs``, write.
+    """Run a graph over the samples and collect the ranges of what its convolutions read and, on demand, write.
+
+    Args:
+        graph: the FP32 graph.
+        samples: complete inputs, read one after another.
+        data_sha256: the checksum of the calibration set, which is kept with the result.
+        kind: which of the values that are met count as reached.
+        outputs: whether to collect what layers write, too.
+        threads: CPU threads of ONNX Runtime; None: its own choice.
+        progress: told about samples; None: nobody is.
 
     Raises:
         BadInputError: there are no samples; the graph has no layer to quantize; or the network gives NaN or infinity
@@ -123,9 +132,19 @@ def cached_statistics(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[Statistics, bool]:
-    """As ``collect_statistics``, or what an earlier run left in ``folder`` for this very graph and these very samples.
+    """The statistics that an earlier run left for this very graph and these very samples, or else fresh ones.
 
     Returns the statistics, and whether they came from the folder. An interrupted collection leaves nothing there.
+
+    Args:
+        folder: where statistics are kept; what is damaged there is collected again.
+        graph: the FP32 graph.
+        samples: complete inputs; not read where the statistics are there.
+        data_sha256: the checksum of the calibration set, which stands for ``samples``.
+        kind: which of the values that are met count as reached.
+        outputs: whether what layers write is needed, too.
+        threads: CPU threads of ONNX Runtime; None: its own choice.
+        progress: told about samples; None: nobody is.
     """
     for more in dict.fromkeys((outputs, True)):  # what has outputs, too, serves who needs none
         key = cache_key(graph.sha256, data_sha256, kind, outputs=more)
@@ -145,7 +164,14 @@ def _place(folder: Path, key: str) -> Path:
 
 
 def cache_key(graph_sha256: str, data_sha256: str, kind: RangeKind, *, outputs: bool) -> str:
-    """The name under which statistics are kept: another graph, other data or another kind gives another."""
+    """The name under which statistics are kept, in hexadecimal: a difference in anything gives another.
+
+    Args:
+        graph_sha256: the checksum of the FP32 graph's file.
+        data_sha256: the checksum of the calibration set.
+        kind: which of the values that were met count as reached.
+        outputs: whether what layers write was collected, too.
+    """
     text = json.dumps([_FORMAT, graph_sha256, data_sha256, kind.value, outputs])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -1,4 +1,4 @@
-"""What was calibrated over, in words."""
+"""The account of what was calibrated over, for people."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CalibrationSummary:
     notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """The summary for people, one fact a line."""
+        """The summary for people, one fact in each line."""
         first = f"{self.samples} samples over {_count(self.pictures, 'picture')} from {self.source}"
         looks = [f"looks: {self.looks}"] if self.looks else []
         return [first, *looks, f"judged on {self.held_out}", *(f"note: {note}" for note in self.notes)]

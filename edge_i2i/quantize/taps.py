@@ -23,6 +23,11 @@ class TappedGraph:
 
     ``inputs``, ``outputs``: the tensors by layer name, in graph order.
 
+    Args:
+        graph: the FP32 graph.
+        outputs: whether to tap what layers write, too.
+        threads: CPU threads of ONNX Runtime; None: its own choice.
+
     Raises:
         BadInputError: the graph has no layer that could be quantized, or a layer's weight holds NaN or infinity.
     """

@@ -32,7 +32,7 @@ class EngineTimer:
     seconds: float | None = 8.0
 
     def __call__(self, graphs: Sequence[GraphSource]) -> dict[str, Timings]:
-        """Load, time and close."""
+        """The timings of the graphs by variant, all loaded at once, timed in one interleaved run, and closed."""
         with ExitStack() as stack:
             sessions = {graph.variant: stack.enter_context(self.engine.load(graph, self.options)) for graph in graphs}
             calls = {name: _call(session, self.sample) for name, session in sessions.items()}

@@ -62,7 +62,7 @@ class Ingredients:
     contest: Contest = hold_contest
 
     def options(self, precision: str | None) -> EngineOptions:
-        """Of an engine that computes floats in ``precision``."""
+        """The options of an engine that computes floats in ``precision``; None: as the graph says."""
         return EngineOptions(threads=self.threads, precision=precision)
 
 
@@ -105,7 +105,7 @@ class QuantizedVariant:
 
     @property
     def name(self) -> str:
-        """What ``--variant`` takes."""
+        """The variant's name, as ``--variant`` takes it."""
         return self.graph.source.variant
 
 
@@ -183,7 +183,7 @@ def _judge(given: Ingredients, precision: str | None) -> Judge:
 
 
 def _fastest(given: Ingredients, made: Sequence[QuantizedVariant], progress: Progress | None) -> QuantizedVariant:
-    """Of variants in different float arithmetic the fastest that keeps the budget; none is faster by noise alone."""
+    """The fastest of variants in different float arithmetic that keep the budget; none is faster by noise alone."""
     meeting = [variant for variant in made if not variant.complaints]
     engine = engine_for(given.target.name)
     if len(meeting) < 2 or engine is None:
@@ -284,7 +284,7 @@ def _timer(given: Ingredients, judge: Judge) -> EngineTimer | None:
 
 
 def _latency(quantizer: Quantizer, whole: QuantizedGraph, timer: EngineTimer | None) -> Latency:
-    """Of combinations, relative to all placed layers in INT8."""
+    """How long combinations take against ``whole``: measured with a timer, or estimated where there is none."""
     if timer is not None:
         return Measured(timer, whole.source)
     macs = {layer.name: layer.macs for layer in quantizer.layers if layer.name in whole.layers}

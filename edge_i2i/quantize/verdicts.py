@@ -65,7 +65,7 @@ class VerdictCache:
 
 
 def _line(key: str, sha256: str, verdict: Verdict) -> str:
-    """A checksum, and what it is of."""
+    """The line of a verdict in the file: its checksum and what that is of."""
     text = json.dumps([key, sha256, asdict(verdict)])
     return f"{_digest(text)} {text}\n"
 

@@ -18,7 +18,7 @@ def has_concat(model: ir.Model) -> bool:
 
 
 def unsigned_beside_concats(model: ir.Model) -> int:
-    """In a graph that joins tensors anywhere, write INT8 activations as UINT8, 128 higher. Exact."""
+    """Write INT8 activations as UINT8, 128 higher, in a graph that joins tensors anywhere; no value changes."""
     if not has_concat(model):
         return 0
     return sum(_lift(node) for node in list(model.graph) if node.op_type == QUANTIZE)
