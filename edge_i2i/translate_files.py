@@ -47,7 +47,7 @@ _READERS: Mapping[str, Callable[[Path], NDArray[Any]]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class TranslateSummary:
-    """What a job did.
+    """What a translation of files did.
 
     ``translated`` counts pictures and videos, ``frames`` the times the network ran (a picture is one frame), and
     ``skipped_existing`` what an earlier run had finished. ``outputs`` names every finished result, earlier or new.

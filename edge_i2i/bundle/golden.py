@@ -104,7 +104,7 @@ def _encode_array(name: str, array: NDArray[Any]) -> bytes:
 
 
 def _check_directory(entries: int, directory: int) -> None:
-    """zipfile reads the whole table of contents in one go."""
+    """Refuse a table of contents that is too large, before zipfile reads the whole of it in one go."""
     if entries > MOST_MEMBERS or directory > LARGEST_DIRECTORY:
         raise ValueError(f"it has {entries:,} members; at most {MOST_MEMBERS:,} are accepted")
 

@@ -23,7 +23,7 @@ class GraphInMemory:
     sha256: str = field(init=False)
 
     def __post_init__(self) -> None:
-        """Compute the checksum once."""
+        """Compute the checksum of the ONNX file once."""
         object.__setattr__(self, "sha256", hashlib.sha256(self.data).hexdigest())
 
     def read(self) -> bytes:

@@ -97,7 +97,7 @@ class OpenVinoEngine(Engine):
         return f"its pictures were judged with floats in {judged}, and this processor has no instructions for that"
 
     def _has(self, precision: str) -> bool:
-        """FP32 is everywhere, so that nothing has to be found out."""
+        """Whether this processor has that float arithmetic; FP32 is everywhere, so nothing is found out for it."""
         return precision == _FULL or precision in self.precisions_here()
 
     def _load(self, graph: GraphSource, options: EngineOptions) -> Session:

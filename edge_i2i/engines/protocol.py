@@ -65,7 +65,7 @@ class GraphSource(Protocol):
 
     @property
     def declaration(self) -> GraphDeclaration:
-        """What goes in and what comes out."""
+        """The graph's name and kind, its inputs and its outputs."""
         ...
 
     @property
@@ -197,7 +197,7 @@ class Engine(ABC):
         return self.availability()
 
     def load(self, graph: GraphSource, options: EngineOptions) -> Session:
-        """Make a session.
+        """Load a graph, ready to run; returns its session.
 
         Raises:
             MissingRequirementError: the engine cannot run here, or not in the float arithmetic that was asked for.

@@ -51,7 +51,11 @@ class ExportOptions:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no stage could serve."""
+        """Refuse what no graph could be exported with.
+
+        Raises:
+            UsageError: a precision or a pass is unknown, or there are too few samples to prove anything.
+        """
         unknown = [name for name in self.precisions if name not in PRECISIONS]
         if unknown or not self.precisions:
             raise UsageError(f"Unknown precision: {unknown}.", remedy=f"Known precisions: {', '.join(PRECISIONS)}.")

@@ -33,7 +33,7 @@ def is_animated_avif(file: BinaryIO) -> bool:
 
 
 class AnimatedAvif:
-    """An ``Animation``.
+    """An ``Animation`` in an AVIF file.
 
     Raises:
         DamagedAnimationError: the file cannot be opened, or says nothing of its frames.

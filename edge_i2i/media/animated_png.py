@@ -45,7 +45,9 @@ def is_animated_png(file: BinaryIO) -> bool:
 
 
 class AnimatedPng:
-    """An ``Animation``. The picture for viewers that know no animations is none of its frames, unless it says so.
+    """An ``Animation`` in a PNG file.
+
+    The picture for viewers that know no animations is none of its frames, unless it says so.
 
     Raises:
         DamagedAnimationError: it contradicts itself before its first frame.

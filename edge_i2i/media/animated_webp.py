@@ -52,7 +52,9 @@ def is_animated_webp(file: BinaryIO) -> bool:
 
 
 class AnimatedWebp:
-    """An ``Animation``. Its background colour is a hint to viewers, which none follows: what is clear is white here.
+    """An ``Animation`` in a WebP file.
+
+    Its background colour is a hint to viewers, which none follows: what is clear is white here.
 
     Raises:
         DamagedAnimationError: it contradicts itself before its first frame.

@@ -54,7 +54,7 @@ class GrowingFile:
         return os.lseek(self._descriptor, 0, os.SEEK_CUR)
 
     def finish(self) -> None:
-        """Bring it to the disk, and let go of it; twice is harmless."""
+        """Bring the file to the disk, and close it; calling it twice is harmless."""
         self.closed = True
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
@@ -65,7 +65,7 @@ class GrowingFile:
 
 @contextmanager
 def growing(path: Path) -> Iterator[GrowingFile]:
-    """A file that stays, whatever happens; an empty one does not.
+    """Open a new file that stays after an error as well, unless it is empty; closes it behind the block.
 
     Raises:
         OSError: as ``GrowingFile``.

@@ -170,7 +170,7 @@ class VideoWriter:
             self._container.mux(self._stream.encode(frame))
 
     def _begin_piece(self, frame: av.VideoFrame) -> None:
-        """Make it a key frame where a second has passed since the last."""
+        """Make a frame a key frame where a second has passed since the last one."""
         from av.video.frame import PictureType
 
         at = (frame.pts or 0) * self._tick

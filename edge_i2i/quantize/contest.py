@@ -17,7 +17,7 @@ from edge_i2i.quantize.samples import Sample
 
 LEAST_GAIN = 1.02
 """How many times faster than the best float variant a quantized one has to be. NVIDIA's Model Optimizer holds to the
-same figure (shared reference, compression.md §2.3)."""
+same figure."""
 
 FULL_PRECISION = "fp32"
 _WARM_UP = 3

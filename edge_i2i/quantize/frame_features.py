@@ -75,7 +75,7 @@ def _oriented_gradients(lightness: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _cell_means(planes: NDArray[np.float32], cells: int) -> NDArray[np.float32]:
-    """``[H, W, C]`` to ``[cells, cells, C]``."""
+    """The mean of each cell of a grid over planes: float32 ``[H, W, C]`` becomes ``[cells, cells, C]``."""
     height, width, channels = planes.shape
     split = planes.reshape(cells, height // cells, cells, width // cells, channels)
     return np.asarray(split.mean(axis=(1, 3)), np.float32)

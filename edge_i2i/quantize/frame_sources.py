@@ -96,7 +96,7 @@ class FrameSource(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name without the folders above it."""
+        """The name of the source without the folders above it."""
         ...
 
     @property

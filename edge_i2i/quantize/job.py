@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class QuantizeJob:
-    """What is asked for.
+    """What ``quantize`` is asked for.
 
     ``targets``: names of quantization targets. ``mixed``: search which layers to keep in float where INT8 in every
     placed layer misses the budget. ``min_psnr_db``, ``min_ssim``: the budget (None: the target's own).

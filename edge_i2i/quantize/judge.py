@@ -109,7 +109,7 @@ class Judge:
         self._cache, self._more = cache, more
 
     def judge(self, graph: GraphSource) -> Verdict:
-        """The quality of a variant's pictures against the reference's; looked up where it was judged before."""
+        """The quality of a variant's pictures against FP32's; looked up where it was judged before."""
         known = None if self._verdicts is None else self._verdicts.get(graph.sha256)
         if known is not None:
             return known
@@ -199,7 +199,7 @@ def judge_for(
 
 
 def _in_fp32(engine: Engine, options: EngineOptions) -> EngineOptions:
-    """The float rest in FP32 where the engine can be told to."""
+    """The options with floats forced to FP32, where the engine can be told to."""
     return replace(options, precision="fp32") if "fp32" in engine.forced_precisions else options
 
 

@@ -57,7 +57,7 @@ class Ways:
 
     @classmethod
     def of(cls, frame: GraphDeclaration, condition_graphs: Sequence[GraphDeclaration]) -> Ways:
-        """Read off a network's declarations."""
+        """The ways that a network offers, read off its declarations."""
         conditions = Conditions((frame, *condition_graphs), _never_run, Fit.CROP)
         specs = conditions.specs.values()
         return cls(

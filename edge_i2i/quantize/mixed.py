@@ -161,7 +161,7 @@ class _Search:
         return {} if unit is None else {name: cost * unit for name, cost in self._costs.items()}
 
     def quantized(self, keep_float: Sequence[str]) -> tuple[str, ...]:
-        """The layers that are in INT8 then, in graph order."""
+        """The layers that are in INT8 beside those in ``keep_float``, in graph order."""
         return tuple(name for name in self._damage if name not in keep_float)
 
     def run(self) -> Combination:

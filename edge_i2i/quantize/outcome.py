@@ -24,7 +24,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class QuantizeSummary:
-    """What came of it.
+    """What became of the variants that a run of ``quantize`` made.
 
     ``kept``, ``dropped`` (not worth keeping, and why) and ``missed`` (below budget, and where) are by the variants'
     names. ``removed``: variants of earlier runs that these take the place of; ``stays``: those that stay because
@@ -46,7 +46,7 @@ class QuantizeSummary:
 
 
 def raise_if_missed(summary: QuantizeSummary) -> None:
-    """Exit code 5 where a stated budget is not met.
+    """Raise an error, of exit code 5, where a stated budget is not met.
 
     Raises:
         BudgetError: names the variants, what they miss, and where they were kept.
@@ -71,7 +71,7 @@ def settle(
     calibration: tuple[str, ...],
     job: QuantizeJob,
 ) -> QuantizeSummary:
-    """Judge the new variants by what was measured.
+    """Decide by what was measured which of the new variants the bundle gets, and under what label.
 
     Args:
         before: the variants that the bundle has already.

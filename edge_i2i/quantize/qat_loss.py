@@ -1,8 +1,8 @@
 """What fine-tuning minimises: how far a quantized picture is from that of the same network in FP32.
 
 No adversarial term: a discriminator would reward other pictures than the network's own. The weights are those of the
-distillation that was measured (shared reference, compression.md §1): L1 alone blurs, the structure term keeps contrast,
-and the high-pass term keeps the fine texture that rounding eats first.
+distillation that was measured: L1 alone blurs, the structure term keeps contrast, and the high-pass term keeps the fine
+texture that rounding eats first.
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ def _add_weights(network: nn.Module, proto: onnx.ModelProto) -> dict[str, str]:
 
 
 def put_weights(model: ir.Model, weights: Mapping[str, NDArray[np.float32]]) -> None:
-    """Replace initializers of a graph, by name.
+    """Replace initializers of a graph by the arrays of the same name.
 
     Raises:
         GraphError: the graph has no such initializer, or one of another shape.

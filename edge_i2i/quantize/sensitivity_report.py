@@ -107,7 +107,7 @@ class SensitivityReport(_Section):
         return "\n".join(["{", *lines, '  "layers": [', ",\n".join(layers), "  ]", "}", ""])
 
     def write(self, path: Path) -> None:
-        """Write the file; complete or not at all.
+        """Write the report into a file, which appears complete or not at all.
 
         Raises:
             OutputError: it cannot be written.

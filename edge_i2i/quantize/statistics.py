@@ -38,7 +38,7 @@ class RangeKind(StrEnum):
     """Which values count as reached.
 
     ``min-max``: all of them. ``percentile``: in each frame and channel all but the outermost 0.01 % on either side
-    (anything harder costs more in clipped highlights than it wins in resolution; shared reference, compression.md §1).
+    (anything harder costs more in clipped highlights than it wins in resolution).
     """
 
     MIN_MAX = "min-max"
@@ -46,10 +46,10 @@ class RangeKind(StrEnum):
 
 
 def range_kind(name: str) -> RangeKind:
-    """The kind of that name.
+    """The kind of ranges that is called ``name``.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no kind has that name; names those that there are.
     """
     if name not in set(RangeKind):
         raise UsageError(f"There is no kind of ranges '{name}'.", remedy=f"Known: {', '.join(RangeKind)}.")

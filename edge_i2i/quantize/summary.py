@@ -10,7 +10,7 @@ from edge_i2i.quantize.choosing import Gathered
 from edge_i2i.quantize.looks import Look, Style
 
 FEW_PICTURES = 16
-"""Below, ranges are likely to miss what other pictures reach [guess]; 32 to 300 are the reference's advice (§4)."""
+"""Below so many pictures, ranges are likely to miss what others reach: a guess; 32 to 300 are a usual number."""
 
 
 @dataclass(frozen=True)

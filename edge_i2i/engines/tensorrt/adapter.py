@@ -294,7 +294,7 @@ class LoadedEngine:
         self.tensors = adapter.tensors(engine)
 
     def make_context(self) -> Context:
-        """A context to run in.
+        """Make a context to run the engine in.
 
         Raises:
             GraphError: TensorRT cannot make one, most often because the GPU's memory is short.

@@ -90,7 +90,7 @@ class MessageHub:
             self._logs.append(log)
 
     def detach(self, log: MessageLog) -> None:
-        """Let it hear no more; harmless where it is not attached."""
+        """Let a log hear no more messages; harmless where it is not attached."""
         with self._lock:
             self._logs = [other for other in self._logs if other is not log]
 

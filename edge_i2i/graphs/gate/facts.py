@@ -91,7 +91,7 @@ class Given:
         return [int(number) for number in fact.known.reshape(-1)]
 
     def given(self, index: int) -> bool:
-        """Whether an input is there."""
+        """Whether the input number ``index`` is there."""
         return index < len(self.inputs) and self.inputs[index] is not None
 
     def filled(self, index: int) -> bool:
@@ -197,7 +197,7 @@ def axes_of(numbers: Sequence[int], rank: int) -> list[int]:
 
 
 def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that these stretch to.
+    """The shape that values of these shapes stretch to where an operator joins them.
 
     Raises:
         RuleError: they do not go together.

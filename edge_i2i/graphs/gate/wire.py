@@ -59,10 +59,10 @@ class Budget:
     fields: int
 
     def take(self, count: int = 1) -> None:
-        """Use some of it.
+        """Take ``count`` fields off what may still be read.
 
         Raises:
-            WireError: it is used up.
+            WireError: fewer than that were left.
         """
         self.fields -= count
         if self.fields < 0:

@@ -2,7 +2,7 @@
 
 Only what convolutions read is quantized: their input and their weights. Their result stays float up to the next
 convolution, so that nothing stands between a convolution and its norm: the norm would magnify the rounding error of a
-quantizer there, which costs 5 to 8 dB (shared reference, compression.md §1). Biases stay float.
+quantizer there, which costs 5 to 8 dB. Biases stay float.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """ONNX Runtime on CPUs: UINT8 activations, INT8 weights, and integer kernels only where the result is quantized, too.
 
 So there are two modes. *Fast* quantizes what convolutions read and what they write: the only form that its optimizer
-fuses into integer convolutions. That puts a quantizer between a convolution and its norm, and costs 3 to 8 dB
-(shared reference, compression.md §1). *Accurate* quantizes inputs and weights only, computes in float, and is for
-handing a graph over to engines that need no more. There is no integer kernel for transposed convolutions.
+fuses into integer convolutions. That puts a quantizer between a convolution and its norm, and costs 3 to 8 dB.
+*Accurate* quantizes inputs and weights only, computes in float, and is for handing a graph over to engines that need no
+more. There is no integer kernel for transposed convolutions.
 
 On x86 without VNNI, integer kernels add pairs of products in 16 bits, which large ones overflow; that is not emulated.
 """

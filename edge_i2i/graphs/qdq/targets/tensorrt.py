@@ -36,9 +36,9 @@ from edge_i2i.graphs.qdq.targets.signed import (
 
 PICTURE_CHANNELS = 3
 CHANNEL_MULTIPLE = 16
-"""INT8 tensor cores take channels in groups of so many; others are padded (shared reference, compression.md §4.1)."""
+"""INT8 tensor cores take channels in groups of so many; others are padded."""
 ENOUGH_CHANNELS = 32
-"""With fewer channels INT8 does not pay on tensor cores (the same source)."""
+"""With fewer channels INT8 does not pay on tensor cores."""
 
 
 class TensorRtTarget(Target):
