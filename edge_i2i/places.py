@@ -87,7 +87,7 @@ def writing(path: Path, *also: type[Exception], remedy: str = _REMEDY) -> Iterat
     ``also``: what a library raises in place of an ``OSError``.
 
     Raises:
-        OutputError: in place of any of these.
+        OutputError: in place of an ``OSError``, or of one of ``also``, that the block raised.
     """
     faults: tuple[type[Exception], ...] = (OSError, *also)
     try:
@@ -139,7 +139,7 @@ def refuse_foreign(path: Path, is_ours: Callable[[Path], bool], what: str) -> No
         what: the kind, to be put behind "is not".
 
     Raises:
-        OutputError: something else has the name.
+        OutputError: ``path`` is a file of another kind, and not empty.
     """
     if path.is_file() and path.stat().st_size and not is_ours(path):
         raise OutputError(

@@ -19,7 +19,7 @@ def size_of(array: Array) -> Size:
     """The size of a picture or a map.
 
     Raises:
-        PictureError: it is neither.
+        PictureError: the array has fewer than two axes.
     """
     if array.ndim < 2:
         raise PictureError(f"A picture or a map is needed, not an array of shape {list(array.shape)}.")
@@ -27,10 +27,10 @@ def size_of(array: Array) -> Size:
 
 
 def check_array(value: object, name: str) -> None:
-    """Accept NumPy arrays: paths, pictures of other libraries and tensors are told how to become one.
+    """Refuse what is no NumPy array, and say how a path, another library's picture or a tensor becomes one.
 
     Raises:
-        PictureError: it is something else.
+        PictureError: ``value`` is no NumPy array.
     """
     if isinstance(value, np.ndarray):
         return
@@ -95,10 +95,11 @@ def _way_to_a_picture(array: Array) -> str:
 
 
 def check_tensor(array: Array, spec: TensorSpec) -> None:
-    """Accept an array of exactly the declared shape and dtype, with legal values.
+    """Refuse an array that has not exactly the declared shape and dtype, or holds illegal values.
 
     Raises:
-        BadInputError: it is another.
+        BadInputError: the shape, the dtype or a value is not as declared.
+        PictureError: a map or a picture holds illegal values.
     """
     if array.shape != spec.shape or array.dtype != spec.dtype.value:
         listed = f" ({', '.join(spec.labels)})" if spec.labels else ""
@@ -110,11 +111,11 @@ def check_tensor(array: Array, spec: TensorSpec) -> None:
 
 
 def check_values(array: Array, spec: TensorSpec) -> None:
-    """Accept legal values: an id outside the declared range would pick no class, or a wrong one, without a sound.
+    """Refuse illegal values: an id outside the declared range would pick no class, or a wrong one, silently.
 
     Raises:
-        PictureError: a map or a picture holds others.
-        BadInputError: another tensor does, or NaN.
+        PictureError: a map or a picture holds a value outside the declared range.
+        BadInputError: any other tensor holds such a value, or NaN.
     """
     if spec.is_spatial and (spec.dtype is DType.FLOAT32 or (spec.low, spec.high) == (0, 255)):
         return
@@ -199,7 +200,7 @@ def check_boxes_inside(boxes: Array, size: Size) -> None:
     """Accept boxes that lie in a picture of that size, their borders included.
 
     Raises:
-        BadInputError: one reaches out of it.
+        BadInputError: a box reaches out of the picture.
     """
     outside = (boxes.min(axis=1, initial=0.0) < 0) | (boxes[:, 2] > size.width) | (boxes[:, 3] > size.height)
     if outside.any():

@@ -75,7 +75,7 @@ def decode_golden(data: bytes, bundle: Path) -> dict[str, NDArray[Any]]:
     """Read what ``encode_golden`` wrote; the arrays may be written to.
 
     Raises:
-        BundleError: it is anything else.
+        BundleError: the bytes are anything else.
     """
     try:
         packed = io.BytesIO(data)

@@ -45,7 +45,7 @@ class EngineOptions:
     ``FLOAT_PRECISIONS`` (None: what the graph says); an engine that cannot is an error. Integers stay integers.
 
     Raises:
-        UsageError: there is no such precision.
+        UsageError: ``precision`` is none of ``FLOAT_PRECISIONS``.
     """
 
     threads: int | None = None
@@ -248,7 +248,7 @@ class Engine(ABC):
         """Refuse float arithmetic that this engine cannot be told to use.
 
         Raises:
-            UsageError: says which it can.
+            UsageError: the engine cannot compute the graph in ``precision``; the remedy lists what it can.
         """
         if self.can_force(graph, precision):
             return

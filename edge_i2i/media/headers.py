@@ -292,7 +292,7 @@ def webp_size(kind: bytes, data: bytes, at: int) -> Size:
 
     Args:
         kind: the chunk's four letters: ``VP8X``, ``VP8L`` or ``VP8`` and a blank.
-        data: the file, or the chunk alone.
+        data: bytes that hold the chunk's body: the file, its head, or the body alone.
         at: where the chunk's body begins in ``data``, in bytes.
 
     Raises:

@@ -72,10 +72,10 @@ def sniff_heif(head: bytes) -> HeifFormat | None:
 
 
 def open_heif(data: bytes, kind: HeifFormat) -> HeifPicture:
-    """Open a whole file.
+    """Open a HEIC or AVIF file, whose bytes are all in ``data``.
 
     Raises:
-        DamagedHeifError: it cannot be opened.
+        DamagedHeifError: the container or its picture is damaged.
         MissingDecoderError: the extra ``heif`` is not installed.
     """
     opened = _open_avif(data) if kind is HeifFormat.AVIF else _open_heic(data)

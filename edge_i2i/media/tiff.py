@@ -89,10 +89,10 @@ def orientation_of(block: bytes) -> int:
 
 
 def size_of(directory: Directory) -> Size:
-    """The picture's size.
+    """The height and width that the directory declares.
 
     Raises:
-        TiffError: it has none.
+        TiffError: one of the two fields is missing, or holds several numbers.
     """
     return Size(directory.one(_HEIGHT), directory.one(_WIDTH))
 

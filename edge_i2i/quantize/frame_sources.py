@@ -132,7 +132,7 @@ def open_source(source: str, output: Path, sampling: Sampling) -> FrameSource:
 
     Raises:
         PictureError: there is no such file or folder, or it holds no picture and no video.
-        UsageError: the output lies in the way.
+        UsageError: the source lies in the output folder.
     """
     path = Path(source)
     if (source.isdecimal() or _CAMERA_PATH.fullmatch(source) or path.is_char_device()) and not (

@@ -98,10 +98,10 @@ def layers_of(graph: GraphSource) -> tuple[Layer, ...]:
 
 
 def check_names(names: Collection[str], layers: Collection[Layer]) -> None:
-    """Make sure that there are layers of these names.
+    """Refuse names that no layer has.
 
     Raises:
-        UsageError: names those that there are.
+        UsageError: a name is unknown; the remedy lists the known ones.
     """
     known = [layer.name for layer in layers]
     unknown = [name for name in names if name not in known]

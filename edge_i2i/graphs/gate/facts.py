@@ -200,7 +200,7 @@ def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The shape that values of these shapes stretch to where an operator joins them.
 
     Raises:
-        RuleError: they do not go together.
+        RuleError: two of them differ in an axis where neither is 1.
     """
     rank = max(map(len, shapes))
     wide = [(1,) * (rank - len(shape)) + shape for shape in shapes]
