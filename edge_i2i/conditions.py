@@ -56,7 +56,13 @@ class Look:
 
 
 class Conditions:
-    """The once-only tensors of one network. ``run`` computes a condition graph."""
+    """The once-only tensors of one network.
+
+    Args:
+        graphs: what the network's graphs take and give, the frame graph among them.
+        run: computes a condition graph: its declaration and its inputs by name, to its outputs by name.
+        fit: how exemplars of another shape are laid into the network's size.
+    """
 
     def __init__(self, graphs: tuple[GraphDeclaration, ...], run: RunGraph, fit: Fit) -> None:
         self._graphs, self._run, self._fit = in_order(graphs), run, fit

@@ -113,7 +113,15 @@ def default_engine_folder(bundle: Path) -> Path:
 
 
 class Translator:
-    """Translates frames with one bundle on one engine. A context manager; not thread-safe."""
+    """Translates frames with one bundle on one engine. A context manager; not thread-safe.
+
+    Args:
+        bundle: the open bundle.
+        choice: which variant runs on which engine.
+        options: what the engine was asked for; condition graphs get the same.
+        fit: how pictures of another shape are laid into the network's size.
+        keep_size: give results in the size of the input rather than at the network's scale.
+    """
 
     def __init__(
         self,

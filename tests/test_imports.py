@@ -36,7 +36,16 @@ ANYWHERE = {
     "__init__",
 }
 TOP_FILES = {
-    *("translator", "conditions", "tensor_checks", "export", "export_trt", "verify", "translate_files"),
+    *(
+        "translator",
+        "condition_inputs",
+        "conditions",
+        "tensor_checks",
+        "export",
+        "export_trt",
+        "verify",
+        "translate_files",
+    ),
     "translate_plan",
 }  # beside `translator`
 
@@ -156,7 +165,7 @@ def test_building_an_engine_from_a_bundle_needs_no_torch(rgb_bundle: Path) -> No
 def test_the_runtime_dependencies_are_light() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {requirement.partition(">")[0] for requirement in project["dependencies"]}
-    small = {"filelock", "platformdirs", "psutil"}
+    small = {"filelock", "lazy-loader", "platformdirs", "psutil"}
     assert names - small == {"numpy", "onnxruntime", "opencv-python-headless", "pydantic", "pyyaml", "rich", "typer"}
 
 

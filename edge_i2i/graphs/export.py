@@ -14,6 +14,7 @@ from edge_i2i.graphs import parity
 from edge_i2i.graphs.fp16 import emulate_fp16, to_fp16
 from edge_i2i.graphs.parity import EXACT, FP16_TOLERANCE, REDUCED_PRECISION, Array, Parity, Tolerance
 from edge_i2i.graphs.passes import DEFAULT_PASSES, get_passes, keep_declared_outputs
+from edge_i2i.graphs.running import run_onnxruntime, run_torch_network
 from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.graphs.trace import DEFAULT_OPSET, trace
 from edge_i2i.models.contract import GraphDeclaration
@@ -141,7 +142,7 @@ class _GraphExport:
 
     def _run(self) -> ExportedGraph:
         self._announce("reference run in torch")
-        self.references = parity.run_torch_network(self.graph, self.samples)
+        self.references = run_torch_network(self.graph, self.samples)
         model = self._trace()
         self._rewrite(model)
         variants = self._write_variants(model)
@@ -235,7 +236,7 @@ class _GraphExport:
         references: Sequence[Mapping[str, Array]],
     ) -> None:
         results: list[Mapping[str, Array]] = []
-        run = parity.run_onnxruntime(path, samples, self.options.threads)
+        run = run_onnxruntime(path, samples, self.options.threads)
         with _naming_the_stage(stage, self.name), closing(run):  # a session of the full-size network holds gigabytes
             for result in run:
                 results.append(result)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_i2i.graphs.parity import run_torch_network
+from edge_i2i.graphs.running import run_torch_network
 from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, TensorSpec, in_order
 from edge_i2i.models.family import ModelGraph
 

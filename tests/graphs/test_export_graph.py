@@ -20,8 +20,9 @@ from edge_i2i.errors import GraphError, ParityError, UsageError
 from edge_i2i.graphs import export, passes
 from edge_i2i.graphs.export import EMULATION, ONNXRUNTIME, ExportedGraph, ExportOptions, export_graph
 from edge_i2i.graphs.interpreter import TorchGraph
-from edge_i2i.graphs.parity import EXACT, REDUCED_PRECISION, Parity, Tolerance, compare, run_torch_network
+from edge_i2i.graphs.parity import EXACT, REDUCED_PRECISION, Parity, Tolerance, compare
 from edge_i2i.graphs.passes import PASSES, GraphPass
+from edge_i2i.graphs.running import run_torch_network
 from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.models.contract import Size
 from edge_i2i.models.family import ModelGraph

@@ -12,7 +12,8 @@ from tiny_graphs import Array, check, node_types, operations, parse, picture_gra
 from edge_i2i.errors import GraphError
 from edge_i2i.graphs.fp16 import emulate_fp16, to_fp16
 from edge_i2i.graphs.interpreter import TorchGraph
-from edge_i2i.graphs.parity import NETWORK_OUTPUT, psnr, run_torch_network
+from edge_i2i.graphs.parity import NETWORK_OUTPUT, psnr
+from edge_i2i.graphs.running import run_torch_network
 from edge_i2i.graphs.samples import sample_inputs
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")

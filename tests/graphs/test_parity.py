@@ -26,9 +26,8 @@ from edge_i2i.graphs.parity import (
     Tolerance,
     compare,
     psnr,
-    run_onnxruntime,
-    run_torch_network,
 )
+from edge_i2i.graphs.running import run_onnxruntime, run_torch_network
 from edge_i2i.graphs.samples import sample_inputs
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (4, 6, 3), dtype=np.uint8)

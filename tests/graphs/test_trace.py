@@ -13,7 +13,8 @@ from tiny_graphs import assert_portable, check, node_types, operations, picture_
 from torch import Tensor, nn
 
 from edge_i2i.errors import GraphError, UsageError
-from edge_i2i.graphs.parity import NETWORK_OUTPUT, run_torch_network
+from edge_i2i.graphs.parity import NETWORK_OUTPUT
+from edge_i2i.graphs.running import run_torch_network
 from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.graphs.trace import DEFAULT_OPSET, trace
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from edge_i2i.conditions import PER_FRAME
 from edge_i2i.errors import UsageError
-from edge_i2i.graphs.parity import NETWORK_OUTPUT, run_torch_network
+from edge_i2i.graphs.parity import NETWORK_OUTPUT
+from edge_i2i.graphs.running import run_torch_network
 from edge_i2i.graphs.samples import sample_network
 from edge_i2i.measure.seeded_weights import load_realistic, photograph_inputs, realistic
 from edge_i2i.models.contract import Size, TensorSpec, in_order

@@ -15,12 +15,13 @@ import torch
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.errors import BadInputError, GraphError, UsageError
 from edge_i2i.graphs.model_bytes import model_to_bytes
-from edge_i2i.graphs.parity import Array, psnr, run_onnxruntime
+from edge_i2i.graphs.parity import Array, psnr
 from edge_i2i.graphs.passes import DEFAULT_PASSES, get_passes, keep_declared_outputs
 from edge_i2i.graphs.passes.rewriting import constant
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.scheme import Range, Scheme
+from edge_i2i.graphs.running import run_onnxruntime
 from edge_i2i.graphs.samples import sample_network
 from edge_i2i.graphs.trace import trace
 from edge_i2i.models.contract import GraphKind
