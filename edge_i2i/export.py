@@ -61,6 +61,15 @@ def export_bundle(
         UsageError: the network cannot take that size, or the output's name does not end in ``.i2i``.
         ParityError: a stage changed the picture by more than it may.
         BundleError: the output cannot be written (a full disk, another export to the same path).
+
+    Example:
+        >>> import edge_i2i
+        >>> small = {"ngf": "8", "n_blocks_global": "1", "n_downsample_global": "2"}
+        >>> options = edge_i2i.ExportOptions(precisions=("fp32",), threads=1)
+        >>> loaded = edge_i2i.load_random("pix2pixhd", small)
+        >>> summary = edge_i2i.export_bundle(loaded, edge_i2i.Size(64, 64), Path("new.i2i"), options)
+        >>> summary.bundle.name, sorted(summary.parity)
+        ('new.i2i', ['frame'])
     """
     started = time.monotonic()
     graphs = loaded.model.graphs(size, options.rewrites)

@@ -110,6 +110,15 @@ def translate_path(
         UsageError: the output cannot hold the results, or holds those of another job.
         MissingRequirementError: a video is to be translated and PyAV is not installed.
         OutputError: a result cannot be written, or another run is writing there.
+
+    Example:
+        >>> import edge_i2i
+        >>> with edge_i2i.load("city.i2i", engine="onnxruntime", threads=1) as translator:
+        ...     translator.condition(style_seed=7)
+        ...     sources = {"frame": "frames"}
+        ...     summary = edge_i2i.translate_path(lambda given: translator(**given), sources, Path("painted"))
+        >>> summary.translated, sorted(path.name for path in summary.outputs)
+        (4, ['0.png', '1.png', '2.png', '3.png'])
     """
     began = time.perf_counter()
     unknown = [role for role in sources if role not in _READERS]

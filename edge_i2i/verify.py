@@ -72,6 +72,13 @@ def verify_bundle(
         MissingRequirementError: the engine cannot run here.
         GraphError: a variant that was asked for was quantized for other engines.
         UsageError: the engine cannot be told to compute in the float arithmetic that was asked for.
+
+    Example:
+        >>> import edge_i2i
+        >>> bundle = edge_i2i.open_bundle("city.i2i")
+        >>> verdicts = edge_i2i.verify_bundle(bundle, "onnxruntime", (), edge_i2i.EngineOptions(threads=1))
+        >>> [(verdict.graph, verdict.problem) for verdict in verdicts if verdict.graph == "frame"]
+        [('frame', '')]
     """
     check_names(bundle, engine, variants)
     golden = bundle.golden()

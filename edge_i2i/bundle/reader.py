@@ -268,6 +268,12 @@ def open_bundle(path: str | PathLike[str]) -> Bundle:
 
     Raises:
         BundleError: there is no bundle there; or it is damaged, incomplete, unsafe, or newer than this software.
+
+    Example:
+        >>> import edge_i2i
+        >>> bundle = edge_i2i.open_bundle("city.i2i")
+        >>> str(bundle.frame_graph.size), bundle.variants("frame")
+        ('64x64', ('fp32',))
     """
     root = Path(path)
     storage = _storage(root)

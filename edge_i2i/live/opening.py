@@ -64,18 +64,25 @@ def open_session(
     """Put a session together; it starts as a context manager, or with ``start()``.
 
     Args:
-        bundle, variant, look, path: as ``network_loader``.
+        bundle: the ``.i2i`` bundle; several, from the best to the fastest, are the steps of a ladder.
+        variant: ``auto`` or a variant; one for all bundles, or one for each.
+        look: what ``Translator.condition`` takes (``{"style_seed": 7}``), or a function that is given the translator.
+        path: what is done besides translating; None: nothing.
         source: where frames come from (``sources.registry``): a camera's number, a path, ``rtsp://…``, ``photo:…``;
             None: the program hands them over with ``submit``.
         sinks: where results go (``sinks.registry``), besides to whoever iterates: as text, or sinks of your own.
         policy: by default every frame of a source that has an end, and the newest frame of any other. A live policy
             plays what has an end at the pace of its time stamps.
-        source_size, source_fps, source_format: what to ask the source for, where it can be asked; a camera's pixel
-            format is mjpg, yuyv, nv12, …
+        source_size: the size to ask the source for, where it can be asked.
+        source_fps: the frames a second to ask the source for.
+        source_format: the pixel format to ask a camera for: mjpg, yuyv, nv12, …
         source_hdr: what becomes of a film or stream of a high dynamic range.
         view: what sinks are shown of results; a ``View`` can be changed while the session runs, and is told of events.
         on_key: gets the keys that are pressed in a window.
-        on_event, trace, wait_for_source, clock: as ``LiveSession``.
+        on_event: told what happens, in order, by a thread of its own.
+        trace: collects what every stage did when.
+        wait_for_source: take a live source that is not there at first for one that will come, not for an error.
+        clock: what time is measured and waited by; None: the system's.
         options: ``engine``, ``precision``, ``threads``, ``fit``, …, as ``edge_i2i.load``.
 
     Raises:
@@ -85,6 +92,14 @@ def open_session(
         EdgeI2IError: a sink cannot be had now (a port that is taken).
 
     What is wrong with the bundle, the engine or the look is raised by the session while it loads beside the pipeline.
+
+    Example:
+        >>> import edge_i2i
+        >>> look, source = {"style_seed": 7}, "pattern:64x64@30?frames=12"
+        >>> with edge_i2i.open_session("city.i2i", source, look=look, engine="onnxruntime", threads=1) as session:
+        ...     pictures = [result.image for result in session]
+        >>> len(pictures), pictures[0].shape
+        (12, (64, 64, 3))
     """
     clock = clock or SystemClock()
     loader = network_loader(bundle, variant=variant, look=look, path=path, clock=clock, **options)

@@ -74,6 +74,11 @@ def read_picture(path: Path | str) -> Picture:
         PictureError: the file is missing, empty, cut off, damaged, not a picture, too large, or of a kind that is
             refused; the message names the file.
         MissingDecoderError: it is a HEIC or AVIF picture, and the extra ``heif`` is not installed.
+
+    Example:
+        >>> import edge_i2i
+        >>> edge_i2i.read_picture("photo.png").shape
+        (90, 120, 3)
     """
     return decode_picture(_read_bytes(Path(path)), str(path))
 
@@ -125,6 +130,10 @@ def write_picture(path: Path | str, rgb: Picture) -> None:
         UsageError: the suffix is none of ``.png``, ``.jpg``, ``.jpeg``, ``.webp``.
         PictureError: the array is no picture, or too large for the format.
         OutputError: the file cannot be written (no such folder, no space, no permission).
+
+    Example:
+        >>> import edge_i2i
+        >>> edge_i2i.write_picture("copy.jpg", edge_i2i.read_picture("photo.png"))
     """
     path = Path(path)
     encoded = _encode(path, rgb)

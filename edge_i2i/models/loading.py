@@ -58,6 +58,12 @@ def load_checkpoint(name: str, checkpoint: Path, overrides: Mapping[str, str] | 
     Raises:
         CheckpointError: the file cannot be read, is unsafe, or does not hold that network.
         UsageError: an unknown model or override.
+
+    Example:
+        >>> import edge_i2i
+        >>> loaded = edge_i2i.load_checkpoint("pix2pixhd", Path("latest_net_G.pth"), {"label_nc": "0"})
+        >>> str(loaded.origin)
+        'checkpoint'
     """
     return _load(get_family(name), checkpoint, WeightsOrigin.CHECKPOINT, overrides or {})
 
@@ -67,6 +73,11 @@ def load_demo(name: str) -> LoadedModel:
 
     Raises:
         UsageError: no demo weights are shipped for that model.
+
+    Example:
+        >>> import edge_i2i
+        >>> str(edge_i2i.load_demo("pix2pixhd").origin)
+        'demo'
     """
     family = get_family(name)
     if family.demo_weights is None:
@@ -84,6 +95,12 @@ def load_random(name: str, overrides: Mapping[str, str] | None = None, seed: int
 
     Raises:
         UsageError: an unknown model or override.
+
+    Example:
+        >>> import edge_i2i
+        >>> loaded = edge_i2i.load_random("cyclegan", {"ngf": "8"}, seed=1)
+        >>> str(loaded.origin)
+        'random'
     """
     family = get_family(name)
     config = replace(family.full_config(), **family.parse_overrides(overrides or {}))

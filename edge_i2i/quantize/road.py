@@ -69,6 +69,14 @@ def quantize_bundle(
         GraphError: a target would misread its quantized graph.
         BundleError: the source is damaged or was exported again meanwhile, or the output cannot be written.
         OutputError: another run is making variants for the same output, or the cache cannot be written.
+
+    Example:
+        >>> import edge_i2i
+        >>> timed = {"keep_slower": True, "threads": 1, "rounds": 3}
+        >>> job = edge_i2i.QuantizeJob(("openvino",), min_psnr_db=10, min_ssim=0.1, cache=Path("cache"), **timed)
+        >>> summary = edge_i2i.quantize_bundle(Path("plain.i2i"), Path("small.i2i"), Path("frames"), job)
+        >>> sorted(edge_i2i.open_bundle("small.i2i").variants("frame"))
+        ['fp32', 'int8-openvino']
     """
     plan = _plan(open_bundle(source), output, job)
     with only_run(output):

@@ -50,7 +50,8 @@ def serve(
         host: the address to listen on. Any but loopback needs the token that ``Server.url`` holds.
         port: 0 takes a free one.
         reach: where else the page is found, in place of ``host`` and ``port``.
-        variant, options: as ``edge_i2i.load``.
+        variant: ``auto`` or a variant of the bundles.
+        options: ``engine``, ``precision``, ``threads``, ``fit``, …, as ``edge_i2i.load`` takes them.
         styles: what the page offers, by title, each as ``Translator.condition`` takes it; by default what the bundle
             can show by itself (see ``styles``).
         limits: what visitors may ask for.
@@ -60,6 +61,12 @@ def serve(
         BundleError: a bundle is damaged, unsafe or too new.
         UsageError: a network takes no camera pictures, or not the styles; or the address cannot be listened on.
         MissingRequirementError: a package of the extra ``web`` is not installed.
+
+    Example:
+        >>> import edge_i2i
+        >>> with edge_i2i.serve("city.i2i", engine="onnxruntime", threads=1) as server:
+        ...     server.url.startswith("http://127.0.0.1:"), server.wait_ready(60)
+        (True, True)
     """
     need_web_packages("Serving a page")
     paths = (bundle, *more)
