@@ -23,7 +23,7 @@ class BackOff:
         self._giving_since: float | None = None
 
     def gives(self, now: float) -> None:
-        """A new frame came."""
+        """Take note that a new frame came: when the source has given frames for a while, the delays begin anew."""
         if self._giving_since is None:
             self._giving_since = now
 

@@ -31,7 +31,7 @@ class Emit(Protocol):
     """Says what happened; never waits."""
 
     def __call__(self, kind: EventKind, message: str, **details: Any) -> None:
-        """``details``: plain values."""
+        """Tell what happened. ``message``: for people; ``details``: plain values, for programs."""
         ...
 
 
@@ -80,7 +80,7 @@ class Capture:
         self._task: Task | None = None
 
     def start(self) -> None:
-        """Begin, in threads of its own."""
+        """Start the threads that watch and read."""
         self._task = self._clock.spawn(self._run, "edge-i2i capture")
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ class Capture:
                 return None
 
     def _play(self) -> Exception | None:
-        """One opening; returns why it ended."""
+        """Read one opening of the source to its end; returns the error that ended it, if any."""
         with self._condition:
             if self._closing:
                 return None
@@ -134,7 +134,7 @@ class Capture:
         return reading.error
 
     def _watch(self, reading: Reading) -> bool:
-        """Wait until it has ended, or is stuck: then True."""
+        """Wait for the end of a reading; returns True where it is stuck instead."""
         while not (self._closing or reading.has_ended):
             now = self._clock.now()
             deadline = reading.deadline
@@ -178,7 +178,7 @@ class Capture:
     # Called by the reading threads ------------------------------------------------------------------------------------
 
     def opened(self, reading: Reading, info: SourceInfo) -> bool:
-        """As ``ReadingListener``."""
+        """The source is open: watch it from now on, and begin a new epoch."""
         with self._condition:
             if reading is not self._current:
                 return False
@@ -192,7 +192,7 @@ class Capture:
         return True
 
     def arrived(self, reading: Reading, captured: Captured) -> bool:
-        """As ``ReadingListener``."""
+        """Deliver a picture as a frame, unless it is the driver's last one once more or its reading was given up."""
         now = self._clock.now()
         with self._condition:
             if reading is not self._current:
@@ -213,7 +213,7 @@ class Capture:
             return reading is self._current
 
     def over(self, reading: Reading) -> None:
-        """As ``ReadingListener``."""
+        """The reading has ended: let the watching thread decide how to go on."""
         with self._condition:
             reading.has_ended = True
             self._condition.notify_all()

@@ -18,7 +18,7 @@ class Change:
         self._error: Exception | None = None
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it holds, at most ``timeout`` seconds; returns whether it does, or will not any more.
+        """Wait until the change is made, at most ``timeout`` seconds; returns whether it is.
 
         False also where the session ended before, or another change overtook it.
 
@@ -33,16 +33,16 @@ class Change:
     _holds = False
 
     def succeed(self) -> None:
-        """It holds."""
+        """The change is made: let those who wait go on."""
         self._holds = True
         self._settled.set()
 
     def lapse(self) -> None:
-        """It will never hold."""
+        """The change will never be made: let those who wait go on."""
         self._settled.set()
 
     def fail(self, error: Exception) -> None:
-        """It was refused."""
+        """The change was refused: those who wait get the error raised."""
         self._error = error
         self._settled.set()
 

@@ -18,13 +18,13 @@ class Condition(Protocol):
     """A lock that can be waited on, as ``threading.Condition``; hold it (``with``) while waiting and notifying."""
 
     def __enter__(self) -> bool:
-        """Take the lock."""
+        """Acquire the lock."""
         ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        """Give it back."""
+        """Release the lock."""
         ...
 
     def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
@@ -32,7 +32,7 @@ class Condition(Protocol):
         ...
 
     def notify_all(self) -> None:
-        """Have everybody who waits look again."""
+        """Wake every thread in ``wait_for``, so that it checks its predicate again."""
         ...
 
 
@@ -45,14 +45,14 @@ class Clock(ABC):
 
     @abstractmethod
     def condition(self) -> Condition:
-        """A new condition."""
+        """A new condition, whose timeouts this clock measures."""
 
     @abstractmethod
     def start_thread(self, run: Callable[[], None], name: str) -> None:
         """Run something beside the caller, in a thread that does not keep the process alive."""
 
     def spawn(self, run: Callable[[], None], name: str) -> Task:
-        """As ``start_thread``; the task tells when it has ended."""
+        """Start a thread, like ``start_thread``, and return a task that can be joined."""
         return Task(self, run, name)
 
     def sleep(self, seconds: float) -> None:
@@ -63,18 +63,18 @@ class Clock(ABC):
 
 
 class SystemClock(Clock):
-    """The machine's own."""
+    """The machine's own clock and threads."""
 
     def now(self) -> float:
-        """``time.perf_counter``."""
+        """Seconds of ``time.perf_counter``."""
         return time.perf_counter()
 
     def condition(self) -> threading.Condition:
-        """``threading.Condition``."""
+        """A new ``threading.Condition``."""
         return threading.Condition()
 
     def start_thread(self, run: Callable[[], None], name: str) -> None:
-        """A daemon thread, that the end of the program waits for a little (see ``AT_EXIT_S``)."""
+        """Start a daemon thread; the program's end waits for it a little (see ``AT_EXIT_S``)."""
         _StageThread(target=run, name=name, daemon=True).start()
 
 
@@ -85,7 +85,7 @@ program gives such threads time to come back. One that hangs for good does no ha
 
 
 class _StageThread(threading.Thread):
-    """Known from other threads of the program by its type."""
+    """A thread of a ``SystemClock``; the class of its own tells it from other threads of the program."""
 
 
 def wait_for_threads(seconds: float = AT_EXIT_S) -> bool:
@@ -124,7 +124,13 @@ class Signal:
 
 
 class Task:
-    """A thread that was started through a clock."""
+    """A thread that was started through a clock.
+
+    Args:
+        clock: starts the thread and measures the timeouts of ``join``.
+        run: what the thread does; it is called at once.
+        name: the thread's name, for debuggers and logs.
+    """
 
     def __init__(self, clock: Clock, run: Callable[[], None], name: str) -> None:
         self._ended = Signal(clock)

@@ -27,17 +27,22 @@ _CHECKSUM_START = 0xFFFF  # so that all black is no valid code
 
 @dataclass(frozen=True)
 class Code:
-    """What a picture says. ``number``: 0 to 2³² - 1. ``stream``: 0 to 255."""
+    """A frame's code, as it is drawn into the picture. ``number``: 0 to 2³² - 1. ``stream``: 0 to 255."""
 
     number: int
     stream: int
 
 
 def stamp(image: Picture, number: int, stream: int = 0) -> None:
-    """Draw a code into a picture (uint8 ``[H, W, 3]``), in place.
+    """Draw a code into a picture, in place.
+
+    Args:
+        image: the picture, uint8 ``[H, W, 3]``; its top rows, and its bottom rows where there is room, are overwritten.
+        number: the frame's counter, 0 to 2³² - 1.
+        stream: tells the frames of several sources apart, 0 to 255.
 
     Raises:
-        UsageError: the picture has no room for it, or a number is out of range.
+        UsageError: the picture has no room for the code, or a number is out of range.
     """
     if not (0 <= number < 2**32 and 0 <= stream < 2**8):
         raise UsageError(f"Frame {number} of stream {stream} cannot be coded.", remedy="Count from 0, in 32 bits.")

@@ -22,17 +22,17 @@ class Decorator(ABC):
 
     @property
     def engine(self) -> str:
-        """The inner process's."""
+        """The inner process's engine."""
         return self._inner.engine
 
     @property
     def effective_precision(self) -> str:
-        """The inner process's."""
+        """The precision at which the inner process really runs."""
         return self._inner.effective_precision
 
     @abstractmethod
     def __call__(self, frame: Frame) -> Processed:
-        """As ``Process``."""
+        """See ``Process.__call__``."""
 
     def condition(self, **inputs: Any) -> None:
         """Hand a look to the inner process."""
@@ -44,7 +44,7 @@ class Decorator(ABC):
 
 
 def with_seconds(done: Processed, seconds: Mapping[str, float]) -> Processed:
-    """The same, with what a step around it took added to its stages.
+    """A copy of ``done`` with further ``seconds`` by stage added to its own.
 
     >>> import numpy as np
     >>> done = Processed(np.zeros((1, 1, 3), np.uint8), seconds={"model": 2.0, "finish": 1.0})

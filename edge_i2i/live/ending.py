@@ -7,7 +7,7 @@ from edge_i2i.live.clock import Clock, Signal
 
 
 def text_of(error: Exception) -> str:
-    """What happened, in a line, for an event."""
+    """The error in one line, for an event."""
     return error.what if isinstance(error, EdgeI2IError) else f"{type(error).__name__}: {error}"
 
 
@@ -36,7 +36,7 @@ class Ending:
         self._has_failed = False
 
     def fail(self, error: LiveError) -> bool:
-        """The session is over because of an error; only the first counts, and only while it is not over."""
+        """End the session with an error; returns False, and forgets the error, where the session is over already."""
         with self._condition:
             if self._has_failed or self._over.is_set():
                 return False
@@ -45,16 +45,16 @@ class Ending:
         return True
 
     def finish(self) -> None:
-        """The session is over."""
+        """Mark the session as over, without an error."""
         self._over.set()
 
     @property
     def is_over(self) -> bool:
-        """Whether it is."""
+        """Whether the session is over."""
         return self._over.is_set()
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait for it; returns whether it is over."""
+        """Wait until the session is over, at most ``timeout`` seconds; returns whether it is."""
         return self._over.wait(timeout)
 
     def raise_once(self) -> None:

@@ -15,9 +15,13 @@ _TICK_S = 1.0
 
 
 class EventThread(Worker):
-    """Calls ``on_event``; and ``tick`` about once a second, for what has to be looked after whatever happens.
+    """Calls ``on_event`` for each event, in order, and ``tick`` about once a second, for regular checks.
 
-    ``failed``: told what ``on_event`` raised; it is called no more then.
+    Args:
+        clock: measures the time of events and ticks.
+        on_event: called with each event; None: nobody listens.
+        tick: called about once a second with the time in seconds of the clock.
+        failed: called with what ``on_event`` raised; ``on_event`` is not called again after that.
     """
 
     def __init__(
@@ -32,14 +36,14 @@ class EventThread(Worker):
         self._events: Lane[Event] = Lane(clock, _ROOM, patience=0.0)
 
     def emit(self, kind: EventKind, message: str, **details: Any) -> None:
-        """As ``capture.Emit``: never waits; after the end nothing is told any more."""
+        """Queue an event for ``on_event``; never waits. Events that come after ``close`` are lost."""
         try:
             self._events.put(Event(self._clock.now(), kind, message, details))
         except HandoverClosedError:
             return
 
     def close(self) -> None:
-        """Tell what is waiting, and end."""
+        """Deliver the events that are queued, then end the thread."""
         self._events.close()
 
     def _tell_all(self) -> None:

@@ -37,6 +37,11 @@ class FlippedProcess(Decorator):
 
     For cameras that are mounted upside down: networks that learnt upright faces translate only those well. What people
     see is turned by the ``View``.
+
+    Args:
+        inner: translates the flipped frames.
+        flip: how the camera is mounted.
+        clock: measures the time that flipping takes; None: the machine's own.
     """
 
     def __init__(self, inner: Process, flip: Flip, clock: Clock | None = None) -> None:
@@ -44,7 +49,7 @@ class FlippedProcess(Decorator):
         self._flip = flip
 
     def __call__(self, frame: Frame) -> Processed:
-        """As ``Process``."""
+        """Flip the frame, translate it, and flip the result back."""
         watch = Stopwatch(self._clock)
         turned = replace(frame, image=flipped(frame.image, self._flip))
         watch.lap("prepare")

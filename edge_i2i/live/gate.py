@@ -6,7 +6,7 @@ from edge_i2i.live.clock import Clock
 
 
 class Gate:
-    """Open at first."""
+    """Holds threads up while it is shut; it begins open."""
 
     def __init__(self, clock: Clock) -> None:
         self._condition = clock.condition()
@@ -23,7 +23,7 @@ class Gate:
             self._is_shut = not self._is_for_good
 
     def open(self, *, for_good: bool = False) -> None:
-        """Let everybody through."""
+        """Let everybody through; with ``for_good``, ``shut`` has no effect from then on."""
         with self._condition:
             self._is_shut, self._is_for_good = False, self._is_for_good or for_good
             self._condition.notify_all()

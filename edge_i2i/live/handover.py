@@ -59,7 +59,7 @@ class Handover(ABC, Generic[T]):
             return item
 
     def close(self, *, discard: bool = False) -> list[T]:
-        """Take nothing more in. What is inside can still be taken, unless it is discarded (and returned)."""
+        """Accept no more items. Those inside can still be taken, unless ``discard`` removes and returns them."""
         with self._condition:
             self._closed = True
             left = self._clear() if discard else []
@@ -80,7 +80,11 @@ class Slot(Handover[T]):
         self._items: list[T] = []
 
     def put(self, item: T) -> T | None:
-        """As the base class says; never waits."""
+        """Hand an item over without waiting; returns the older item whose place it took, if any.
+
+        Raises:
+            HandoverClosedError: it was closed.
+        """
         with self._condition:
             if self._closed:
                 raise HandoverClosedError
@@ -103,7 +107,10 @@ class Slot(Handover[T]):
 class Lane(Handover[T]):
     """Holds a few items in order; handing over waits until there is room.
 
-    ``patience``: how many seconds to wait for room before the new item is dropped; None: for ever.
+    Args:
+        clock: measures how long is waited.
+        room: how many items fit in.
+        patience: seconds to wait for room before the new item is dropped; None: for ever.
     """
 
     def __init__(self, clock: Clock, room: int = 2, patience: float | None = None) -> None:
@@ -112,7 +119,11 @@ class Lane(Handover[T]):
         self._room, self._patience = room, patience
 
     def put(self, item: T) -> T | None:
-        """As the base class says; waits for room."""
+        """Wait for room and hand an item over; returns the item itself where there was no room within ``patience``.
+
+        Raises:
+            HandoverClosedError: it was closed.
+        """
         with self._condition:
             has_room = self._condition.wait_for(lambda: self._closed or len(self._items) < self._room, self._patience)
             if self._closed:

@@ -15,7 +15,16 @@ from edge_i2i.live.trace import Trace
 
 
 class Inlet:
-    """Hands frames over to the model, newest wins or all in order; counts those that it drops."""
+    """Hands frames over to the model, newest wins or all in order; counts those that it drops.
+
+    Args:
+        clock: gives frames that a host pushes their time of capture.
+        policy: live or offline, and the frame rate that is not exceeded in live mode.
+        frames: where the model takes frames from.
+        gate: shut while the session is paused; live frames are dropped meanwhile.
+        stats: counts frames and drops.
+        trace: records the arrival of each frame and each drop.
+    """
 
     def __init__(
         self, clock: Clock, policy: Policy, frames: Handover[Frame], gate: Gate, stats: LiveStats, trace: Trace
@@ -41,14 +50,14 @@ class Inlet:
         return cause is None
 
     def push(self, captured: Captured) -> bool:
-        """Take a picture of a host that owns the camera; as ``deliver``."""
+        """Take a picture of a host that owns the camera, in any thread; returns what ``deliver`` returns."""
         with self._pushing:
             frame, _ = self._entrance.frame(captured, self._clock.now())
             self._stats.add_captured()
             return self.deliver(frame)
 
     def close(self, *, discard: bool) -> None:
-        """Take nothing more in; what waits is dropped, or still translated."""
+        """Accept no more frames. Those that wait are dropped with ``discard``, otherwise they are still translated."""
         left = self._frames.close(discard=discard)
         if left:
             self._stats.add_drop(DropCause.STOPPED, len(left))

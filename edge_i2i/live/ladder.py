@@ -46,7 +46,7 @@ class _Lasting:
         self._since = None
 
     def lasts(self, holds: bool, now: float, seconds: float) -> bool:
-        """Whether it has held for so long by now."""
+        """Whether ``holds`` has been true at every call for ``seconds`` until ``now``."""
         if not holds:
             self._since = None
         elif self._since is None:
@@ -55,7 +55,7 @@ class _Lasting:
 
 
 class LadderController:
-    """Which rung is next. A pure calculation: time and costs are handed in, in seconds.
+    """Chooses the next rung. A pure calculation: time and costs are handed in, in seconds.
 
     ``predicted``: costs of the rungs, the best picture first. ``budget``: what a frame may cost. It begins on the best
     rung that is predicted to stay below 70 % of it, or the last one.
@@ -72,7 +72,7 @@ class LadderController:
         self._entered: float | None = None  # when, while a rung just entered has not shown its cost yet
 
     def observe(self, now: float, cost: float) -> int:
-        """A frame cost so much, and was done by ``now``; returns the rung for the next one."""
+        """Take note that a frame took ``cost`` seconds and was done at ``now``; returns the rung for the next frame."""
         self._remember(now, cost)
         seen = self._percentile()
         self._learn(now, seen)
@@ -129,12 +129,17 @@ class Rung:
 
 
 class LadderProcess:
-    """Runs one of several processes, so that ``fps`` is held. The best picture comes first.
+    """Runs one of several processes, and changes between them so that a frame rate is held.
 
     It owns the rungs: closing it closes them all. All stay loaded, so that a change costs nothing.
 
+    Args:
+        rungs: two or more, the best picture first.
+        fps: the rate to hold, in frames a second.
+        clock: measures what frames cost; None: the machine's own.
+
     Raises:
-        UsageError: there are no two rungs, or no positive ``fps``.
+        UsageError: there are fewer than two rungs, or ``fps`` is not a positive number.
     """
 
     def __init__(self, rungs: Sequence[Rung], fps: float, clock: Clock | None = None) -> None:
@@ -145,21 +150,21 @@ class LadderProcess:
 
     @property
     def rung(self) -> int:
-        """The one that translates the next frame; 0 is the best picture."""
+        """Index of the rung that translates the next frame; 0 has the best picture."""
         return self._controller.rung
 
     @property
     def engine(self) -> str:
-        """Of the rung."""
+        """The engine of the rung that is next."""
         return self._rungs[self.rung].process.engine
 
     @property
     def effective_precision(self) -> str:
-        """Of the rung."""
+        """The precision at which the rung that is next really runs."""
         return self._rungs[self.rung].process.effective_precision
 
     def __call__(self, frame: Frame) -> Processed:
-        """As ``Process``."""
+        """Translate a frame on the present rung, and choose the rung for the next one by what it cost."""
         began = self._clock.now()
         done = self._rungs[self.rung].process(frame)
         now = self._clock.now()
@@ -178,10 +183,10 @@ class LadderProcess:
 
 
 def check_ladder(rungs: int, fps: float) -> None:
-    """Refuse what is no ladder.
+    """Check that a ladder of so many rungs can hold a frame rate.
 
     Raises:
-        UsageError: there are no two rungs, or no positive ``fps``.
+        UsageError: there are fewer than two rungs, or ``fps`` is not a positive number.
     """
     if not (math.isfinite(fps) and fps > 0):
         raise UsageError(f"{fps:g} is no frame rate.", remedy="Give a positive number.")
@@ -196,10 +201,15 @@ PROBES = 3
 
 
 def ladder_loader(loaders: Sequence[Loader], fps: float, clock: Clock | None = None) -> Loader:
-    """A loader of a ladder: loads every rung, the best picture first, and predicts what it costs.
+    """A loader of a ladder: loads every rung, warms it up and predicts what a frame costs on it.
+
+    Args:
+        loaders: one for each rung, the best picture first.
+        fps: the rate to hold, in frames a second.
+        clock: measures the predictions, and later what frames cost; None: the machine's own.
 
     Raises:
-        UsageError: as ``LadderProcess``.
+        UsageError: there are fewer than two loaders, or ``fps`` is not a positive number.
     """
     check_ladder(len(loaders), fps)
     real_clock = clock or SystemClock()

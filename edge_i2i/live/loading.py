@@ -23,17 +23,17 @@ class LoadingProgress:
         self._state: dict[str, Any] = {"done": 0, "total": None, "what": "", "note": ""}
 
     def start(self, total: int | None, what: str) -> None:
-        """As ``Progress``."""
+        """See ``Progress.start``."""
         with self._lock:
             self._state = {"done": 0, "total": total, "what": what, "note": ""}
 
     def advance(self, n: int = 1, note: str = "") -> None:
-        """As ``Progress``."""
+        """See ``Progress.advance``."""
         with self._lock:
             self._state = {**self._state, "done": self._state["done"] + n, "note": note}
 
     def finish(self) -> None:
-        """As ``Progress``; what was last told holds on."""
+        """Nothing to do: the last state stays readable."""
 
     def details(self) -> dict[str, Any]:
         """``done``, ``total`` (or None), ``what`` and ``note``, as they are now."""
@@ -41,9 +41,16 @@ class LoadingProgress:
 
 
 class Loading(Worker):
-    """Runs a loader in a thread of its own.
+    """Runs a loader in a thread of its own. The loader cannot be interrupted.
 
-    ``loaded``, ``failed``: called by that thread when it is done. The loader cannot be interrupted.
+    Args:
+        clock: measures how long loading takes.
+        loader: makes the process.
+        number: of the request, counted up; the newest request wins, whichever is loaded first.
+        change: what the caller may wait for; it goes along with the ``Replacement``.
+        emit: told how far loading is, and that it is done.
+        loaded: called with the process, by the loading thread.
+        failed: called with this object and what the loader raised, by the loading thread.
     """
 
     def __init__(
@@ -66,7 +73,7 @@ class Loading(Worker):
         self.is_under_way = True
 
     def say(self) -> None:
-        """Tell how far it is, unless it is done."""
+        """Emit an event that tells how far loading is; nothing once it is done."""
         if not self.is_under_way:
             return
         details, seconds = self._progress.details(), self._clock.now() - self._began

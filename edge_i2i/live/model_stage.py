@@ -40,7 +40,17 @@ class ModelStage(Worker):
     Without a process, live frames are passed through, and offline ones wait for it. Owns the process: it is used,
     changed and closed by this thread only.
 
-    ``give``: takes each result; may wait. ``ended``: called at last, with what ended it, or None.
+    Args:
+        clock: measures the age of frames and the time of each stage.
+        frames: where frames are taken from; when it is closed and empty, the stage ends.
+        policy: live or offline, the largest age of a frame, and the pace of an offline session.
+        process: what translates; None: it comes later, by ``offer``.
+        gate: an offline stage waits here while the session is paused.
+        give: takes each result; may wait.
+        ended: called once, at last, with what ended the stage; None: the frames have ended.
+        stats: counts drops, and is told which engine runs.
+        emit: told of failures, swaps and frames that take too long.
+        trace: records the time of every stage of a frame.
     """
 
     def __init__(
@@ -75,7 +85,7 @@ class ModelStage(Worker):
     # For other threads ------------------------------------------------------------------------------------------------
 
     def offer(self, change: Look | Replacement) -> None:
-        """Have something changed between two frames; what comes too late is freed here."""
+        """Queue a change that is made between two frames; a change that comes after ``close`` lapses and is freed."""
         try:
             refused = self._changes.put(change)
         except HandoverClosedError:
@@ -89,13 +99,13 @@ class ModelStage(Worker):
         return self._process is not None
 
     def close(self) -> None:
-        """Change nothing any more, and wait for nothing but frames; it ends when they have ended, too."""
+        """Make no more changes, and do not wait for a process; the thread ends when the frames have ended."""
         self._closing.set()
         for change in self._changes.close(discard=True):
             self._free(change)
 
     def look_after(self, now: float) -> None:
-        """Say so, once a frame, if the process does not return from it."""
+        """Emit an event, once a frame, if the process has worked on it for ``STALLED_S``; ``now``: in seconds of the clock."""
         since = self._busy_since
         if since is None or now - since < STALLED_S or self._said_stalled:
             return

@@ -149,7 +149,8 @@ def network_loader(
             every bundle in every variant.
         look: what the network needs before its first frame, and whatever else is set once.
         path: what is done besides translating.
-        options: as ``edge_i2i.load``.
+        clock: measures the stages' times; None: the machine's own.
+        options: ``engine``, ``precision``, ``threads``, ``fit``, …: the options of ``edge_i2i.load``.
 
     Raises:
         UsageError: several networks and no frame rate for a ladder, or the reverse; an unknown upsampling.
@@ -178,7 +179,12 @@ def sink_settings(
 ) -> SinkSettings:
     """What sinks need to know: a film that is played in full is recorded with its own times and sound.
 
-    ``reads``: files and folders that the session reads besides its source.
+    Args:
+        source: where frames come from; None: the program hands them over.
+        policy: an offline one plays the source in full.
+        reads: files and folders that the session reads besides its source, so that no sink may write them.
+        on_key: gets the keys that are pressed in a window.
+        clock: measures what sinks wait for; None: the machine's own.
     """
     spec = source_spec(source) if isinstance(source, str) else source
     places = [Path(one) for one in reads] + ([spec.place] if spec is not None and spec.place is not None else [])
@@ -188,12 +194,14 @@ def sink_settings(
 
 
 def make_sinks(sinks: Sequence[str | Sink], settings: SinkSettings) -> list[Sink]:
-    """Sinks of texts, and those that are sinks already; where one fails, those made before it are closed.
+    """Make the sinks that are given as text; those that are sinks already are kept.
+
+    Where one cannot be made, those made before it are closed.
 
     Raises:
         OutputError: a recording cannot be written where it shall be.
         UsageError: two sinks would write one file, or one of them what the session reads.
-        EdgeI2IError: as ``make_sink``.
+        EdgeI2IError: one of the errors of ``make_sink``.
     """
     with ExitStack() as made_so_far:
         made: list[Sink] = []

@@ -52,7 +52,12 @@ class PicturePathOptions:
 def build_process(
     translator: Translator, options: PicturePathOptions | None = None, clock: Clock | None = None
 ) -> Process:
-    """A translator that was loaded already, with the steps around it. The process owns it.
+    """A translator that was loaded already, with the optional steps around it. The process owns it.
+
+    Args:
+        translator: translates the frames; it is closed with the process.
+        options: which steps are added; None: linear upsampling and no other step.
+        clock: measures the stages' times; None: the machine's own.
 
     Raises:
         UsageError: the network takes more than a picture for every frame, or a ladder is asked for.
@@ -66,9 +71,12 @@ def build_process(
 def picture_path_loader(
     networks: Sequence[Loader], options: PicturePathOptions | None = None, clock: Clock | None = None
 ) -> Loader:
-    """A loader of one network, or of a ladder of several, with the steps around it.
+    """A loader of one network, or of a ladder of several, with the optional steps around it.
 
-    ``networks``: what ``translator_loader`` gives with the same ``upsample``; of a ladder, the best picture first.
+    Args:
+        networks: loaders by ``translator_loader`` with the same ``upsample``; of a ladder, the best picture first.
+        options: which steps are added; None: none of them.
+        clock: measures the stages' times; None: the machine's own.
 
     Raises:
         UsageError: several networks without ``ladder_fps``, or ``ladder_fps`` with one.
@@ -91,7 +99,13 @@ def picture_path_loader(
 
 
 def with_steps(process: Process, options: PicturePathOptions, clock: Clock | None = None) -> Process:
-    """The steps that were chosen, around what translates."""
+    """Wrap a process in the steps that were chosen.
+
+    Args:
+        process: translates; it is owned by the process that is returned.
+        options: which steps are added; ``upsample`` and ``ladder_fps`` are not looked at, they belong to ``process``.
+        clock: measures the steps' times; None: the machine's own.
+    """
     if options.smoothing is not None:
         process = SmoothedProcess(process, options.smoothing, clock)
     if options.similarity is not None:

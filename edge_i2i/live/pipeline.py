@@ -34,13 +34,24 @@ _FOR_SOURCE_S = 2.0  # seconds at most: nobody needs it any more, and one that n
 
 
 def _ready(process: Process | Loader) -> Process | None:
-    """The process, if it is one; None: it has to be loaded."""
+    """The process itself where one is given; None: it is a loader, which has to run first."""
     is_process = all(hasattr(process, name) for name in ("condition", "close"))
     return cast(Process, process) if is_process else None
 
 
 class Pipeline:
-    """Capture, inlet, model and outlets of one session. Nothing here waits, except ``shut_down``."""
+    """Capture, inlet, model and outlets of one session. Nothing here waits, except ``shut_down``.
+
+    Args:
+        clock: what time is measured and waited by.
+        source: where frames come from; None: the host pushes them into ``inlet``.
+        process: what is done to a frame; or a loader, that is run when the pipeline starts.
+        policy: the newest frame, or every frame in order.
+        view: composes what sinks are given of a result; None: its picture.
+        on_event: told what happens, by a thread of its own; None: nobody is told.
+        trace: collects what every stage did when; None: nothing is collected.
+        wait_for_source: take a live source that is not there at first for one that will come.
+    """
 
     def __init__(
         self,
@@ -97,12 +108,18 @@ class Pipeline:
         )
 
     def add_sinks(self, sinks: Sequence[Sink]) -> None:
-        """More sinks; two of one name are numbered."""
+        """Add sinks, each with the pipeline's view; of two with one name, the second is called ``NAME 2``."""
         for sink in sinks:
             self.add_sink(sink, sink.wants_every, self._view)
 
     def add_sink(self, sink: Sink, wants_every: bool, view: Composes | None) -> None:
-        """One more sink."""
+        """Add a sink, which gets results in a thread of its own.
+
+        Args:
+            sink: takes results; it is closed by that thread.
+            wants_every: give it every result in order, as far as it keeps up; otherwise the newest only.
+            view: composes what it is given; None: the result's picture.
+        """
         same = sum(other.name.partition(" ")[0] == sink.name for other in self.outlets.sinks)
         name = f"{sink.name} {same + 1}" if same else sink.name
         if not sink.on_request:
@@ -138,7 +155,10 @@ class Pipeline:
         self.model.start()
 
     def load(self, process: Process | Loader, change: Change) -> None:
-        """Have another process run as soon as it is there."""
+        """Change to another process between two frames; a loader is run first, beside the process that goes on.
+
+        ``change`` is told when the other process runs, or why it does not.
+        """
         with self._lock:
             self._requests += 1
             number = self._requests
@@ -202,7 +222,7 @@ class Pipeline:
             self.ending.finish()
 
     def fail(self, stage: str, cause: Exception) -> None:
-        """A stage failed: end the session with its error, without waiting."""
+        """End the session with an error, without waiting. ``stage``: the name of the stage, as in ``LiveError.stage``."""
         if not self.ending.fail(LiveError(stage, cause)):
             return
         self._is_given_up = True  # what the model still makes comes too late
@@ -239,7 +259,7 @@ class Pipeline:
         self._stopped.set()
 
     def _stop_stages(self, until: float) -> list[str]:
-        """Returns those that have not ended at ``until``."""
+        """Stop all stages; returns the names of those that have not ended at ``until``."""
         self._take_nothing_in()
         self.outlets.release()
         if not self.model.join((until - self.clock.now()) / 2):  # else its last result is still given

@@ -24,12 +24,12 @@ class Process(Protocol):
 
     @property
     def engine(self) -> str:
-        """For HUD and statistics; empty where there is no network. May change from frame to frame (a ladder)."""
+        """Name of the engine, for HUD and statistics; empty without a network. A ladder changes it from frame to frame."""
         ...
 
     @property
     def effective_precision(self) -> str:
-        """As ``engine``."""
+        """The precision at which the engine really runs; empty without a network."""
         ...
 
     def __call__(self, frame: Frame) -> Processed:
@@ -41,7 +41,7 @@ class Process(Protocol):
         ...
 
     def condition(self, **inputs: Any) -> None:
-        """Set a look, as ``Translator.condition``."""
+        """Set a look from the next frame on, by the inputs that ``Translator.condition`` takes."""
         ...
 
     def close(self) -> None:

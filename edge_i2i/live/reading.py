@@ -13,25 +13,35 @@ from edge_i2i.live.watchdog import Patience, Watchdog
 
 
 class ReadingListener(Protocol):
-    """Told by the reading's thread what happens. Both return whether to go on: not if the reading was given up."""
+    """Told by the reading's thread what happens.
+
+    ``opened`` and ``arrived`` return whether to go on: False where the reading was given up.
+    """
 
     def opened(self, reading: Reading, info: SourceInfo) -> bool:
-        """It can be read."""
+        """The source is open, and says ``info`` about itself."""
         ...
 
     def arrived(self, reading: Reading, captured: Captured) -> bool:
-        """It gave a picture."""
+        """The source gave a picture."""
         ...
 
     def over(self, reading: Reading) -> None:
-        """It has ended, or failed with ``reading.error``, and the source is closed."""
+        """The source has ended, or failed with ``reading.error``, and is closed."""
         ...
 
 
 class Reading:
-    """Opens a source, hands over its pictures until there are no more, and closes it.
+    """Opens a source, hands over its pictures until there are no more, and closes it. It begins when it is made.
 
     What it knows about time is guarded by its listener, which decides when the reading is stuck.
+
+    Args:
+        clock: starts its thread, and measures the time until it is stuck.
+        spec: makes the source.
+        listener: told what happens, by the reading's thread.
+        patience: how long the source may take.
+        stalls: how many openings before this one stalled after a few frames (see ``Watchdog``).
     """
 
     def __init__(
@@ -49,36 +59,36 @@ class Reading:
 
     @property
     def deadline(self) -> float | None:
-        """When it has to be taken for stuck, unless something happens before; None: not while a frame is taken over."""
+        """When the reading counts as stuck, in seconds of the clock; None: not while a frame is being delivered."""
         if self.watchdog is None:
             return self._opening_until
         return None if self._delivering else self.watchdog.deadline
 
     @property
     def stuck_because(self) -> str:
-        """What it failed to do in time."""
+        """What the source failed to do in time, as a part of a sentence."""
         if self.watchdog is None:
             return f"it did not open within {self._patience.opening:g} s"
         return f"no new picture came for {self.watchdog.limit:.2g} s"
 
     def begin_watch(self, now: float) -> None:
-        """It is open."""
+        """The source is open since ``now``: from here on, new pictures are waited for."""
         self.watchdog = Watchdog(self._patience, now, self._stalls)
 
     def excuse(self, now: float) -> None:
-        """It is not to blame for what did not happen until now."""
+        """Begin to wait anew at ``now``: what did not happen before is not the source's fault."""
         self._opening_until = now + self._patience.opening
         if self.watchdog is not None:
             self.watchdog.reads_again(now)
 
     def begin_delivery(self, now: float) -> None:
-        """A new picture came; until it is taken over, which may take long, the source is not to blame."""
+        """A new picture came at ``now``. Until it is delivered, which may take long, the source cannot be stuck."""
         if self.watchdog is not None:
             self.watchdog.new_frame(now)
         self._delivering = True
 
     def end_delivery(self, now: float) -> None:
-        """It was taken over; now the source is waited for."""
+        """The picture was delivered at ``now``; from here on, the next one is waited for."""
         self.excuse(now)
         self._delivering = False
 

@@ -73,10 +73,10 @@ class Region:
         return cls(left, top, width, height, relative)
 
     def within(self, size: Size) -> Rectangle:
-        """The part of it that lies in a frame of a size, in whole pixels.
+        """The part of the region that lies in a frame of this size, in whole pixels.
 
         Raises:
-            PictureError: none does.
+            PictureError: no part of it lies in the frame.
         """
         across, down = (size.width, size.height) if self.relative else (1, 1)
         left, right = (_clipped(x * across, size.width) for x in (self.left, self.left + self.width))
@@ -95,6 +95,12 @@ def _clipped(value: float, limit: int) -> int:
 class RegionProcess(Decorator):
     """Has the region translated and pastes it into a copy of the frame.
 
+    Args:
+        inner: translates the region, cut out of the frame.
+        region: the part of the frame.
+        feather: width of the soft edge, as a share of the region's shorter side; 0: a hard edge.
+        clock: measures the time that pasting takes; None: the machine's own.
+
     Raises (when called):
         PictureError: nothing of the region lies in the frame.
         UsageError: the inner process gives results of another size than the region's.
@@ -105,7 +111,7 @@ class RegionProcess(Decorator):
         self._region, self._feather = region, feather
 
     def __call__(self, frame: Frame) -> Processed:
-        """As ``Process``."""
+        """Translate the region of a frame; the result has the size of the whole frame."""
         size = Size(*frame.image.shape[:2])
         place = self._region.within(size)
         done = self._inner(replace(frame, image=np.ascontiguousarray(place.of(frame.image))))

@@ -131,7 +131,7 @@ class LiveSession:
         self._pipeline.gate.shut()
 
     def resume(self) -> None:
-        """Go on."""
+        """Go on translating after ``pause``."""
         self._pipeline.gate.open()
 
     def swap(self, process: Process | Loader) -> Change:
@@ -144,7 +144,10 @@ class LiveSession:
         return change
 
     def condition(self, **look: Any) -> Change:
-        """Set a look, as ``Translator.condition``, between two frames; while a process loads, when it is there."""
+        """Set a look between two frames, by the inputs that ``Translator.condition`` takes.
+
+        While a process loads, the look is set as soon as it is there.
+        """
         change = Change(self._clock)
         self._pipeline.model.offer(Look(look, change))
         return change
@@ -195,7 +198,7 @@ class LiveSession:
         return self._results(receiver)
 
     def __aiter__(self) -> AsyncIterator[Result]:
-        """As ``__iter__``, without ever blocking the event loop."""
+        """Give the same results as ``__iter__``, without ever blocking the event loop."""
         receiver = self._claim()
         self._start_if_needed()
         return self._results_async(receiver)

@@ -53,7 +53,13 @@ class _Translated:
 
 
 class SimilarityProcess(Decorator):
-    """Reuses results; those are the same array again, and of origin ``reused``."""
+    """Reuses results; those are the same array again, and of origin ``reused``.
+
+    Args:
+        inner: translates what has changed.
+        options: which frames count as identical; None: the defaults.
+        clock: measures the time that comparing takes; None: the machine's own.
+    """
 
     def __init__(self, inner: Process, options: SimilarityOptions | None = None, clock: Clock | None = None) -> None:
         super().__init__(inner, clock)
@@ -61,7 +67,7 @@ class SimilarityProcess(Decorator):
         self._last: _Translated | None = None
 
     def __call__(self, frame: Frame) -> Processed:
-        """As ``Process``."""
+        """Give the last result again where the frame is nearly identical; otherwise translate it."""
         watch = Stopwatch(self._clock)
         thumbnail = thumbnail_of(frame.image)
         last = self._last if self._may_reuse(frame, thumbnail) else None
@@ -74,7 +80,7 @@ class SimilarityProcess(Decorator):
         return with_seconds(done, watch.seconds)
 
     def condition(self, **inputs: Any) -> None:
-        """Another look: what the old one gave is not reused."""
+        """Set a look, and forget the last result, which had the old one."""
         super().condition(**inputs)
         self._last = None
 

@@ -29,12 +29,24 @@ class Composes(Protocol):
     """Makes what is shown of a result; ``view.View`` does."""
 
     def compose(self, result: Result, snapshot: StatsSnapshot, *, for_display: bool) -> Picture:
-        """The picture to show."""
+        """The picture to show, RGB uint8 ``[H, W, 3]``.
+
+        Args:
+            result: what to show.
+            snapshot: the session's figures, for the HUD.
+            for_display: whether people look at it now; only then are figures drawn.
+        """
         ...
 
 
 def handover_of_results(clock: Clock, mode: Mode, wants_every: bool) -> Handover[Result]:
-    """The newest result; or every one, as far as the receiver keeps up (live) or however long it takes (offline)."""
+    """How results reach a receiver.
+
+    Args:
+        clock: measures how long is waited.
+        mode: in live mode, results are dropped that the receiver is too slow for; offline, the model waits.
+        wants_every: every result in order; otherwise the newest only, in either mode.
+    """
     if not wants_every:
         return Slot(clock)
     return Lane(clock, _ROOM, patience=None if mode is Mode.OFFLINE else 0.0)
@@ -43,7 +55,16 @@ def handover_of_results(clock: Clock, mode: Mode, wants_every: bool) -> Handover
 class SinkStage(Worker):
     """Opens, writes to and closes a sink in a thread of its own.
 
-    ``name``: of the sink, unique in the session. ``ended``: told when the sink is closed, with what it raised.
+    Args:
+        clock: measures how long writing takes.
+        sink: what is written to.
+        name: of the sink, unique in the session.
+        results: where results are taken from; when it is closed and empty, the sink is closed.
+        view: composes the picture of a result; None: the result's own.
+        stats: counts what was written and dropped.
+        emit: told that the sink failed.
+        trace: records the time of each write.
+        ended: called with this stage when the sink is closed; ``error`` holds what it raised.
     """
 
     def __init__(
@@ -79,11 +100,11 @@ class SinkStage(Worker):
             self._stats.add_sink_drop(self.name, DropCause.SLOW_SINK)
 
     def finish(self) -> None:
-        """Nothing more comes; what waits is still written."""
+        """Accept no more results; those that wait are still written."""
         self._results.close()
 
     def give_up(self) -> None:
-        """Write no more than what is being written."""
+        """Drop the results that wait, and accept no more; a write under way goes on."""
         self._miss(len(self._results.close(discard=True)))
 
     def _work_off(self) -> None:

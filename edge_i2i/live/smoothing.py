@@ -62,7 +62,13 @@ class _Memory:
 
 
 class SmoothedProcess(Decorator):
-    """Smooths what the inner process gives."""
+    """Smooths what the inner process gives.
+
+    Args:
+        inner: translates every frame.
+        options: how much is smoothed; None: the defaults.
+        clock: measures the time that smoothing takes; None: the machine's own.
+    """
 
     def __init__(self, inner: Process, options: SmoothingOptions | None = None, clock: Clock | None = None) -> None:
         super().__init__(inner, clock)
@@ -70,14 +76,14 @@ class SmoothedProcess(Decorator):
         self._memory: _Memory | None = None
 
     def __call__(self, frame: Frame) -> Processed:
-        """As ``Process``."""
+        """Translate a frame, and blend it with the output before where the input stands still."""
         done = self._inner(frame)
         watch = Stopwatch(self._clock)
         self._memory = self._next(frame, done.image)
         return with_seconds(replace(done, image=self._memory.output), watch.lap("finish").seconds)
 
     def condition(self, **inputs: Any) -> None:
-        """Another look: the outputs of the old one are forgotten."""
+        """Set a look, and forget the outputs of the old one."""
         super().condition(**inputs)
         self._memory = None
 
@@ -105,7 +111,7 @@ def cells_of(picture: Picture) -> Map:
 
 
 def _moved(cells: Map, before: Map, threshold: float) -> NDArray[np.bool_]:
-    """Which cells did, or have a neighbour that did: ``[h, w]``."""
+    """Which cells have moved, or have a neighbour that has: bool ``[h, w]``."""
     import cv2
 
     moved = (cv2.absdiff(cells, before).max(axis=2) >= threshold).astype(np.uint8)

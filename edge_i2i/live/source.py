@@ -55,15 +55,16 @@ class Source(ABC):
 
     @abstractmethod
     def read(self) -> Captured | None:
-        """Wait for the next picture; None: it has ended.
+        """Wait for the next picture; None: the source has ended.
 
         Raises:
-            SourceLostError, EdgeI2IError: as ``open``.
+            SourceLostError: the source is gone.
+            EdgeI2IError: it cannot be used: another try would fail, too.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of it. Called by the thread that reads, after it has returned."""
+        """Release the device or file. Called by the thread that reads, after ``read`` has returned."""
 
 
 @dataclass(frozen=True)

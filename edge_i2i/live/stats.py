@@ -40,7 +40,7 @@ class Quantiles:
 
     @classmethod
     def of(cls, histogram: Histogram) -> Quantiles:
-        """Of what a histogram has counted."""
+        """The quantiles of what a histogram has counted."""
         p50, p90, p99, longest = (1e3 * seconds for seconds in histogram.quantiles(0.5, 0.9, 0.99, 1.0))
         mean = 1e3 * histogram.sum / histogram.count if histogram.count else 0.0
         return cls(histogram.count, p50, p90, p99, longest, mean)
@@ -108,7 +108,7 @@ class StatsSnapshot:
         return self.captured - (self.frames - self.duplicates) - sum(self.dropped.values())
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, as ``--json`` ends with."""
+        """Plain values, which are also the last output of ``--json``."""
         return {
             "frames": self.frames,
             "fps": round(self.fps, 3),
@@ -134,7 +134,13 @@ def _plain(dropped: Mapping[DropCause, int]) -> dict[str, int]:
 
 
 class LiveStats:
-    """Counts while a session runs; every method may be called by any thread, and takes a few microseconds."""
+    """Counts while a session runs; every method may be called by any thread, and takes a few microseconds.
+
+    Args:
+        clock: measures the session's time.
+        source: its address, for people; credentials are left out.
+        sinks: names of sinks that have figures from the start.
+    """
 
     def __init__(self, clock: Clock, source: str = "", sinks: Iterable[str] = ()) -> None:
         self._clock, self._lock = clock, threading.Lock()  # never held while anybody waits
@@ -183,7 +189,13 @@ class LiveStats:
             counts.ages.record(now - result.frame.t_capture)
 
     def add_sink_drop(self, sink: str, cause: DropCause, count: int = 1) -> None:
-        """Results that a sink did not get."""
+        """Count results that a sink did not get.
+
+        Args:
+            sink: its name.
+            cause: why they were dropped.
+            count: how many.
+        """
         with self._lock:
             self._sinks.setdefault(sink, _SinkCounts()).dropped[cause] += count
 
@@ -194,27 +206,27 @@ class LiveStats:
                 self._sinks[sink].failed = why
 
     def set_source(self, source: str) -> None:
-        """What is read, for people; credentials are left out."""
+        """Name the source, for people; credentials are left out."""
         with self._lock:
             self._source = without_credentials(source)
 
     def add_sink(self, sink: str) -> None:
-        """A sink, which has its figures from now on, also before it is given anything."""
+        """Give a sink figures from now on, all zero, also before it is given anything."""
         with self._lock:
             self._sinks.setdefault(sink, _SinkCounts())
 
     def set_engine(self, engine: str, effective_precision: str) -> None:
-        """What translates from now on."""
+        """Name the engine that translates from now on, and the precision at which it really runs."""
         with self._lock:
             self._engine, self._precision = engine, effective_precision
 
     def finish(self) -> None:
-        """The session has stopped: ``seconds`` grow no more."""
+        """Stop the session's time: ``seconds`` grow no more."""
         with self._lock:
             self._ended = self._clock.now()
 
     def snapshot(self) -> StatsSnapshot:
-        """All of it, now."""
+        """All figures at this moment."""
         with self._lock:
             now = self._clock.now() if self._ended is None else self._ended
             is_warm = self._settled.ages.count > 0
@@ -252,7 +264,7 @@ class _SinkCounts:
 
 @dataclass(eq=False)
 class _Pace:
-    """Results of a stretch of time, in total."""
+    """Figures of all results in a stretch of time: the warm-up, or what comes after it."""
 
     ages: Histogram = field(default_factory=Histogram)
     stages: dict[str, Histogram] = field(default_factory=dict)
@@ -272,11 +284,11 @@ class _Pace:
         return not self.ages.count or (self.ages.count < WARM_UP_RESULTS and now - self.first < WARM_UP_SECONDS)
 
     def fps(self) -> float:
-        """Of the intervals between its results."""
+        """Frames a second, from the intervals between its results."""
         return (self.ages.count - 1) / (self.last - self.first) if self.last > self.first else 0.0
 
     def fps_since(self, before: float) -> float:
-        """The same, with the interval that leads to it: from when the last result before it was ready."""
+        """Frames a second, counting also the interval before its first result, which began at ``before``."""
         return self.ages.count / (self.last - before) if self.last > before else 0.0
 
 
@@ -291,7 +303,7 @@ class _Window:
         self._forget(result.t_done)
 
     def fps(self, now: float) -> float:
-        """Of the intervals between results; a longer silence than two of them counts, too."""
+        """Frames a second, from the intervals between results; a silence longer than two of them counts as well."""
         self._forget(now)
         intervals = len(self._results) - 1
         if intervals < 1 or (span := self._results[-1][0] - self._results[0][0]) <= 0:

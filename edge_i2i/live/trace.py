@@ -45,15 +45,22 @@ class Trace:
         self._forgotten = 0
 
     def span(self, track: str, name: str, begin: float, end: float, **args: Any) -> None:
-        """Something that a track (a stage, a thread) did from ``begin`` to ``end``, in seconds of the clock."""
+        """Record what a track (a stage, a thread) did over a stretch of time.
+
+        Args:
+            track: the row in which it is drawn.
+            name: what was done.
+            begin, end: in seconds of the clock.
+            args: further values, which are shown when it is clicked.
+        """
         self._add(_TraceEvent("X", track, name, begin, max(end - begin, 0.0), args))
 
     def instant(self, track: str, name: str, **args: Any) -> None:
-        """Something that happens now."""
+        """Record something that happens now, on a track (a stage, a thread); ``args`` are shown when it is clicked."""
         self._add(_TraceEvent("i", track, name, self._clock.now(), 0.0, args))
 
     def counter(self, name: str, **values: float) -> None:
-        """Values from now on, drawn as a curve each."""
+        """Record values that hold from now on, each drawn as a curve."""
         self._add(_TraceEvent("C", "", name, self._clock.now(), 0.0, values))
 
     def write(self, path: Path) -> None:

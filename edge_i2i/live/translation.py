@@ -29,8 +29,10 @@ SetLook = Callable[[Translator], object]
 class TranslatorProcess:
     """Translates frames with one bundle. Stages: ``prepare`` (into the network's size), ``model``, ``finish`` (back).
 
-    ``upsample``: the size of results, and how they get it; it replaces the translator's own ``keep_size``. The process
-    owns the translator: closing it closes that one.
+    Args:
+        translator: runs the network. The process owns it: closing the process closes the translator.
+        upsample: the size of results, and how they get it; it replaces the translator's own ``keep_size``.
+        clock: measures the stages' times; None: the machine's own.
 
     Raises:
         UsageError: the network takes more than a picture for every frame, which no camera gives.
@@ -46,7 +48,7 @@ class TranslatorProcess:
         self.engine, self.effective_precision = session.engine, session.effective_precision
 
     def __call__(self, frame: Frame) -> Processed:
-        """As ``Process``."""
+        """Translate a frame of any size. The result has the frame's size, unless ``upsample`` is ``none``."""
         watch = Stopwatch(self._clock)
         staged = self._translator.stage(frame.image)
         watch.lap("prepare")
@@ -57,7 +59,7 @@ class TranslatorProcess:
         return Processed(lift, seconds=watch.seconds)
 
     def condition(self, **inputs: Any) -> None:
-        """As ``Translator.condition``."""
+        """See ``Translator.condition``."""
         self._translator.condition(**inputs)
 
     def close(self) -> None:
@@ -91,10 +93,17 @@ def translator_loader(
     clock: Clock | None = None,
     **options: Unpack[LoadOptions],
 ) -> Loader:
-    """A loader that opens a bundle, sets its look and warms it up; ``variant`` and ``options`` as ``edge_i2i.load``.
+    """A loader that opens a bundle, sets its look and warms it up.
 
-    ``look`` is called with the translator once it is open. The loader raises what ``load``, ``look`` and
-    ``TranslatorProcess`` raise, and:
+    Args:
+        bundle: the ``.i2i`` bundle.
+        variant: ``auto``, or one of the bundle's variants by name.
+        upsample: the size of results, and how they get it.
+        look: called with the translator once it is open, to set what the network needs before its first frame.
+        clock: measures the stages' times; None: the machine's own.
+        options: ``engine``, ``precision``, ``threads``, ``fit``, …: the options of ``edge_i2i.load``.
+
+    The loader raises what ``load``, ``look`` and ``TranslatorProcess`` raise, and:
 
         UsageError: the network needs a look before the first frame, and ``look`` set none.
         BadInputError: it draws one colour all over, whatever it is shown (see ``check_draws``).

@@ -69,8 +69,15 @@ def _grows(placement: Placement) -> bool:
 def guided(source: Picture, result: Picture, full: Picture, radius: int = RADIUS, epsilon: float = EPSILON) -> Picture:
     """Lift what changed from ``source`` to ``result`` onto ``full``.
 
-    ``source``, ``result``: RGB uint8 of one size; ``full``: what ``source`` was reduced from, RGB uint8 and not
-    smaller. Returns RGB uint8 of the size of ``full``, freshly allocated. The channels are independent.
+    Args:
+        source: what the network was shown, RGB uint8 ``[h, w, 3]``.
+        result: what it gave, RGB uint8 of the same size.
+        full: what ``source`` was reduced from, RGB uint8 ``[H, W, 3]`` and not smaller.
+        radius: pixels of ``source`` around each, in which one linear function is fitted.
+        epsilon: variance in squared grey levels below which ``source`` counts as flat; larger values smooth more.
+
+    Returns:
+        RGB uint8 of the size of ``full``, freshly allocated. The channels are independent.
     """
     import cv2
 

@@ -59,8 +59,11 @@ class _State:
 class View:
     """Composes what sinks are given. Thread-safe.
 
-    ``fit``: how frames are laid into the network's size; of a ``crop``, the frame is shown cropped as well, so that the
-    two show the same.
+    Args:
+        settings: how results are shown at first; None: the defaults, which is the result alone.
+        fit: how frames are laid into the network's size; of a ``crop``, the frame is shown cropped as well, so that the
+            two show the same.
+        clock: tells for how long the signal is lost; None: the machine's own.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class View:
 
     @property
     def settings(self) -> ViewSettings:
-        """As they are now."""
+        """The present settings."""
         return self._settings
 
     def change(self, **settings: Any) -> ViewSettings:
@@ -101,8 +104,12 @@ class View:
     def compose(self, result: Result, snapshot: StatsSnapshot, *, for_display: bool) -> Picture:
         """What to show of a result: RGB uint8, not to be written to (it may be the result's own picture).
 
-        ``for_display``: people look at it now; only there are figures drawn. A picture that was passed through is not
-        compared with itself, and says what it waits for, also where the HUD is off.
+        A picture that was passed through is not compared with itself, and says what it waits for, also without the HUD.
+
+        Args:
+            result: what to show.
+            snapshot: the session's figures, for the HUD.
+            for_display: whether people look at it now; only then are figures drawn.
         """
         settings, state = self._settings, self._state
         waiting = result.origin is Origin.PASSED_THROUGH

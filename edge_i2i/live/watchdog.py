@@ -34,8 +34,11 @@ _RECENT = 8  # frame intervals that tell the present rate
 class Watchdog:
     """Watches one opening of a source, from the moment that it was opened.
 
-    ``stalls``: how many openings before this one stalled after a few frames. Each doubles the patience, for a source
-    that gives some buffered frames at once and then one a second would else be opened anew for ever.
+    Args:
+        patience: how long the source may take.
+        now: when it was opened, in seconds of the session's clock.
+        stalls: how many openings before this one stalled after a few frames. Each doubles the patience, for a source
+            that gives some buffered frames at once and then one a second would else be opened anew for ever.
     """
 
     def __init__(self, patience: Patience, now: float, stalls: int = 0) -> None:
@@ -46,13 +49,13 @@ class Watchdog:
         self._since = now
 
     def new_frame(self, now: float) -> None:
-        """A frame came that is not the one before."""
+        """A frame came at ``now`` that differs from the one before."""
         if self._last_frame is not None:
             self._intervals.append(now - self._last_frame)
         self._last_frame = self._since = now
 
     def reads_again(self, now: float) -> None:
-        """The frame was handed over, which may have taken long: that is not the source's fault."""
+        """Begin to wait anew at ``now``: delivering a frame may have taken long, which is not the source's fault."""
         self._since = now
 
     @property
@@ -62,14 +65,14 @@ class Watchdog:
 
     @property
     def limit(self) -> float:
-        """Seconds without a new frame that are a stall."""
+        """How many seconds without a new frame are a stall."""
         if not self._intervals:
             return self._patience.first_frame
         return max(self._floor, self._patience.intervals * statistics.median(self._intervals))
 
     @property
     def deadline(self) -> float:
-        """When it is a stall."""
+        """From when on it is a stall, in seconds of the clock, if no new frame comes before."""
         return self._since + self.limit
 
 
@@ -86,7 +89,7 @@ class Repeats:
         self._last: tuple[tuple[int, ...], int] | None = None
 
     def is_repeat(self, image: Picture) -> bool:
-        """Whether it equals the picture before."""
+        """Whether a picture (uint8 ``[H, W, 3]``) equals the one of the call before."""
         rows, columns = (max(1, side // _SAMPLES) for side in image.shape[:2])
         sample = image[::rows, ::columns]
         mark = (image.shape, zlib.crc32(sample.tobytes()))

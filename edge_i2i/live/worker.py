@@ -9,7 +9,13 @@ from edge_i2i.live.clock import Clock, Task
 
 
 class Worker:
-    """Runs something in a thread of its own."""
+    """Runs something in a thread of its own.
+
+    Args:
+        clock: starts the thread and measures the timeouts of ``join``.
+        run: what the thread does; called once, after ``start``.
+        name: of the thread, behind ``edge-i2i``.
+    """
 
     def __init__(self, clock: Clock, run: Callable[[], None], name: str) -> None:
         self._clock, self._run, self._name = clock, run, name
@@ -17,7 +23,7 @@ class Worker:
         self._thread: int | None = None
 
     def start(self) -> None:
-        """Begin; once."""
+        """Start the thread; to be called once."""
         self._task = self._clock.spawn(self._work, f"edge-i2i {self._name}")
 
     def join(self, timeout: float) -> bool:

@@ -67,11 +67,11 @@ class FileSink(Sink):
 
     @property
     def place(self) -> Path:
-        """As ``Sink.place``."""
+        """The file that it writes."""
         return self.path
 
     def check(self) -> None:
-        """As ``Sink.check``."""
+        """See ``Sink.check``."""
         check_file(self.path)
 
     def open(self, size: Size) -> None:

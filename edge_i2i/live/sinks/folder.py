@@ -66,11 +66,11 @@ class FolderSink(Sink):
 
     @property
     def place(self) -> Path:
-        """As ``Sink.place``."""
+        """The folder that it writes into."""
         return self.folder
 
     def check(self) -> None:
-        """As ``Sink.check``."""
+        """See ``Sink.check``."""
         check_folder(self.folder)
 
     def open(self, size: Size) -> None:

@@ -67,7 +67,8 @@ class MjpegSink(Sink):
     Args:
         address: the default is this machine only. On another one ``url`` holds a random token.
         quality: JPEG quality, 1 to 100.
-        on_key: gets the keys that are pressed on the page.
+        clock: starts the server's thread and measures its waits; None: the machine's own.
+        on_key: gets the keys that are pressed on the page; the URL then holds a token in any case.
         token: whether the URL holds a token here, too.
 
     Raises:
@@ -160,7 +161,7 @@ class MjpegSink(Sink):
         return Response(await self._jpeg(shown), media_type="image/jpeg")
 
     async def _jpeg(self, shown: Shown) -> bytes:
-        """Encoded once for all viewers, and for nobody not at all."""
+        """The newest picture as a JPEG file: encoded by the first viewer who asks, and shared by the others."""
         if self._encoding is None or self._encoding[0] != shown.number:
             work = asyncio.to_thread(encode_jpeg, shown.picture, self._quality)
             self._encoding = (shown.number, asyncio.ensure_future(work))

@@ -73,9 +73,13 @@ class Address:
 
 
 class PageServer:
-    """Listens from the start, answers once ``start`` is called.
+    """Listens from the start, answers once ``start`` is called. ``url``: what to open; ends with a slash.
 
-    ``routes``: Starlette's, beneath the token. ``url``: what to open; ends with a slash.
+    Args:
+        clock: starts the server's thread and measures its waits.
+        address: where to listen.
+        routes: Starlette's, beneath the token.
+        token: whether the URL holds a random token on this machine, too; elsewhere it always does.
 
     Raises:
         EdgeI2IError: the address cannot be listened on.
@@ -126,7 +130,7 @@ async def read_text(request: Request) -> str:
 
 
 def refusal(status: int, why: str) -> Response:
-    """An answer that is a sentence."""
+    """An answer of one sentence, ``why``, with an HTTP status."""
     from starlette.responses import PlainTextResponse
 
     return PlainTextResponse(f"{why}\n", status)

@@ -16,7 +16,7 @@ from edge_i2i.models.contract import Size
 
 
 def numbered(folder: Path, stem: str, suffix: str) -> Path:
-    """A name by date and time that is not taken: ``snapshot-20261121-094500.png``."""
+    """A path in ``folder`` that is not taken: ``stem``, date and time, ``suffix``, as in ``snapshot-20261121-094500.png``."""
     time = f"{datetime.now():%Y%m%d-%H%M%S}"
     path, number = folder / f"{stem}-{time}{suffix}", 2
     while path.exists():
@@ -42,7 +42,7 @@ class SwitchedRecording(Sink):
 
     @property
     def is_on(self) -> bool:
-        """While it records."""
+        """Whether it records now."""
         return self._file is not None
 
     def toggle(self) -> Path | None:
@@ -111,5 +111,5 @@ class SnapshotSink(Sink):
         return path
 
     def close(self) -> None:
-        """Let go of it."""
+        """Forget the newest picture."""
         self._newest = None

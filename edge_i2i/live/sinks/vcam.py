@@ -54,7 +54,7 @@ class VirtualCameraSink(Sink):
 
     @property
     def place(self) -> Path | None:
-        """As ``Sink.place``."""
+        """The path of the camera's device, where one was named by its path."""
         return Path(self._device) if self._device and self._device.startswith("/") else None
 
     def open(self, size: Size) -> None:

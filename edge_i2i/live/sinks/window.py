@@ -40,7 +40,10 @@ class Obstacle:
 def find_obstacle(build_information: str, platform: str, environment: Mapping[str, str]) -> Obstacle | None:
     """What is in the way of an OpenCV window; None: nothing.
 
-    ``build_information``: ``cv2.getBuildInformation()``; ``platform``: ``sys.platform``.
+    Args:
+        build_information: text of ``cv2.getBuildInformation()``, which names the GUI toolkit.
+        platform: ``sys.platform``.
+        environment: variables, of which those that name a display are looked at.
     """
     kit = _gui_kit(build_information)
     if kit is None:
@@ -82,7 +85,7 @@ class Gui(Protocol):
     """A window. All calls come from one thread."""
 
     def show(self, picture: Picture) -> None:
-        """Put a picture into it, RGB; the first one opens it.
+        """Show a picture, RGB uint8 ``[H, W, 3]``; the first one opens the window.
 
         Raises:
             EdgeI2IError: the window system refuses.
@@ -90,15 +93,15 @@ class Gui(Protocol):
         ...
 
     def poll(self) -> int:
-        """Let it work; the code of a key that was pressed, or -1."""
+        """Let the window handle its events; returns the code of a key that was pressed, or -1."""
         ...
 
     def is_open(self) -> bool:
-        """Whether it is there; False once its user has closed it."""
+        """Whether the window can be shown; False once its user has closed it."""
         ...
 
     def close(self) -> None:
-        """Take it away."""
+        """Close the window."""
         ...
 
 
@@ -110,7 +113,7 @@ class OpenCvGui:
         self._opened = False
 
     def show(self, picture: Picture) -> None:
-        """As the protocol says."""
+        """See ``Gui.show``; the first picture gives the window its size."""
         import cv2
 
         try:
@@ -126,19 +129,19 @@ class OpenCvGui:
             ) from error
 
     def poll(self) -> int:
-        """As the protocol says."""
+        """See ``Gui.poll``."""
         import cv2
 
         return int(cv2.waitKey(1)) if self._opened else -1
 
     def is_open(self) -> bool:
-        """As the protocol says."""
+        """See ``Gui.is_open``."""
         import cv2
 
         return not self._opened or cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
 
     def close(self) -> None:
-        """As the protocol says."""
+        """See ``Gui.close``."""
         import cv2
 
         if self._opened and self.is_open():
@@ -149,8 +152,11 @@ class OpenCvGui:
 class ScreenWindow(Sink):
     """A window with a thread of its own, so that it answers to keys while no result comes.
 
-    ``make_gui`` is called by that thread. ``on_key`` gets characters, ``enter``, ``escape``, ``tab``, ``backspace``,
-    and ``quit`` when the user closes the window; results after that are ignored.
+    Args:
+        make_gui: makes the window; called by that thread.
+        clock: starts the thread and measures its waits.
+        on_key: gets characters, ``enter``, ``escape``, ``tab``, ``backspace``, and ``quit`` when the user closes the
+            window; results after that are ignored. None: keys do nothing.
     """
 
     name: ClassVar[str] = "window"
@@ -168,7 +174,7 @@ class ScreenWindow(Sink):
         self._task = self._clock.spawn(self._run, "window")
 
     def write(self, picture: Picture, result: Result) -> None:
-        """Show it; returns at once.
+        """Show a picture; returns at once.
 
         Raises:
             EdgeI2IError: the window system refused an earlier one.
@@ -220,7 +226,14 @@ class WindowSink(Sink):
     """Shows results on this machine's screen.
 
     ``how``: ``window`` (OpenCV) or ``browser`` (the MJPEG page, opened in the default browser). ``notes``: what to
-    tell the user: nothing of a window, the reason and the URL of a page. Keys are told to ``on_key`` in both.
+    tell the user: nothing of a window, the reason and the URL of a page.
+
+    Args:
+        clock: starts threads and measures their waits; None: the machine's own.
+        on_key: gets the keys that are pressed in the window or on the page.
+        make_gui: makes the window, in its own thread.
+        environment: variables that tell whether there is a display or a browser; None: those of this process.
+        build_information: what OpenCV says about its windows; None: it is asked.
 
     Raises:
         MissingRequirementError: neither is possible here; says what to install, and how to watch from elsewhere.

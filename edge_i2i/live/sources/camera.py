@@ -51,7 +51,7 @@ class Device(Protocol):
         ...
 
     def absent(self, what: str) -> SourceLostError:
-        """The error for a camera that does not open, with a remedy."""
+        """The error for a camera that does not open. ``what``: what went wrong, as a sentence without its full stop."""
         ...
 
 
@@ -64,24 +64,31 @@ class NumberedCamera:
         self.label = f"camera {number}"
 
     def locate(self) -> int:
-        """Its number."""
+        """The camera's number, which OpenCV opens."""
         return self._number
 
     def opened(self, where: str | int) -> None:
-        """There is nothing to remember it by."""
+        """Nothing to remember: the system tells nothing but the number."""
 
     def absent(self, what: str) -> SourceLostError:
-        """The error, with what the system may have against it."""
+        """The error that ``what`` says, with what the system may have against it as a remedy."""
         return SourceLostError(f"{what}.", remedy=f"Check that it is plugged in. {self._hint}")
 
 
 class CameraSource(Source):
     """The pictures of a camera, as they come.
 
-    ``size``, ``fps``, ``pixel_format``: what the camera is asked for. It may give something else, which the log says;
-    asked for nothing, it gives what it likes. With a size or a rate and no format it is asked for MJPG first, because
-    raw pictures of a USB camera leave no room for more than a few frames a second at larger sizes, and for its usual
-    format where MJPG does not come in that size. ``t_source`` is the driver's, where it gives one.
+    The camera may give something else than it is asked for, which the log says. With a size or a rate and no format it is
+    asked for MJPG first, because raw pictures of a USB camera leave no room for more than a few frames a second at larger
+    sizes, and for its usual format where MJPG does not come in that size. ``t_source`` is the driver's, where it gives
+    one.
+
+    Args:
+        device: finds the camera each time it is opened.
+        size: of the pictures; None: what the camera likes.
+        fps: frames a second; None: what the camera likes.
+        pixel_format: four letters that the driver knows, as ``four_letters`` gives them; None: see above.
+        platform: ``sys.platform``, which decides by which of OpenCV's back ends the camera is opened.
     """
 
     live = True
@@ -102,7 +109,11 @@ class CameraSource(Source):
         self._first: Captured | None = None
 
     def open(self) -> SourceInfo:
-        """As the base class says; waits for the first picture."""
+        """Find and open the camera, ask it for size, rate and format, and wait for the first picture.
+
+        Raises:
+            SourceLostError: it is not there, does not open or gives no picture.
+        """
         import cv2
 
         where = self._device.locate()
@@ -216,7 +227,7 @@ def four_letters(name: str) -> str:
 
 
 def camera_spec(request: SourceRequest) -> SourceSpec:
-    """``camera:N``, ``camera:/dev/videoN``, or a number.
+    """The source that ``camera:N``, ``camera:/dev/videoN`` or a number names.
 
     Raises:
         UsageError: it is neither a number nor, on Linux, a path.
@@ -230,7 +241,7 @@ def camera_spec(request: SourceRequest) -> SourceSpec:
 
 
 def _path(given: str) -> Path | None:
-    """Of the device that is meant; None: only the system knows it."""
+    """The path of the device that is meant; None: only the system knows it."""
     if given.isdecimal():
         return Path(f"/dev/video{int(given)}") if sys.platform == "linux" else None
     return Path(given)

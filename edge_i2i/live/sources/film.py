@@ -20,9 +20,15 @@ _LONGEST_WAIT = 30.0  # seconds between two frames; what lies further ahead is a
 class FilmSource(Source):
     """Every frame of a video file or an animation, in display order; videos need the extra ``video``.
 
-    ``as_live``: each at the moment that its time stamp says, on the clock; a gap of more than 30 seconds is taken for
-    a jump of the recorder's clock, said, and not waited for. Either way no frame is left out here. A file
-    that is damaged or cut off is an error where it is noticed (PictureError), never a shorter film.
+    No frame is left out here, at whatever pace. A file that is damaged or cut off is an error where it is noticed
+    (PictureError), never a shorter film.
+
+    Args:
+        path: the file.
+        clock: what the pace is kept by.
+        as_live: give each frame at the moment that its time stamp says; a gap of more than 30 seconds is taken for a jump
+            of the recorder's clock, said, and not waited for. Otherwise as fast as frames are taken.
+        hdr: what becomes of a film of a high dynamic range.
     """
 
     def __init__(self, path: Path, *, clock: Clock, as_live: bool = False, hdr: Hdr = Hdr.TONE_MAP) -> None:
@@ -32,7 +38,7 @@ class FilmSource(Source):
         self._frames: Iterator[VideoFrame] = iter(())
 
     def open(self) -> SourceInfo:
-        """As the base class says; the errors are those of ``open_film``."""
+        """Open the file and read what it says about itself; the errors are those of ``open_film``."""
         self._reader = reader = open_film(self._path, self._hdr)
         self._frames = iter(reader)
         return SourceInfo(self._path.name, reader.size, float(reader.fps), reader.frame_count)
@@ -54,7 +60,7 @@ class FilmSource(Source):
 
 
 def film_spec(request: SourceRequest) -> SourceSpec:
-    """``file:PATH``, or a path."""
+    """The source that ``file:PATH``, or the path of a film, names."""
     path = path_of(request, "a video")
     return request.spec(
         lambda: FilmSource(path, clock=request.clock, as_live=request.as_live, hdr=request.hdr), live=False, place=path

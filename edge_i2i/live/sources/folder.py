@@ -27,8 +27,13 @@ _NAMED = 5  # of what is passed over
 class FolderSource(Source):
     """The pictures of a folder (not of its sub-folders), each in its own size.
 
-    ``fps``: gives them times; without it they have none. ``as_live``: paced by ``fps``, or 25 a second. A picture that
-    cannot be read is an error that names it: a result with one missing would look whole.
+    A picture that cannot be read is an error that names it: a result with one missing would look whole.
+
+    Args:
+        folder: its path.
+        clock: what the pace is kept by.
+        fps: frames a second, from which pictures get their times; None: 25 with ``as_live``, otherwise no times.
+        as_live: give pictures at that rate, otherwise as fast as they are taken.
     """
 
     def __init__(self, folder: Path, *, clock: Clock, fps: float | None = None, as_live: bool = False) -> None:
@@ -39,7 +44,7 @@ class FolderSource(Source):
         self._first: Picture | None = None
 
     def open(self) -> SourceInfo:
-        """As the base class says.
+        """List the folder and read its first picture.
 
         Raises:
             PictureError: there is no such folder, no picture in it, or the first one cannot be read.
@@ -103,7 +108,7 @@ def _read_all(paths: list[Path], first: Picture) -> Iterator[tuple[int, Picture]
 
 
 def folder_spec(request: SourceRequest) -> SourceSpec:
-    """``folder:PATH``, or the path of a folder."""
+    """The source that ``folder:PATH``, or the path of a folder, names."""
     path = path_of(request, "a folder")
     return request.spec(
         lambda: FolderSource(path, clock=request.clock, fps=request.fps, as_live=request.as_live),

@@ -71,7 +71,7 @@ class GStreamerSource(Source):
         self._first: Captured | None = None
 
     def open(self) -> SourceInfo:
-        """As the base class says; waits for the first picture.
+        """Start the pipeline and wait for the first picture.
 
         Raises:
             MissingRequirementError: neither OpenCV nor PyGObject brings GStreamer.
@@ -107,7 +107,13 @@ def with_sink(pipeline: str) -> str:
 
 
 def csi_pipeline(sensor: int, size: Size, fps: float) -> str:
-    """The camera at a Jetson's CSI connector, through NVIDIA's image signal processor."""
+    """A pipeline for the camera at a Jetson's CSI connector, through NVIDIA's image signal processor.
+
+    Args:
+        sensor: number of the camera, from 0.
+        size: of the pictures, in pixels.
+        fps: frames a second.
+    """
     rate = Fraction(fps).limit_denominator(1001)
     return (
         f"nvarguscamerasrc sensor-id={sensor} ! video/x-raw(memory:NVMM),width={size.width},height={size.height},"
@@ -116,7 +122,7 @@ def csi_pipeline(sensor: int, size: Size, fps: float) -> str:
 
 
 def gst_spec(request: SourceRequest) -> SourceSpec:
-    """``gst:PIPELINE``.
+    """The source that ``gst:PIPELINE`` names.
 
     Raises:
         UsageError: there is no pipeline.
@@ -128,7 +134,7 @@ def gst_spec(request: SourceRequest) -> SourceSpec:
 
 
 def csi_spec(request: SourceRequest) -> SourceSpec:
-    """``csi:N``, or ``gst:csi:N``: the camera at a Jetson's CSI connector.
+    """The source that ``csi:N`` or ``gst:csi:N`` names: the camera at a Jetson's CSI connector.
 
     Raises:
         UsageError: N is no number.

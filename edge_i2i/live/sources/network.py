@@ -59,6 +59,12 @@ class NetworkSource(Source):
     parts are not as the rules say (no or another type, wrong lengths, texts between the pictures) is read by the marks
     of the JPEGs themselves, which costs the delay of one picture. A camera that answers each request with one picture
     is asked again and again, ten times a second at most. Pictures larger than those of films may be are refused.
+
+    Args:
+        address: the URL; a user name and password in it are used, and never shown.
+        clock: what the pace is kept by.
+        timeouts: how long the network may take; None: the defaults.
+        hdr: what becomes of a stream of a high dynamic range.
     """
 
     live = True
@@ -79,7 +85,7 @@ class NetworkSource(Source):
         self._asked_at = 0.0
 
     def open(self) -> SourceInfo:
-        """As the base class says; waits for the first picture.
+        """Connect, and wait for the first picture.
 
         Raises:
             SourceLostError: nobody answers, in time, with a video.
@@ -103,7 +109,7 @@ class NetworkSource(Source):
         return Captured(self._to_rgb(frame), moment)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._container is not None:
             self._container.close()
 
@@ -238,7 +244,7 @@ def _reason(error: Exception) -> str:
 
 
 def network_spec(request: SourceRequest) -> SourceSpec:
-    """``rtsp://…``, ``http://…``.
+    """The source that an address (``rtsp://…``, ``http://…``) names.
 
     Raises:
         UsageError: there is no host, or what no address may hold.

@@ -15,7 +15,7 @@ _HOPELESSLY_LATE = 1.0  # seconds; who is held up for longer goes on from there 
 class Pace:
     """Plays a time line on a clock: the first moment is now, and the others keep their distance from it.
 
-    A picture that is late for its moment is given at once, and those after it catch up. ``longest_wait``: seconds; a
+    A picture that is late for its moment is given at once, and those after it catch up. ``longest_wait``: in seconds; a
     time that lies further ahead is taken for a jump, and the time line begins anew there.
     """
 

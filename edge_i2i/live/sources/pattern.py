@@ -65,7 +65,13 @@ class Pattern:
 
 
 class PatternSource(Source):
-    """The test picture without end, ``fps`` times a second; as if by a camera."""
+    """The test picture without end; as if by a camera.
+
+    Args:
+        size: of the picture; it has to have room for the code.
+        fps: frames a second.
+        clock: what the pace is kept by.
+    """
 
     live = True
 
@@ -75,7 +81,7 @@ class PatternSource(Source):
         self._next = 0
 
     def open(self) -> SourceInfo:
-        """As the base class says."""
+        """Nothing to prepare; returns what the pattern was made with."""
         return SourceInfo("test pattern", self._pattern.size, self._pattern.fps)
 
     def read(self) -> Captured | None:
@@ -92,7 +98,15 @@ class PatternSource(Source):
 
 
 class PatternClip(PatternSource):
-    """So many test pictures and no more; as if from a file. ``as_live``: at ``fps``, else as fast as they are taken."""
+    """A given number of test pictures; as if from a file.
+
+    Args:
+        frames: how many.
+        size: of the picture; it has to have room for the code.
+        fps: frames a second, from which pictures get their times.
+        clock: what the pace is kept by.
+        as_live: give them at that rate, otherwise as fast as they are taken.
+    """
 
     live = False
 
@@ -104,11 +118,11 @@ class PatternClip(PatternSource):
         self._pace = self._pace if as_live else None
 
     def open(self) -> SourceInfo:
-        """As the base class says."""
+        """Nothing to prepare; returns what the clip was made with, and how many frames it has."""
         return SourceInfo("test pattern", self._pattern.size, self._pattern.fps, self._frames)
 
     def read(self) -> Captured | None:
-        """The next picture, as of the endless one."""
+        """The next picture, like that of ``PatternSource``; None after the last one."""
         return super().read() if self._next < self._frames else None
 
 

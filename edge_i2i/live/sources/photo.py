@@ -23,7 +23,14 @@ _PERIODS = (17.0, 11.0)  # seconds, down and across; without a common measure, s
 
 
 class PhotoSource(Source):
-    """A window of ``size`` that wanders over a picture without end, at ``fps``; as if by a camera."""
+    """A window that wanders over a picture without end; as if by a camera.
+
+    Args:
+        path: the picture.
+        clock: what the pace is kept by.
+        size: of the window; None: 480x640 (height x width).
+        fps: frames a second; None: 30.
+    """
 
     live = True
 
@@ -34,7 +41,7 @@ class PhotoSource(Source):
         self._index = 0
 
     def open(self) -> SourceInfo:
-        """As the base class says.
+        """Read the picture, and scale it so that the window can move over it.
 
         Raises:
             PictureError: the picture cannot be read.
@@ -79,7 +86,7 @@ def _grown_to_cover(picture: Picture, size: Size) -> Picture:
 
 
 def photo_spec(request: SourceRequest) -> SourceSpec:
-    """``photo:PATH``."""
+    """The source that ``photo:PATH`` names."""
     path = path_of(request, "a picture")
     return request.spec(
         lambda: PhotoSource(path, clock=request.clock, size=request.size, fps=request.fps), live=True, place=path

@@ -24,7 +24,13 @@ DEFAULT_FPS = 30.0
 
 
 class ScreenSource(Source):
-    """A monitor, ``fps`` times a second. ``monitor``: from 1, or 0 for all of them in one picture."""
+    """What a monitor shows.
+
+    Args:
+        monitor: its number from 1, or 0 for all of them in one picture.
+        clock: what the pace is kept by.
+        fps: frames a second; None: 30.
+    """
 
     live = True
 
@@ -35,7 +41,7 @@ class ScreenSource(Source):
         self._index = 0
 
     def open(self) -> SourceInfo:
-        """As the base class says.
+        """Connect to the display and look up the monitor.
 
         Raises:
             MissingRequirementError: there is no display, or ``mss`` is not installed.
@@ -85,7 +91,7 @@ class ScreenSource(Source):
 
 
 def screen_spec(request: SourceRequest) -> SourceSpec:
-    """``screen:``, or ``screen:N`` for one of several monitors."""
+    """The source that ``screen:`` names, or ``screen:N`` for one of several monitors."""
     if not re.fullmatch(r"[0-9]{0,3}", request.rest):
         raise UsageError(f"'{request.text}' names no monitor.", remedy="Give its number: screen:1.")
     monitor = int(request.rest or 1)

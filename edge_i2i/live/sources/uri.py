@@ -43,7 +43,13 @@ class SourceRequest:
     hdr: Hdr = Hdr.TONE_MAP
 
     def spec(self, make: Callable[[], Source], *, live: bool, place: Path | None = None) -> SourceSpec:
-        """The specification of what ``make`` gives; ``place``: what it reads on this machine."""
+        """The specification of a source.
+
+        Args:
+            make: opens a source anew each time.
+            live: whether frames come by themselves and without end (see ``Source.live``).
+            place: the file, folder or device that it reads on this machine; None: there is none.
+        """
         return SourceSpec(without_credentials(self.text), live, make, place)
 
 
@@ -110,10 +116,10 @@ def _holds(test: Callable[[], bool]) -> bool:
 
 
 def path_of(request: SourceRequest, what: str) -> Path:
-    """The path that a request names, also as ``file:///…``.
+    """The path that a request names, also where it is written as ``file:///…``. ``what``: what is missing, for the error.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the request has no path.
     """
     if not request.rest.strip():
         raise UsageError(f"'{request.text}' lacks the path of {what}.", remedy="Write it behind the colon.")
