@@ -105,7 +105,7 @@ class ModelStage(Worker):
             self._free(change)
 
     def look_after(self, now: float) -> None:
-        """Emit an event, once a frame, if the process has worked on it for ``STALLED_S``; ``now``: in seconds of the clock."""
+        """Emit an event if the process has worked on one frame for ``STALLED_S``, once a frame; ``now``: seconds of the clock."""
         since = self._busy_since
         if since is None or now - since < STALLED_S or self._said_stalled:
             return

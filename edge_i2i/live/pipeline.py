@@ -222,7 +222,7 @@ class Pipeline:
             self.ending.finish()
 
     def fail(self, stage: str, cause: Exception) -> None:
-        """End the session with an error, without waiting. ``stage``: the name of the stage, as in ``LiveError.stage``."""
+        """End the session with an error, without waiting. ``stage``: the stage's name, as in ``LiveError``."""
         if not self.ending.fail(LiveError(stage, cause)):
             return
         self._is_given_up = True  # what the model still makes comes too late

@@ -24,7 +24,7 @@ class Process(Protocol):
 
     @property
     def engine(self) -> str:
-        """Name of the engine, for HUD and statistics; empty without a network. A ladder changes it from frame to frame."""
+        """Name of the engine, for HUD and statistics; empty without a network. A ladder may change it at each frame."""
         ...
 
     @property

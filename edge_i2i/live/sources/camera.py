@@ -78,10 +78,10 @@ class NumberedCamera:
 class CameraSource(Source):
     """The pictures of a camera, as they come.
 
-    The camera may give something else than it is asked for, which the log says. With a size or a rate and no format it is
-    asked for MJPG first, because raw pictures of a USB camera leave no room for more than a few frames a second at larger
-    sizes, and for its usual format where MJPG does not come in that size. ``t_source`` is the driver's, where it gives
-    one.
+    The camera may give something else than it is asked for, which the log says. With a size or a rate and no format it
+    is asked for MJPG first, because raw pictures of a USB camera leave no room for more than a few frames a second at
+    larger sizes, and for its usual format where MJPG does not come in that size. ``t_source`` is the driver's, where it
+    gives one.
 
     Args:
         device: finds the camera each time it is opened.

@@ -26,8 +26,8 @@ class FilmSource(Source):
     Args:
         path: the file.
         clock: what the pace is kept by.
-        as_live: give each frame at the moment that its time stamp says; a gap of more than 30 seconds is taken for a jump
-            of the recorder's clock, said, and not waited for. Otherwise as fast as frames are taken.
+        as_live: give each frame at the moment that its time stamp says; a gap of more than 30 seconds is taken for a
+            jump of the recorder's clock, said, and not waited for. Otherwise as fast as frames are taken.
         hdr: what becomes of a film of a high dynamic range.
     """
 

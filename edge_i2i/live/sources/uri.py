@@ -116,7 +116,7 @@ def _holds(test: Callable[[], bool]) -> bool:
 
 
 def path_of(request: SourceRequest, what: str) -> Path:
-    """The path that a request names, also where it is written as ``file:///…``. ``what``: what is missing, for the error.
+    """The path that a request names, also as ``file:///…``. ``what``: what the path leads to, for the error's text.
 
     Raises:
         UsageError: the request has no path.

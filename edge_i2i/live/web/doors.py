@@ -24,8 +24,10 @@ _SHARE_OF_DESCRIPTORS = 4  # the network, its files, cameras and the tabs' own s
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds. ``head``: until a request's head is whole. ``body``: until its body is. ``stuck``: without taking what
-    was asked for. ``closing``: until a connection that is being closed has taken the rest.
+    """How long a connection may take, in seconds.
+
+    ``head``: until a request's head is whole. ``body``: until its body is. ``stuck``: without taking what was asked for.
+    ``closing``: until a connection that is being closed has taken the rest.
     """
 
     head: float = 10.0
@@ -39,20 +41,20 @@ class Connection(Holder, Protocol):
 
     @property
     def owes_bytes(self) -> bool:
-        """Whether the server waits for it: for a request, or the rest of one."""
+        """Whether the server waits for the client: for a request, or the rest of one."""
         ...
 
     @property
     def does_not_read(self) -> bool:
-        """Whether it lets lie what it was sent."""
+        """Whether the client does not take what it was sent."""
         ...
 
     def overdue(self, now: float, patience: Patience) -> bool:
-        """Whether it has had its time."""
+        """Whether the connection has taken longer than ``patience`` allows, at ``now`` (seconds of the event loop)."""
         ...
 
     def drop(self) -> None:
-        """End it at once."""
+        """Close the connection at once."""
         ...
 
 
@@ -82,7 +84,7 @@ class Doors:
         self._open.add(connection)
 
     def went(self, connection: Connection) -> None:
-        """It is closed."""
+        """A connection is closed: forget it."""
         self._open.discard(connection)
 
     async def watch(self) -> None:
@@ -95,7 +97,7 @@ class Doors:
                     connection.drop()
 
     def close(self) -> None:
-        """Hang up on everybody, now and from now on."""
+        """Drop every connection, and let nobody in from now on."""
         self.most = 0
         for connection in list(self._open):
             connection.drop()

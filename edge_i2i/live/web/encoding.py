@@ -10,10 +10,15 @@ DEFAULT_QUALITY = 80
 
 
 def encode(picture: Picture, form: WireFormat, quality: int = DEFAULT_QUALITY) -> bytes:
-    """RGB uint8 ``[H, W, 3]`` as a file of that format; ``quality`` is 1 to 100.
+    """A picture as a file.
+
+    Args:
+        picture: RGB uint8 ``[H, W, 3]``.
+        form: JPEG or WebP.
+        quality: 1 to 100.
 
     Raises:
-        PictureError: the format cannot hold it.
+        PictureError: the format cannot hold the picture.
     """
     import cv2
 

@@ -17,9 +17,13 @@ from edge_i2i.live.web.doors import Doors, Patience
 
 
 class Handshake(asyncio.Protocol):
-    """A connection until it is secured, and what it says from then on goes to the protocol that ``make`` gives.
+    """A connection until it is secured; what comes after that goes to another protocol.
 
-    ``visitor``: says whose a connection is, by its transport.
+    Args:
+        context: the server's certificate and key.
+        doors: told that the connection came and went; their patience limits the handshake.
+        visitor: says whose a connection is, by its transport.
+        make: makes the protocol that takes the secured connection.
     """
 
     owes_bytes = True
@@ -39,7 +43,7 @@ class Handshake(asyncio.Protocol):
         self._work: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody has come."""
+        """Let the connection in at the doors, and begin the handshake."""
         loop = asyncio.get_running_loop()
         connection: asyncio.Transport = transport  # type: ignore[assignment]  # TCP: it reads and writes
         self._transport, self.since, self.visitor = connection, loop.time(), self._visitor(connection)
@@ -48,11 +52,11 @@ class Handshake(asyncio.Protocol):
         self._work = loop.create_task(self._secure())
 
     def overdue(self, now: float, patience: Patience) -> bool:
-        """As ``Connection.overdue``."""
+        """Whether the handshake takes longer than ``patience.head``."""
         return now - self.since > patience.head
 
     def drop(self) -> None:
-        """As ``Connection.drop``."""
+        """See ``Connection.drop``."""
         if self._transport is not None:
             self._transport.abort()
 

@@ -33,8 +33,11 @@ _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 @dataclass(frozen=True)
 class HostOptions:
-    """``connections``: at most so many. ``message_bytes``: of a WebSocket. ``proxies``: addresses that speak for many
-    visitors. ``certificate``, ``key``: PEM files to speak HTTPS with.
+    """Limits and settings of a web server.
+
+    ``connections``: how many there may be at once. ``message_bytes``: the largest WebSocket message. ``proxies``:
+    addresses that speak for many visitors. ``certificate``, ``key``: PEM files; with both, HTTPS is spoken.
+    ``patience``: how long connections may do nothing.
     """
 
     connections: int = 64
@@ -46,17 +49,25 @@ class HostOptions:
 
 
 def need_web_packages(purpose: str) -> None:
-    """Check that the web server is installed.
+    """Check that the web server is installed. ``purpose``: what it is needed for, for the error's text.
 
     Raises:
-        MissingRequirementError: it is not.
+        MissingRequirementError: one of its packages is not installed.
     """
     for package in ("starlette", "uvicorn", "websockets"):
         require(package, extra="web", purpose=purpose)
 
 
 class WebHost:
-    """Serves until it is stopped. ``at_end`` is called in its thread when it has ended."""
+    """Serves an application from the moment that it is made until it is stopped.
+
+    Args:
+        app: the ASGI application.
+        listening: the socket, which listens already; it is closed at the end.
+        clock: starts the server's thread and measures its waits.
+        options: limits and HTTPS; None: the defaults.
+        at_end: called in the server's thread when it has ended.
+    """
 
     def __init__(
         self,
@@ -125,7 +136,7 @@ class WebHost:
             watching.cancel()
 
     def _surprised(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """What goes wrong in the loop itself: never a traceback on somebody's terminal, for visitors can cause it."""
+        """Log what goes wrong in the loop itself. Visitors can cause it, so it is never a traceback on the terminal."""
         error = context.get("exception")
         if isinstance(error, OSError) and error.errno in _OUT_OF_DESCRIPTORS:
             self._doors.descriptors_ran_out()

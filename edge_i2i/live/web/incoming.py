@@ -17,22 +17,27 @@ _LONGEST_NUMBER = 20  # digits; Python refuses to read some thousand of them
 
 
 def visitor(connection: HTTPConnection) -> str:
-    """Whose request or WebSocket this is."""
+    """Whose request or WebSocket this is, as ``visitor_of`` its address says."""
     return visitor_of(connection.client.host if connection.client else "")
 
 
 async def read_body(request: Request, limit: int, seconds: float) -> bytes:
-    """A request's body, of at most ``limit`` bytes, whose length has to be said beforehand.
+    """A request's body; its length has to be said beforehand.
+
+    Args:
+        request: whose body is read.
+        limit: the largest body, in bytes.
+        seconds: the longest time that it may take to come.
 
     Raises:
         RequestError: its length is not said, it took longer than ``seconds``, or it was broken off.
-        TooLargeError: it is longer.
+        TooLargeError: it is longer than ``limit``.
     """
     return await Upload("").read(request, limit, seconds)
 
 
 class Upload:
-    """A body that is on its way."""
+    """A body that is on its way. ``of``: the visitor who sends it."""
 
     def __init__(self, of: str) -> None:
         self.visitor, self.since = of, asyncio.get_running_loop().time()
@@ -40,7 +45,12 @@ class Upload:
         self.is_arriving = True
 
     async def read(self, request: Request, limit: int, seconds: float) -> bytes:
-        """As ``read_body``."""
+        """Read the body of ``request``: at most ``limit`` bytes, within ``seconds`` from when the upload got its place.
+
+        Raises:
+            RequestError: its length is not said, it took longer, was given up for others, or was broken off.
+            TooLargeError: it is longer than ``limit``.
+        """
         declared = request.headers.get("content-length", "")
         if not (declared.isascii() and declared.isdecimal()):
             raise RequestError(411, "The length of the upload is not stated.", remedy="Send Content-Length.")
@@ -58,7 +68,7 @@ class Upload:
             self.is_arriving = False
 
     def give_up(self) -> None:
-        """Its time is over: others wait."""
+        """End the upload now, as if its time were over, because others wait for its place."""
         self._time.reschedule(self.since)
 
 
@@ -70,10 +80,10 @@ class Uploads:
 
     @asynccontextmanager
     async def place(self, of: str) -> AsyncIterator[Upload]:
-        """A place for an upload of this visitor.
+        """A place for an upload of the visitor ``of``; somebody who has more of them may have to give one up.
 
         Raises:
-            RequestError: all are taken.
+            RequestError: all places are taken.
         """
         if len(self._held) >= AT_ONCE:
             self._make_room(of)

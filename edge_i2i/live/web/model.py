@@ -29,7 +29,14 @@ FindExemplar = Callable[[str], Picture]
 
 
 class TranslatorModel:
-    """Translates frames under looks that are told by recipe."""
+    """Translates frames under looks that are told by recipe.
+
+    Args:
+        translator: runs the network; it is closed with the model.
+        takes: which looks the bundle takes.
+        styles: what the page offers; the first is the look at the start, where the bundle needs one.
+        find_exemplar: gives the uploaded picture of an id.
+    """
 
     def __init__(
         self, translator: Translator, takes: LooksTaken, styles: Sequence[Style], find_exemplar: FindExemplar
@@ -43,7 +50,11 @@ class TranslatorModel:
         self._plain = self._starting_look(styles)
 
     def look(self, recipe: Recipe) -> Look:
-        """As ``Model.look``: what was computed lately is found again."""
+        """The look of a recipe: one that was computed lately is found again.
+
+        Raises:
+            EdgeI2IError: the bundle cannot take it, or an exemplar is not kept any more.
+        """
         if recipe not in self._kept:
             self._kept[recipe] = self._computed(recipe)
         self._kept.move_to_end(recipe)
@@ -52,7 +63,7 @@ class TranslatorModel:
         return self._kept[recipe]
 
     def translate(self, picture: Picture, look: Look) -> Picture:
-        """As ``Model.translate``."""
+        """See ``Model.translate``."""
         self._translator.use(look)
         regions = {name: region(picture) for name, region in self._regions.items()}
         return self._translator(picture, **regions)
@@ -127,9 +138,16 @@ def model_loader(
     styles: Sequence[Style],
     find_exemplar: FindExemplar,
 ) -> ModelLoader:
-    """A loader of the model behind a page; ``make`` opens the translator.
+    """A loader of the model behind a page.
 
     It raises what ``make`` does, and BadInputError where the network draws one colour all over.
+
+    Args:
+        make: opens the translator.
+        bundle: names the model in what is said while it loads.
+        takes: which looks the bundle takes.
+        styles: what the page offers.
+        find_exemplar: gives the uploaded picture of an id.
     """
 
     def load(note: Note) -> TranslatorModel:

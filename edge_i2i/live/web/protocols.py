@@ -34,21 +34,28 @@ _numbers = itertools.count(1)
 
 
 class DoorsConfig(uvicorn.Config):
-    """uvicorn's, with the doors of the server. ``proxies``: addresses that speak for many visitors."""
+    """uvicorn's configuration, with the doors of the server.
+
+    Args:
+        app: the ASGI application.
+        doors: let connections in, and close those that take too long.
+        proxies: addresses that speak for many visitors.
+        options: further options of ``uvicorn.Config``.
+    """
 
     def __init__(self, app: ASGIApp, doors: Doors, proxies: Sequence[Network], **options: Any) -> None:
         super().__init__(app, **{"http": GuardedHttp, "ws": GuardedWebSocket, **options})
         self.doors, self.proxies = doors, tuple(proxies)
 
     def visitor(self, transport: asyncio.Transport) -> str:
-        """Whose a connection is: each of a proxy's own is somebody else's."""
+        """Whose a connection is. Each connection of a proxy counts as another visitor, for it may bring anybody."""
         address = (get_remote_addr(transport) or ("", 0))[0]
         own = is_one_of(address, self.proxies)
         return f"{address} {next(_numbers)}" if own else visitor_of(address)
 
 
 class DoorsServer(uvicorn.Server):
-    """uvicorn's, whose TLS handshakes are known to the doors, too."""
+    """uvicorn's server, whose TLS handshakes are known to the doors, too."""
 
     config: DoorsConfig
 
@@ -61,7 +68,7 @@ class DoorsServer(uvicorn.Server):
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop; nobody waits for a handshake."""
+        """Drop the handshakes under way, and stop; requests have their time, as uvicorn gives it."""
         for handshake in tuple(self._handshakes):
             handshake.drop()
         await super().shutdown(sockets)
@@ -133,21 +140,21 @@ class GuardedHttp(_Guarded, H11Protocol):
 
     @property
     def owes_bytes(self) -> bool:  # type: ignore[override]
-        """As ``Connection.owes_bytes``: between requests, and until a body is whole."""
+        """Whether a request is waited for, or the rest of its body."""
         return not self._answers or self.cycle.more_body
 
     def overdue(self, now: float, patience: Patience) -> bool:
-        """As ``Connection.overdue``."""
+        """Whether a request's head or body, or taking the answer, takes longer than ``patience`` allows."""
         allowed = patience.body if self._answers else patience.head
         return super().overdue(now, patience) or (self.owes_bytes and now - self.since > allowed)
 
     def on_response_complete(self) -> None:
-        """The next request has its time from now on."""
+        """Give the next request its time from now on."""
         self.since = self.loop.time()
         super().on_response_complete()
 
     def handle_websocket_upgrade(self, event: Any) -> None:
-        """The other protocol takes the connection over."""
+        """Leave the doors: the WebSocket's protocol comes in for this connection."""
         self.config.doors.went(self)
         super().handle_websocket_upgrade(event)
 
@@ -159,24 +166,24 @@ class GuardedWebSocket(_Guarded, WebSocketsSansIOProtocol):
     _counted_at = 0.0
 
     def handle_text(self, event: Frame) -> None:
-        """Take a text, if there may be another."""
+        """Take a text message, unless there are too many frames a second."""
         if self._may():
             super().handle_text(event)
 
     def handle_bytes(self, event: Frame) -> None:
-        """Take a frame, if there may be another."""
+        """Take a binary message, unless there are too many frames a second."""
         if self._may():
             super().handle_bytes(event)
 
     def handle_cont(self, event: Frame) -> None:
-        """Take a fragment, if the message is not in too many."""
+        """Take a fragment, unless its message is in too many, or there are too many frames a second."""
         if len(self.frames) >= MOST_FRAGMENTS:
             self._show_out("too many fragments")
         elif self._may():
             super().handle_cont(event)
 
     def handle_ping(self) -> None:
-        """Answer, unless the answers are not read."""
+        """Answer a ping, unless there are too many frames a second or the peer does not read its answers."""
         if not self._may():
             return
         if self.does_not_read:
@@ -185,12 +192,12 @@ class GuardedWebSocket(_Guarded, WebSocketsSansIOProtocol):
             super().handle_ping()
 
     def handle_pong(self, event: Frame) -> None:
-        """Take note of it."""
+        """Take note of a pong, unless there are too many frames a second."""
         if self._may():
             super().handle_pong(event)
 
     def _may(self) -> bool:
-        """Whether there may be another frame: a bucket that fills up by the second."""
+        """Count a frame; returns whether it may be taken. A token bucket: so many at once, and so many a second."""
         now = self.loop.time()
         self._allowed = min(_FRAMES_AT_ONCE, self._allowed + (now - (self._counted_at or now)) * _FRAMES_A_SECOND) - 1
         self._counted_at = now

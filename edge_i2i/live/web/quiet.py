@@ -28,7 +28,11 @@ class QuietApp:
         self._said: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Serve a request, and answer 500 where the application raises before its answer has begun.
+
+        ``scope``, ``receive`` and ``send`` are those of the ASGI specification: the request, and how its messages are
+        received and answered.
+        """
         begun = False
 
         async def watch(message: Message) -> None:

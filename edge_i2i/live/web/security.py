@@ -127,7 +127,11 @@ class Guard:
         self._app, self._rules = app, rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Pass a request on to the application, or refuse it.
+
+        ``scope``, ``receive`` and ``send`` are those of the ASGI specification: the request, and how its messages are
+        received and answered.
+        """
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -155,7 +159,7 @@ def _is_open_to_all(scope: Scope) -> bool:
 
 
 async def _move(base: str, query: bytes, send: Send) -> None:
-    """To the page, whose own addresses are relative to it."""
+    """Redirect to the page's own address, to which its other addresses are relative."""
     headers = [(b"location", base.encode() + (b"?" + query if query else b"")), (b"content-length", b"0")]
     await send({"type": "http.response.start", "status": 308, "headers": headers})
     await send({"type": "http.response.body", "body": b""})

@@ -45,7 +45,7 @@ class Peer(Protocol):
     """A connection that belongs to a tab."""
 
     async def close(self) -> None:
-        """End it."""
+        """End the connection."""
         ...
 
 
@@ -83,7 +83,7 @@ class Tab:
         self._ended = False
 
     async def run(self) -> None:
-        """Serve the tab until it is closed; nothing of it is left behind."""
+        """Serve the tab until it is closed, and free what belongs to it."""
         await self._socket.accept()
         try:
             async with asyncio.TaskGroup() as group:
@@ -107,7 +107,7 @@ class Tab:
             await peer.close()
 
     def show_out(self, error: EdgeI2IError) -> None:
-        """Tell the tab why, and close it."""
+        """Send the tab an error, and close it."""
         try:
             self._post_json(error_message(error))
             self._post(_Farewell(BUSY))
@@ -186,7 +186,7 @@ class Tab:
         return answer_bytes(frame, answer.queue, answer.model, encoded)
 
     def count_answered(self, arrived: float, result: Translated) -> Answered:
-        """A frame that came at ``arrived`` has its picture now."""
+        """Count a frame that arrived at ``arrived`` and has its result now; returns what it took."""
         now = self._site.clock.now()
         answer = Answered(now, now - arrived, result.began - arrived, result.model_seconds)
         self.figures.add(answer)
@@ -194,12 +194,12 @@ class Tab:
         return answer
 
     def post_error(self, error: EdgeI2IError) -> None:
-        """Tell the tab, unless it does not read any more."""
+        """Send the tab an error, unless it does not read any more."""
         if not self._outbox.full():
             self._post_json(error_message(error))
 
     def count_unanswered(self, cause: Unanswered) -> None:
-        """A frame gets no picture."""
+        """Count a frame that gets no picture, and why."""
         self.figures.dropped += 1
         self._site.figures.add_unanswered(cause)
 
@@ -324,12 +324,12 @@ class Tabs:
 
 
 def _shown(message: Mapping[str, Any]) -> str:
-    """As JSON; texts in it may be a bundle's, so a stranger's."""
+    """A message as JSON, with texts made safe to show: they may be a bundle's, so a stranger's."""
     return json.dumps(shown_in(message))
 
 
 def _cause(error: EdgeI2IError) -> Unanswered:
-    """Whose fault it is that a frame got no picture."""
+    """Why a frame got no picture, by the error."""
     if isinstance(error, SupersededError):
         return Unanswered.SUPERSEDED
     return Unanswered.REFUSED if error.exit_code == _BAD_INPUT else Unanswered.FAILED

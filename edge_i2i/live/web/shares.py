@@ -15,7 +15,7 @@ class Holder(Protocol):
 
     @property
     def visitor(self) -> str:
-        """Whose it is, as ``visitor_of`` says."""
+        """The visitor whose it is, as ``visitor_of`` names them."""
         ...
 
     @property

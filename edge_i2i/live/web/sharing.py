@@ -169,7 +169,7 @@ class SharedModel:
                 self._condition.notify_all()
 
     def gone(self) -> ModelGoneError:
-        """Why there are no more turns."""
+        """The error that says why there are no more turns."""
         if self.error is not None:
             return ModelGoneError(self.error.what, remedy=self.error.remedy)
         return ModelGoneError("The server is stopping.", remedy="Start it again and reload the page.")
@@ -239,7 +239,7 @@ class Seat:
         return job.future
 
     def wear(self, recipe: Recipe) -> Future[None]:
-        """Have a look from the next frame on; where it fails, the look before stays."""
+        """Set a look from the next frame on; where it cannot be set, the look before stays."""
         wish = _Wish(recipe, Future())
         self._hand_over(self._wishes, wish)
         return wish.future

@@ -35,7 +35,13 @@ _PICTURE_THREADS = 2  # for decoding and encoding, which release the GIL
 
 
 class RequestError(EdgeI2IError):
-    """An HTTP request that cannot be met; ``status`` says why to programs."""
+    """An HTTP request that cannot be met.
+
+    Args:
+        status: the HTTP status of the answer, which says why to programs.
+        what: what went wrong, for people.
+        remedy: what to do about it.
+    """
 
     def __init__(self, status: int, what: str, *, remedy: str) -> None:
         super().__init__(what, remedy=remedy)
@@ -64,21 +70,21 @@ class Site:
     """One large picture at a time is in memory, and none holds up a frame."""
 
     def __post_init__(self) -> None:
-        """What visitors' browsers will run passes the gate, as what runs here does."""
+        """Check the files that visitors' browsers will run, as the server checks what it runs itself."""
         for graph in (self.bundle.frame_graph, *self.bundle.condition_graphs):
             if (record := self.browser_variant(graph.name)) is not None:
                 self.bundle.graph(graph.name, record.name).read()
 
     async def in_pool(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """Do what takes long beside the event loop."""
+        """Run ``work`` in a thread of the pool, for what would hold the event loop up; returns its result."""
         return await asyncio.get_running_loop().run_in_executor(self.pool, lambda: work(*arguments, **options))
 
     async def in_turn(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """Do what takes much memory, one after the other."""
+        """Run ``work`` when everything before it is done, for what takes much memory; returns its result."""
         return await asyncio.get_running_loop().run_in_executor(self.uploads, lambda: work(*arguments, **options))
 
     def close(self) -> None:
-        """Begin nothing more in the pools."""
+        """Start no more work in the pools."""
         for pool in (self.pool, self.uploads):
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -88,7 +94,7 @@ class Site:
         return next((record for record in found if record.precision == BROWSER_PRECISION), None)
 
     def describe(self, *, webrtc: bool) -> dict[str, Any]:
-        """``bundle.json``."""
+        """The bundle in plain values: what the page gets as ``bundle.json``."""
         manifest, info, limits = self.bundle.manifest, self.shared.info, self.limits
         frame = self.bundle.frame_graph
         return {

@@ -80,10 +80,17 @@ def decode_frame(frame: FrameMessage, limits: Limits) -> Picture:
 
 
 def decode_exemplar(data: bytes, limits: Limits, wanted: Size) -> Picture:
-    """An uploaded picture as ``read_picture`` reads it, shrunk to twice what the network looks at (``wanted``).
+    """An uploaded picture as ``read_picture`` reads it, shrunk where it is larger than the network can use.
+
+    Args:
+        data: the file.
+        limits: its largest length in bytes, and the most pixels that it may declare.
+        wanted: the size that the network looks at; a picture is shrunk to twice that.
 
     Raises:
-        WrongFormatError, TooLargeError, PictureError: as ``decode_frame``.
+        WrongFormatError: it is no picture, or not of a kind that may be uploaded.
+        TooLargeError: it has too many bytes, or declares too many pixels.
+        PictureError: it is damaged.
     """
     if len(data) > limits.exemplar_bytes:
         raise too_many_bytes(limits.exemplar_bytes)
@@ -93,10 +100,17 @@ def decode_exemplar(data: bytes, limits: Limits, wanted: Size) -> Picture:
 
 
 def checked_header(data: bytes, formats: tuple[PictureFormat, ...], pixels: int) -> PictureHeader:
-    """What a file's header says, where it is one of ``formats``, whole, and of at most ``pixels``.
+    """What the header of a picture file says; nothing is decoded.
+
+    Args:
+        data: the file.
+        formats: which formats are accepted.
+        pixels: how many the header may declare.
 
     Raises:
-        WrongFormatError, TooLargeError, PictureError: it is not.
+        WrongFormatError: it is no picture, or none of ``formats``.
+        TooLargeError: it declares more than ``pixels``.
+        PictureError: it is damaged, or of an unusual kind that cannot be read.
     """
     kind = sniff(data[:SIGNATURE_BYTES])
     if kind not in formats:
@@ -119,19 +133,19 @@ def checked_header(data: bytes, formats: tuple[PictureFormat, ...], pixels: int)
 
 
 def too_many_bytes(allowed: int) -> TooLargeError:
-    """The refusal of a file by its length."""
+    """The error for a file of more than ``allowed`` bytes."""
     return TooLargeError(f"The file is too large: at most {allowed:,} bytes.", remedy="Save it smaller, or as a JPEG.")
 
 
 class Exemplars:
-    """Uploaded pictures by id. Any thread may use it; the oldest make room for new ones."""
+    """Uploaded pictures by id. Any thread may use it. ``room``: bytes of all of them; the oldest make room for new ones."""
 
     def __init__(self, room: int) -> None:
         self._room, self._lock = room, threading.Lock()  # held for a moment, never while anybody waits
         self._pictures: OrderedDict[str, Picture] = OrderedDict()
 
     def add(self, picture: Picture) -> str:
-        """Keep a picture; the id cannot be guessed by other visitors."""
+        """Keep a picture; returns its id, which other visitors cannot guess."""
         number = secrets.token_urlsafe(12)
         with self._lock:
             self._pictures[number] = picture
@@ -140,10 +154,10 @@ class Exemplars:
         return number
 
     def find(self, number: str) -> Picture:
-        """The picture of an id.
+        """The picture that ``add`` gave this id.
 
         Raises:
-            BadInputError: it is not there (any more).
+            BadInputError: there is no such picture (any more).
         """
         with self._lock:
             if number not in self._pictures:

@@ -36,7 +36,15 @@ def webrtc_available() -> bool:
 
 
 async def answer_offer(site: Site, tab: Tab, sdp: str) -> dict[str, str]:
-    """Connect a tab; an older connection of it is closed. Returns the answer to its offer.
+    """Connect a tab; an older connection of it is closed.
+
+    Args:
+        site: gives the model, and counts connections.
+        tab: the tab to which the connection belongs from now on, and with which it ends.
+        sdp: the browser's offer.
+
+    Returns:
+        The answer to the offer, in plain values.
 
     Raises:
         MissingRequirementError: aiortc is not installed.

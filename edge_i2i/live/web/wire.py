@@ -74,7 +74,14 @@ def frame_id(message: bytes) -> int | None:
 
 
 def answer_bytes(frame: FrameMessage, queue_seconds: float, model_seconds: float, picture: bytes) -> bytes:
-    """The answer to a frame; durations are cut off at 71 minutes."""
+    """The answer to a frame, as it is sent. Durations are cut off at 71 minutes, the largest that its header holds.
+
+    Args:
+        frame: the frame that is answered; its id and time are given back.
+        queue_seconds: how long it waited until the model took it.
+        model_seconds: how long the model took.
+        picture: the result, a file of the frame's format.
+    """
     queue, model = (min(_LARGEST_UINT32, max(0, round(1e6 * value))) for value in (queue_seconds, model_seconds))
     return ANSWER_HEADER.pack(frame.id, frame.client_time, queue, model) + picture
 
