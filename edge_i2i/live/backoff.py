@@ -28,7 +28,7 @@ class BackOff:
             self._giving_since = now
 
     def delay(self, now: float) -> float:
-        """The source was lost, or another attempt failed: seconds until the next."""
+        """Seconds to wait before the next attempt, after the source was lost at ``now`` or another attempt failed."""
         is_new = self._giving_since is not None and now - self._giving_since >= STEADY_S
         if is_new or not self._delay:
             self._began, self._delay = now, FIRST_S

@@ -19,7 +19,7 @@ LINE = 2
 
 
 class Comparison(StrEnum):
-    """How they are shown. ``none``: the translation alone."""
+    """How a frame and its translation are shown together. ``none``: the translation alone."""
 
     NONE = "none"
     SIDE = "side"
@@ -28,9 +28,9 @@ class Comparison(StrEnum):
 
 
 def side_by_side(before: Picture, after: Picture) -> Picture:
-    """``before`` left of ``after``, both as high as ``after``, each with its own proportions.
+    """Two pictures side by side, RGB uint8 ``[H, W, 3]``, freshly allocated.
 
-    Returns RGB uint8, freshly allocated.
+    ``before`` is on the left; it is scaled to the height of ``after`` and keeps its own proportions.
     """
     height = after.shape[0]
     width = max(1, round(before.shape[1] * height / before.shape[0]))
@@ -41,7 +41,15 @@ def side_by_side(before: Picture, after: Picture) -> Picture:
 
 
 def split(before: Picture, after: Picture, position: float) -> Picture:
-    """``before`` left of a line at ``position`` (0..1 of the width), ``after`` right of it; of the size of ``after``.
+    """One picture, parted by a vertical line.
+
+    Args:
+        before: shown left of the line, RGB uint8; scaled to the size of ``after``.
+        after: shown right of the line, RGB uint8 ``[H, W, 3]``.
+        position: of the line, from 0 (left edge) to 1.
+
+    Returns:
+        RGB uint8 of the size of ``after``, freshly allocated.
 
     Raises:
         UsageError: the position is out of range.
@@ -58,7 +66,15 @@ def split(before: Picture, after: Picture, position: float) -> Picture:
 
 
 def blend(before: Picture, after: Picture, share: float) -> Picture:
-    """``share`` (0..1) of ``after``, the rest of ``before``; of the size of ``after``.
+    """Two pictures, one over the other.
+
+    Args:
+        before: RGB uint8; scaled to the size of ``after``.
+        after: RGB uint8 ``[H, W, 3]``.
+        share: of ``after`` in the sum, from 0 to 1; the rest is ``before``.
+
+    Returns:
+        RGB uint8 of the size of ``after``, freshly allocated.
 
     Raises:
         UsageError: the share is out of range.
@@ -71,10 +87,10 @@ def blend(before: Picture, after: Picture, share: float) -> Picture:
 
 
 def check_share(name: str, value: float) -> None:
-    """Refuse what is not within 0..1.
+    """Check that a value lies within 0..1. ``name``: what the value is, for the error's text.
 
     Raises:
-        UsageError: it is not.
+        UsageError: the value is out of range.
     """
     if not 0 <= value <= 1:
         raise UsageError(f"{value:g} is no {name}.", remedy="Give a number from 0 to 1.")

@@ -58,7 +58,7 @@ class Ending:
         return self._over.wait(timeout)
 
     def raise_once(self) -> None:
-        """Raise the error, unless that was done.
+        """Raise the error that ended the session, unless that was done before.
 
         Raises:
             LiveError: a stage had failed.

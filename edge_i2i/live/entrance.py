@@ -26,12 +26,12 @@ class Continuity:
         self._intervals: deque[float] = deque(maxlen=_RECENT)
 
     def forget(self) -> None:
-        """The next picture is the first of a new opening."""
+        """Begin anew: the next picture is the first of another opening."""
         self._last = None
         self._intervals.clear()
 
     def break_before(self, captured: Captured, now: float) -> str | None:
-        """Why a picture that arrived ``now`` does not go on from the last; None: it does."""
+        """Why a picture that arrived at ``now`` does not go on from the last one, for people; None: it does."""
         last, self._last = self._last, (captured.image.shape, captured.t_source, now)
         if last is None:
             return None
@@ -67,16 +67,19 @@ class Entrance:
         self._is_new = True
 
     def begin_anew(self) -> None:
-        """The source was opened (again)."""
+        """Begin a new epoch with the next picture, because the source was opened (again)."""
         self._is_new = True
         self._continuity.forget()
 
     def skip(self) -> None:
-        """A picture arrived that nobody will see: it has a number nevertheless, so that it is missed behind."""
+        """Give a number to a picture that becomes no frame, so that results tell that one is missing."""
         self._seq += 1
 
     def frame(self, captured: Captured, now: float) -> tuple[Frame, str | None]:
-        """The next frame; and why it begins an epoch although the source is the same, if it does."""
+        """The next frame, of a picture that arrived at ``now``.
+
+        Returns also why it begins an epoch, where it does although the source was not opened anew; otherwise None.
+        """
         reason = self._continuity.break_before(captured, now)
         self._epoch += self._is_new or reason is not None
         self._is_new = False

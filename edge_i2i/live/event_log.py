@@ -48,7 +48,7 @@ class JsonLinesLog:
             raise OutputError(f"{path} cannot be written: {error.strerror}.", remedy="Name another file.") from error
 
     def __call__(self, event: Event) -> None:
-        """Write an event."""
+        """Append an event to the file."""
         line = json.dumps(_as_json(event), ensure_ascii=False, allow_nan=False) + "\n"
         with self._lock:
             try:
@@ -79,7 +79,7 @@ class LoggingLog:
         self._logger = logging.getLogger("edge_i2i.live")
 
     def __call__(self, event: Event) -> None:
-        """Log an event."""
+        """Pass an event on to ``logging``."""
         fields = _as_json(event)
         details = " ".join(f"{name}={value}" for name, value in fields["details"].items())
         text = f"{event.kind}: {fields['message']}" + (f" ({details})" if details else "")

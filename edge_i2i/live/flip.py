@@ -14,7 +14,7 @@ from edge_i2i.live.process import Process, Processed
 
 
 class Flip(StrEnum):
-    """``horizontal``: as in a mirror. ``both``: half a turn."""
+    """How a picture is mirrored. ``horizontal``: as in a mirror. ``both``: turned by half a turn."""
 
     NONE = "none"
     HORIZONTAL = "horizontal"
@@ -23,7 +23,7 @@ class Flip(StrEnum):
 
 
 def flipped(picture: Picture, flip: Flip) -> Picture:
-    """The picture, mirrored; itself where nothing is to be done. Twice the same gives the picture again."""
+    """A mirrored picture; the picture itself with ``Flip.NONE``. Flipping twice gives the picture again."""
     import cv2
 
     if flip is Flip.NONE:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class HandoverClosedError(Exception):
-    """Nothing more comes, or nobody takes any more. Internal: stages end by it."""
+    """The hand-over is closed. Internal: stages end by it."""
 
 
 class Handover(ABC, Generic[T]):

@@ -37,10 +37,10 @@ class Histogram:
         self.max = 0.0
 
     def record(self, seconds: float) -> None:
-        """Count a duration; a negative one counts as 0.
+        """Count a duration in seconds; a negative one counts as 0.
 
         Raises:
-            ValueError: it is not a number.
+            ValueError: the duration is NaN.
         """
         self._counts[_bucket(seconds)] += 1
         seconds = max(seconds, 0.0)
@@ -51,7 +51,7 @@ class Histogram:
     def quantile(self, share: float) -> float:
         """The duration in seconds that ``share`` (0 to 1) of all were not longer than; 0 where there is none.
 
-        As ``numpy.quantile(…, method="inverted_cdf")``, within 1 % between ``SMALLEST`` and ``LARGEST``.
+        It is what ``numpy.quantile(…, method="inverted_cdf")`` gives, within 1 % between ``SMALLEST`` and ``LARGEST``.
 
         Raises:
             UsageError: the share is out of range.
@@ -59,7 +59,11 @@ class Histogram:
         return self.quantiles(share)[0]
 
     def quantiles(self, *shares: float) -> list[float]:
-        """Several at once, as ``quantile``; they take little longer than one."""
+        """Several quantiles at once, each like ``quantile``; it takes little longer than one.
+
+        Raises:
+            UsageError: a share is out of range.
+        """
         if odd := [share for share in shares if not 0.0 <= share <= 1.0]:
             raise UsageError(f"{odd[0]:g} is no quantile.", remedy="Give a number from 0 to 1.")
         if not self.count:

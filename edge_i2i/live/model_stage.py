@@ -105,7 +105,7 @@ class ModelStage(Worker):
             self._free(change)
 
     def look_after(self, now: float) -> None:
-        """Emit an event if the process has worked on one frame for ``STALLED_S``, once a frame; ``now``: seconds of the clock."""
+        """Emit an event, once a frame, if at ``now`` the process has worked on it for ``STALLED_S`` seconds."""
         since = self._busy_since
         if since is None or now - since < STALLED_S or self._said_stalled:
             return
@@ -277,7 +277,7 @@ class ModelStage(Worker):
 
 
 def _refuse_no_picture(image: object) -> None:
-    """What cannot be a picture. Values that are none (NaN) do not exist in uint8: the process sees them, if any."""
+    """Raise an error for what is no RGB picture. NaN cannot be told here: uint8 has none."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         found = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
         raise BadInputError(

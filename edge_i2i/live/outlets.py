@@ -19,7 +19,7 @@ class Outlet(Protocol):
         ...
 
     def finish(self) -> None:
-        """Nothing more comes."""
+        """Say that no more results come."""
         ...
 
 
@@ -35,11 +35,11 @@ class Outlets:
 
     @property
     def sinks(self) -> tuple[SinkStage, ...]:
-        """Sinks and callbacks."""
+        """The stages of all sinks, those that call a function included."""
         return self._sinks
 
     def add_sink(self, sink: SinkStage) -> None:
-        """One more, from the next result on."""
+        """Add a sink, which gets results from the next one on."""
         with self._lock:
             self._sinks = (*self._sinks, sink)
             starts, finishes = self._has_started, self._has_finished
@@ -49,7 +49,7 @@ class Outlets:
             sink.finish()
 
     def add_receiver(self, receiver: Receiver) -> None:
-        """One more, from the next result on."""
+        """Add a receiver, which gets results from the next one on."""
         with self._lock:
             self._receivers = (*self._receivers, receiver)
             finishes = self._has_finished
@@ -57,7 +57,7 @@ class Outlets:
             receiver.finish()
 
     def remove_receiver(self, receiver: Receiver) -> None:
-        """It takes nothing any more."""
+        """Remove a receiver, and drop the results that wait for it."""
         with self._lock:
             self._receivers = tuple(other for other in self._receivers if other is not receiver)
         receiver.leave()
@@ -76,7 +76,7 @@ class Outlets:
             outlet.offer(result)
 
     def finish(self) -> None:
-        """Nothing more comes; what waits is still taken. Twice is harmless."""
+        """Say to everybody that no more results come; those that wait are still taken. Twice is harmless."""
         with self._lock:
             self._has_finished = True
             outlets = self._everybody()
@@ -84,14 +84,20 @@ class Outlets:
             outlet.finish()
 
     def release(self) -> None:
-        """Have nobody wait for those who may never take anything again: programs that iterate, and the caller's own."""
+        """Finish for those who may never take anything again, so that nobody waits for them.
+
+        These are programs that iterate, and the sink whose own thread calls this.
+        """
         with self._lock:
             outlets: list[Outlet] = [*self._receivers, *(sink for sink in self._sinks if sink.is_me)]
         for outlet in outlets:
             outlet.finish()
 
     def join(self, until: float) -> list[str]:
-        """Wait for the sinks; those that have not ended at ``until`` are given up, and named."""
+        """Wait for the sinks until ``until``, in seconds of the clock; those that are late are given up.
+
+        Returns their names.
+        """
         late = [sink for sink in self._sinks if not sink.join(until - self._clock.now())]
         for sink in late:
             sink.give_up()
@@ -110,7 +116,7 @@ class Outlets:
 
     @property
     def failures(self) -> dict[str, Exception]:
-        """What those sinks that somebody named have failed with, by name."""
+        """The errors of the sinks that somebody named, by name."""
         return {sink.name: sink.error for sink in self._sinks if sink.error is not None and not sink.on_request}
 
     def _everybody(self) -> list[Outlet]:

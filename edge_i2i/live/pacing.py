@@ -15,16 +15,16 @@ class Pacer:
         self._due: float | None = None
 
     def wait(self, now: float) -> float:
-        """Seconds until the next frame is due; 0: it is."""
+        """Seconds from ``now`` until the next frame is due; 0: it is due already."""
         return 0.0 if self._due is None else max(0.0, self._due - now)
 
     def take(self, now: float) -> None:
-        """A frame is taken ``now``."""
+        """Take note that a frame is taken at ``now``, and move the schedule on by one."""
         due = now if self._due is None else self._due
         self._due = max(due + self._period, now)
 
     def admits(self, now: float) -> bool:
-        """Whether a frame that came ``now`` is due; if so, it is taken."""
+        """Whether a frame that came at ``now`` is due; if so, it counts as taken."""
         if self.wait(now) > 0.0:
             return False
         self.take(now)

@@ -33,7 +33,7 @@ class Policy:
     max_age_ms: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what nobody can keep."""
+        """Check the numbers, and that they go with the mode."""
         for name, value in (("fps", self.fps), ("max-age", self.max_age_ms)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise UsageError(f"{value:g} is no {name}.", remedy="Give a positive number.")
@@ -44,15 +44,15 @@ class Policy:
 
     @classmethod
     def live(cls, *, max_age_ms: float | None = None) -> Self:
-        """The newest frame, as soon as possible."""
+        """A policy for the newest frame, as soon as possible."""
         return cls(Mode.LIVE, max_age_ms=max_age_ms)
 
     @classmethod
     def offline(cls) -> Self:
-        """Every frame, in order."""
+        """A policy for every frame, in order."""
         return cls(Mode.OFFLINE)
 
     @classmethod
     def paced(cls, fps: float, *, max_age_ms: float | None = None) -> Self:
-        """The newest frame, at most ``fps`` times a second."""
+        """A policy for the newest frame, at most ``fps`` times a second."""
         return cls(Mode.LIVE, fps, max_age_ms)

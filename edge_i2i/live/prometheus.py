@@ -39,12 +39,12 @@ class Family:
 
 
 def exposition(snapshot: StatsSnapshot, labels: Labels | None = None) -> str:
-    """The page for one session; ``labels`` are added to every sample."""
+    """The text of the metrics page for one session; ``labels`` are added to every sample."""
     return render(session_families([(snapshot, labels or {})]))
 
 
 def render(families: Iterable[Family]) -> str:
-    """The page for families; those without samples are left out.
+    """The text of the metrics page for these families; those without samples are left out.
 
     Raises:
         UsageError: a label's name is not one that Prometheus takes.
@@ -53,7 +53,7 @@ def render(families: Iterable[Family]) -> str:
 
 
 def session_families(sessions: Sequence[tuple[StatsSnapshot, Labels]]) -> list[Family]:
-    """What is known about sessions, told apart by their labels."""
+    """The metrics of several sessions, told apart by the labels of each."""
     return [*_counters(sessions), *_gauges(sessions), *_summaries(sessions)]
 
 

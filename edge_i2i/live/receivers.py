@@ -23,11 +23,11 @@ class Callback(Sink):
         self._function = function
 
     def write(self, picture: Picture, result: Result) -> None:
-        """Call it; it may take its time."""
+        """Call the function with the result; it may take its time."""
         self._function(result)
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Nothing to do."""
 
 
 class Receiver:
@@ -52,19 +52,19 @@ class Receiver:
         self._call()
 
     def finish(self) -> None:
-        """Nothing more comes; what waits can still be taken."""
+        """Accept no more results; those that wait can still be taken."""
         self._results.close()
         self._call()
 
     def leave(self) -> None:
-        """Nobody takes anything any more."""
+        """Drop the results that wait, because nobody takes any more."""
         self._results.close(discard=True)
 
     def take(self, timeout: float | None = None) -> Result | None:
-        """The next result; None: none came in time.
+        """Wait for the next result, at most ``timeout`` seconds; None: none came in time.
 
         Raises:
-            HandoverClosedError: there is nothing more.
+            HandoverClosedError: no more results come, and every one was taken.
         """
         result = self._results.take(timeout)
         if result is not None and self._stats is not None:

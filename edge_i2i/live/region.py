@@ -59,7 +59,7 @@ class Region:
         Region(left=320.0, top=0.0, width=640.0, height=720.0, relative=False)
 
         Raises:
-            UsageError: it is neither.
+            UsageError: the text is not of this form, or mixes pixels and fractions.
         """
         match = re.fullmatch(",".join([_NUMBER] * 4), text)
         values = [float(group) for group in match.groups()] if match else []
@@ -121,10 +121,16 @@ class RegionProcess(Decorator):
 
 
 def pasted(patch: Picture, frame: Picture, place: Rectangle, feather: float = FEATHER) -> Picture:
-    """A copy of ``frame`` with ``patch`` at ``place``, fading over ``feather`` of its shorter side.
+    """A copy of a frame with a patch in it, whose edges fade into the frame.
+
+    Args:
+        patch: what is pasted, RGB uint8 of the size of ``place``.
+        frame: what it is pasted into, RGB uint8 ``[H, W, 3]``; it is not changed.
+        place: where in the frame, in whole pixels.
+        feather: width of the soft edge, as a share of the shorter side of ``place``.
 
     Raises:
-        UsageError: the patch has another size.
+        UsageError: the patch has another size than ``place``.
     """
     import cv2
 

@@ -92,17 +92,17 @@ class LiveSession:
     # Control ----------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin; returns at once.
+        """Start every stage; returns at once.
 
         Raises:
-            UsageError: it was started or stopped before.
+            UsageError: the session was started or stopped before.
         """
         if self._pipeline.has_started:
             raise UsageError("A session runs once.", remedy="Make another LiveSession.")
         self._pipeline.start()
 
     def stop(self, timeout: float = 2.0) -> None:
-        """End it, in ``timeout`` seconds at most: a driver, model or sink that hangs is left behind.
+        """End the session, in ``timeout`` seconds at most: a driver, model or sink that hangs is left behind.
 
         Twice is harmless. What sinks have been given is still written, as far as time allows.
 
@@ -135,9 +135,9 @@ class LiveSession:
         self._pipeline.gate.open()
 
     def swap(self, process: Process | Loader) -> Change:
-        """Run another process: loaded beside the running one, swapped in between two frames; the old one is closed.
+        """Change to another process between two frames. It is loaded beside the running one, which is then closed.
 
-        A look that was set holds for the old one only. If it fails, the old one goes on.
+        A look that was set holds for the old one only. If loading fails, the old one goes on.
         """
         change = Change(self._clock)
         self._pipeline.load(process, change)
@@ -153,14 +153,14 @@ class LiveSession:
         return change
 
     def stats(self) -> StatsSnapshot:
-        """What was done so far."""
+        """The figures of the session so far."""
         return self._pipeline.stats.snapshot()
 
     def raise_failed_sink(self) -> None:
-        """Have it known that a sink failed while others went on; nothing where the session itself ended with that.
+        """Raise the error of a sink or callback that failed while others went on; nothing where none has failed.
 
         Raises:
-            LiveError: one of those that were handed over failed; of several, the first of them.
+            LiveError: one of them has failed; of several, the first of them.
         """
         for name, error in self._pipeline.outlets.failures.items():
             raise LiveError(f"sink {name}", error)

@@ -103,7 +103,7 @@ def thumbnail_of(picture: Picture) -> Picture:
 
 
 def psnr(first: Picture, second: Picture) -> float:
-    """In decibels, of two uint8 pictures of one shape; infinite for identical ones."""
+    """The PSNR of two uint8 pictures of one shape, in decibels; infinite for identical ones."""
     import cv2
 
     squares = cv2.norm(first, second, cv2.NORM_L2SQR) / first.size

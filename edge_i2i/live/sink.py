@@ -38,7 +38,7 @@ class Sink(ABC):
         return None
 
     def check(self) -> None:  # noqa: B027 (most need no place)
-        """Find out, before a session begins, that it cannot be opened later.
+        """Check, before a session begins, whether it can be opened later; most sinks have nothing to check.
 
         Raises:
             OutputError: nothing can be written where it shall write.

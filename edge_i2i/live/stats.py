@@ -154,17 +154,17 @@ class LiveStats:
         self._source, self._engine, self._precision = without_credentials(source), "", ""
 
     def add_captured(self) -> None:
-        """A frame entered the session."""
+        """Count a frame that entered the session."""
         with self._lock:
             self._captured += 1
 
     def add_drop(self, cause: DropCause, count: int = 1) -> None:
-        """Frames will not become results. Not for pictures that are passed through: ``add_result`` counts those."""
+        """Count frames that will not become results. ``add_result`` counts those that are passed through."""
         with self._lock:
             self._dropped[cause] += count
 
     def add_result(self, result: Result) -> None:
-        """A result is ready."""
+        """Count a result, with its age and the time of its stages."""
         with self._lock:
             if result.origin is Origin.PASSED_THROUGH:
                 self._dropped[DropCause.LOADING] += 1
@@ -177,12 +177,12 @@ class LiveStats:
             pace.add(result)
 
     def add_recovery(self) -> None:
-        """A lost source is back."""
+        """Count that a lost source came back."""
         with self._lock:
             self._recoveries += 1
 
     def add_written(self, sink: str, result: Result) -> None:
-        """A sink has taken a result just now."""
+        """Count a result that a sink has taken just now."""
         now = self._clock.now()
         with self._lock:
             counts = self._sinks.setdefault(sink, _SinkCounts())
@@ -200,7 +200,7 @@ class LiveStats:
             self._sinks.setdefault(sink, _SinkCounts()).dropped[cause] += count
 
     def set_sink_failed(self, sink: str, why: str) -> None:
-        """A sink takes nothing any more. One that nobody asked for has no figures, and gets none by that."""
+        """Note why a sink takes nothing any more. A sink without figures (one on request) gets none by that."""
         with self._lock:
             if sink in self._sinks:
                 self._sinks[sink].failed = why

@@ -150,7 +150,7 @@ def blank_frame(size: Size) -> Frame:
 
 
 def check_draws(image: Picture) -> None:
-    """Refuse a network that computes NaN or infinities.
+    """Refuse a network that computes NaN or infinities, by a picture that it made of ``blank_frame``.
 
     They cannot be seen in uint8: the graph's last step turns them into one value, and instance norm has spread them
     over the whole picture by then. So a network that draws one colour all over a colourful picture is taken for

@@ -48,8 +48,10 @@ class PictureFeed:
         self._waiting: set[asyncio.Future[None]] = set()
 
     def show(self, picture: Picture, seconds: float) -> None:
-        """From any thread, as long as the loop runs. ``picture``: RGB uint8 ``[H, W, 3]``, not to be written to
-        afterwards. ``seconds``: its time, on any clock that does not go back.
+        """Make a picture the newest one; from any thread, as long as the loop runs.
+
+        ``picture``: RGB uint8 ``[H, W, 3]``, not to be written to afterwards. ``seconds``: its time, on any clock that
+        does not go back.
         """
         with self._lock:
             number = self._newest.number + 1 if self._newest else 1

@@ -157,7 +157,7 @@ class FileSink(Sink):
         self._part = None
 
     def _give_up(self, error: EdgeI2IError) -> EdgeI2IError:
-        """Keep what there is; returns the error that says so."""
+        """Keep what was recorded until now; returns the error that says so."""
         self._ended = True
         part, self._part = self._part, None
         if part is None:
@@ -192,7 +192,7 @@ def _check_writable(path: Path) -> None:
 
 
 class _NothingWrittenError(Exception):
-    """Takes away a file that got no frame."""
+    """Raised inside a part that got no frame, so that its file is taken away."""
 
 
 class _Part:
@@ -225,7 +225,7 @@ class _Timeline:
         self._first: float | None = None
 
     def at(self, frame: Frame) -> Fraction | None:
-        """None: the source gave no time, so the frame follows the last one."""
+        """The time of a frame in the file; None for a source without times, whose frame follows the last one."""
         if self._first is None:
             self._source_times &= frame.t_source is not None
         seconds = frame.t_source if self._source_times else frame.t_capture

@@ -93,10 +93,10 @@ class FolderSink(Sink):
             )
 
     def write(self, picture: Picture, result: Result) -> None:
-        """Write it, if it is its turn.
+        """Write the picture, if it is its turn.
 
         Raises:
-            EdgeI2IError: it cannot be written.
+            EdgeI2IError: the file cannot be written.
         """
         if result.origin is Origin.PASSED_THROUGH:
             return

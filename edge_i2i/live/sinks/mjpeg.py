@@ -116,7 +116,7 @@ class MjpegSink(Sink):
         return [*routes, Route("/key", self._key, methods=["POST"])] if self._on_key is not None else routes
 
     def open(self, size: Size) -> None:
-        """Begin to serve."""
+        """Start answering requests."""
         self._feed = PictureFeed(self._server.start())
 
     def write(self, picture: Picture, result: Result) -> None:
@@ -177,7 +177,7 @@ class MjpegSink(Sink):
 
 
 def encode_jpeg(picture: Picture, quality: int) -> bytes:
-    """RGB uint8 ``[H, W, 3]`` as a JPEG file."""
+    """A picture (RGB uint8 ``[H, W, 3]``) as a JPEG file; ``quality``: 1 to 100."""
     import cv2
 
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])

@@ -18,7 +18,7 @@ class NullSink(Sink):
         self.last: Picture | None = None
 
     def write(self, picture: Picture, result: Result) -> None:
-        """Count it."""
+        """Count the picture, and keep it as ``last``."""
         self.frames += 1
         self.last = picture
 

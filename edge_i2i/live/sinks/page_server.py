@@ -49,13 +49,13 @@ class Address:
 
     @classmethod
     def parse(cls, text: str, port: int) -> Self:
-        """From ``""``, ``"8090"``, ``"0.0.0.0:8090"`` or ``"[::1]:8090"``; ``port``: where none is named.
+        """Read ``""``, ``"8090"``, ``"0.0.0.0:8090"`` or ``"[::1]:8090"``; ``port`` is taken where the text names none.
 
         >>> Address.parse("0.0.0.0:8123", 8090)
         Address(host='0.0.0.0', port=8123)
 
         Raises:
-            UsageError: it is no address.
+            UsageError: the text is no address.
         """
         host, _, number = text.rpartition(":") if not text.endswith("]") else (text, "", "")
         number = number or str(port)
@@ -111,7 +111,7 @@ class PageServer:
         return self._host.wait_begun()
 
     def close(self, timeout: float = 2.0) -> None:
-        """Hang up on everybody and free the port; twice is harmless. ``timeout``: for all of it."""
+        """Close every connection and free the port, in ``timeout`` seconds at most; twice is harmless."""
         if self._host is None:
             self._listening.close()
         else:
@@ -119,10 +119,11 @@ class PageServer:
 
 
 async def read_text(request: Request) -> str:
-    """A request's body as text, of ``LARGEST_BODY`` bytes at most; what is no text becomes replacement characters.
+    """A request's body, of ``LARGEST_BODY`` bytes at most, as text; bytes that are not UTF-8 become U+FFFD.
 
     Raises:
-        RequestError, TooLargeError: it does not come, or is longer.
+        RequestError: the body does not come in time, or its length is not said.
+        TooLargeError: the body is longer.
     """
     from edge_i2i.live.web.incoming import read_body
 
@@ -204,7 +205,7 @@ def _names_this_machine(host: str) -> bool:
 
 
 def _is_same_origin(origin: str | None, host: str) -> bool:
-    """Programs that are no browsers send no origin."""
+    """Whether a request comes from the server's own page, or from no page: programs send no origin."""
     try:
         return origin is None or urlsplit(origin).netloc == host
     except ValueError:
@@ -212,7 +213,7 @@ def _is_same_origin(origin: str | None, host: str) -> bool:
 
 
 def parse_offer(text: str) -> dict[str, str] | None:
-    """A WebRTC offer; None: it is none."""
+    """The WebRTC offer in a JSON text: its ``sdp`` and ``type``; None: the text is no offer."""
     try:
         offer = json.loads(text)
     except (ValueError, RecursionError):

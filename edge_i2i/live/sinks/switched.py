@@ -16,7 +16,7 @@ from edge_i2i.models.contract import Size
 
 
 def numbered(folder: Path, stem: str, suffix: str) -> Path:
-    """A path in ``folder`` that is not taken: ``stem``, date and time, ``suffix`` (``snapshot-20261121-094500.png``)."""
+    """A path in ``folder`` that is not taken: ``stem``, date and time, ``suffix``: ``snapshot-20261121-094500.png``."""
     time = f"{datetime.now():%Y%m%d-%H%M%S}"
     path, number = folder / f"{stem}-{time}{suffix}", 2
     while path.exists():

@@ -101,7 +101,7 @@ class WebRtcSink(Sink):
         return len(self._peers) if self._peers else 0
 
     def open(self, size: Size) -> None:
-        """Begin to serve."""
+        """Start answering requests."""
         self._loop = self._server.start()
         self._feed = PictureFeed(self._loop)
         self._peers = _Peers(self._feed)
@@ -112,7 +112,7 @@ class WebRtcSink(Sink):
             self._feed.show(picture, result.frame.t_capture)
 
     def close(self) -> None:
-        """Hang up on every peer, and free the port."""
+        """Close the connection of every peer, and free the port."""
         loop, self._loop, self._feed = self._loop, None, None
         if loop is not None and self._peers is not None:
             hanging_up = asyncio.run_coroutine_threadsafe(self._peers.close(), loop)

@@ -12,10 +12,10 @@ from edge_i2i.live.source import SourceLostError
 
 
 def to_rgb(samples: NDArray[Any]) -> Picture:
-    """Grey ``[H, W]`` or ``[H, W, 1]``, BGR or BGRA uint8 samples of any size as a new, C-contiguous RGB picture.
+    """Samples of any size as a new, C-contiguous RGB picture: grey ``[H, W]`` or ``[H, W, 1]``, BGR or BGRA, all uint8.
 
     Raises:
-        SourceLostError: they are none of these. Opened anew, a device whose format was changed may give them again.
+        SourceLostError: they are of another kind; a device whose format was changed may give these again when reopened.
     """
     import cv2
 

@@ -129,7 +129,7 @@ def path_of(request: SourceRequest, what: str) -> Path:
 
 
 def check_fps(fps: float) -> float:
-    """A rate in frames a second that can be kept.
+    """Check a rate in frames a second, and return it.
 
     Raises:
         UsageError: it is not above 0 and at most 1000.

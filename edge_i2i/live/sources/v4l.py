@@ -58,7 +58,7 @@ class VideoDevices:
         return [self.node(number) for number in sorted(int(match[1]) for match in numbers if match)]
 
     def node(self, number: int) -> Node:
-        """What is known of a number, whether or not it is there."""
+        """What is known of the device with this number, whether or not it is there."""
         facts = self.facts / f"video{number}"
         index = _text(facts / "index")
         return Node(
@@ -69,12 +69,12 @@ class VideoDevices:
         )
 
     def identity(self, node: Node) -> Identity:
-        """What stays with the camera that is ``node`` now."""
+        """What stays with the camera that is at ``node`` now, also under another number."""
         links = sorted(link.name for link in self._links() if link.resolve() == node.path.resolve())
         return Identity(links[0] if links else None, node.name, node.index)
 
     def find(self, identity: Identity) -> Node | None:
-        """Where the camera is now, if it is there."""
+        """The device of the camera with this identity; None: it is not there."""
         for node in self.all():
             now = self.identity(node)
             same = now.link == identity.link if identity.link else now == identity and now.name != ""
@@ -126,7 +126,7 @@ class LinuxCamera:
             self._identity = self._devices.identity(node)
 
     def absent(self, what: str) -> SourceLostError:
-        """The error that says what there is instead."""
+        """The error that ``what`` says, with the cameras that are there as a remedy."""
         there = ", ".join(str(node) for node in self._devices.all())
         return SourceLostError(
             f"{what}.",

@@ -52,7 +52,7 @@ def check_pair(certificate: Path, key: Path) -> None:
     """Check that a certificate and a key belong together and can be read.
 
     Raises:
-        BadInputError: they do not.
+        BadInputError: one cannot be read, or they do not belong together.
     """
     import ssl
 
@@ -127,7 +127,7 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """For nobody else to read."""
+    """Write a file that nobody else may read."""
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(data)

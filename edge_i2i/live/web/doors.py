@@ -26,8 +26,8 @@ _SHARE_OF_DESCRIPTORS = 4  # the network, its files, cameras and the tabs' own s
 class Patience:
     """How long a connection may take, in seconds.
 
-    ``head``: until a request's head is whole. ``body``: until its body is. ``stuck``: without taking what was asked for.
-    ``closing``: until a connection that is being closed has taken the rest.
+    ``head``: until a request's head is whole. ``body``: until its body is. ``stuck``: without taking what was asked
+    for. ``closing``: until a connection that is being closed has taken the rest.
     """
 
     head: float = 10.0
@@ -70,7 +70,7 @@ class Doors:
         return len(self._open)
 
     def came(self, connection: Connection) -> None:
-        """Let somebody in; where all places are taken, somebody else goes, or the newcomer itself."""
+        """Let a connection in. Where all places are taken, another one is dropped for it, or the newcomer itself."""
         if not self.most:
             connection.drop()
             return
@@ -88,7 +88,7 @@ class Doors:
         self._open.discard(connection)
 
     async def watch(self) -> None:
-        """Close, for as long as the server runs, what has had its time."""
+        """Drop the connections that are overdue, for as long as the server runs."""
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             now = asyncio.get_running_loop().time()

@@ -32,7 +32,7 @@ def as_forwarded(scope: Scope, proxies: Sequence[Network]) -> Scope:
 
 
 def _visitor(header: str, proxies: Sequence[Network]) -> str | None:
-    """The last address that is none of ours: what stands before it, the visitor may have made up."""
+    """The last address in the header that is no proxy's: what stands before it, the visitor may have made up."""
     for text in reversed(header.split(",")):
         address = _bare(text)
         if address_of(address) is None:
@@ -43,7 +43,7 @@ def _visitor(header: str, proxies: Sequence[Network]) -> str | None:
 
 
 def _bare(text: str) -> str:
-    """Without port and brackets, which some proxies write."""
+    """The address without port and brackets, which some proxies write."""
     text = text.strip()
     if text.startswith("["):
         return text[1:].partition("]")[0]
@@ -51,7 +51,7 @@ def _bare(text: str) -> str:
 
 
 def _last(header: str) -> str:
-    """What the nearest proxy said."""
+    """The last of several values in a header, which the nearest proxy has added."""
     return header.rpartition(",")[2].strip().lower()
 
 

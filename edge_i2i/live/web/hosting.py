@@ -104,7 +104,10 @@ class WebHost:
         return self._loop
 
     def stop(self, timeout: float, *, hang_up: bool = False) -> None:
-        """Close every connection and free the port, in ``timeout`` seconds at most. ``hang_up``: at once."""
+        """Close every connection and free the port, in ``timeout`` seconds at most.
+
+        Requests under way may end first, unless ``hang_up`` closes their connections at once.
+        """
         deadline = self._clock.now() + timeout
         self._server.should_exit = True
         if hang_up and not self._ended.is_set():

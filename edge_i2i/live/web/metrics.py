@@ -48,7 +48,7 @@ class TabFigures:
         self.dropped = 0
 
     def add(self, answer: Answered) -> None:
-        """A frame was answered."""
+        """Count a frame that was answered."""
         self._answers.append(answer)
 
     def fps(self) -> float:
@@ -57,7 +57,7 @@ class TabFigures:
         return len(self._answers) / WINDOW_SECONDS
 
     def age_ms(self) -> Quantiles:
-        """From a frame's arrival to its answer."""
+        """Times from a frame's arrival to its answer, of the last second."""
         self._forget()
         histogram = Histogram()
         for answer in self._answers:
@@ -84,19 +84,19 @@ class ServerFigures:
     _lock: threading.Lock = field(default_factory=threading.Lock)  # held for a moment
 
     def add(self, answer: Answered) -> None:
-        """A frame was answered."""
+        """Count a frame that was answered."""
         with self._lock:
             self.ages.record(answer.age)
             self.queues.record(answer.queue)
             self.models.record(answer.model)
 
     def add_unanswered(self, cause: Unanswered) -> None:
-        """A frame gets no picture."""
+        """Count a frame that gets no picture."""
         with self._lock:
             self.unanswered[cause] += 1
 
     def families(self, shared: SharedModel) -> Iterator[Family]:
-        """For Prometheus."""
+        """All metrics of the server, for Prometheus."""
         with self._lock:
             yield _counter("frames", "Frames that were answered with a picture.", self.ages.count)
             yield Family(

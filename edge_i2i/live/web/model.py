@@ -77,7 +77,7 @@ class TranslatorModel:
         return sum(look.nbytes for look in self._kept.values())
 
     def _starting_look(self, styles: Sequence[Style]) -> Look:
-        """What the bundle does without being told: with the first style, where it needs one."""
+        """The look at the start: the bundle's own, or with the first style, where it needs one."""
         for style in styles:
             if not self._translator.missing:
                 break

@@ -216,7 +216,7 @@ class GuardedWebSocket(_Guarded, WebSocketsSansIOProtocol):
 
 
 def _find_lost_peers(transport: asyncio.Transport) -> None:
-    """Have the system look after a peer that says nothing: its cable may be pulled."""
+    """Have the system probe a silent peer (TCP keep-alive): its cable may be pulled."""
     connection = transport.get_extra_info("socket")
     if connection is None:
         return

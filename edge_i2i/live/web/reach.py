@@ -58,12 +58,16 @@ class Reach:
 
     @property
     def proxy_networks(self) -> tuple[Network, ...]:
-        """``proxies``, read."""
+        """The addresses in ``proxies`` as networks.
+
+        Raises:
+            UsageError: one of them is no address and no network.
+        """
         return tuple(_network(text) for text in self.proxies)
 
     @property
     def scheme(self) -> str:
-        """http or https."""
+        """``http`` or ``https``."""
         return "http" if self.certificate is None else "https"
 
     def own_names(self) -> frozenset[str]:
@@ -99,7 +103,7 @@ def is_loopback(host: str) -> bool:
 
 
 def address_of(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """A name as an address, where it is one."""
+    """The IP address that a text is; None: it is a name."""
     try:
         return ipaddress.ip_address(name)
     except ValueError:
@@ -117,10 +121,10 @@ def reachable(host: str) -> str:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take an address; port 0 takes a free one.
+    """A socket that listens at an address; port 0 takes a free one.
 
     Raises:
-        UsageError: it is not this machine's, or taken.
+        UsageError: the address is not this machine's, or is taken.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

@@ -44,7 +44,7 @@ class Recipe:
     attributes: tuple[tuple[str, float], ...] = ()
 
     def changed(self, request: LookRequest) -> Recipe:
-        """What a request makes of it.
+        """The recipe after a request.
 
         Another style is mixed with the one before it, wholly the new one at first. ``other`` may also be said.
         """

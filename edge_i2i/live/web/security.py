@@ -93,7 +93,7 @@ class Rules:
         return None
 
     def without_base(self, scope: Scope) -> Scope:
-        """The request with its path as routes know it."""
+        """The request with the path that routes know: ``base`` is taken off."""
         if self.base == "/" or not scope["path"].startswith(self.base):
             return scope
         return {**scope, "path": "/" + scope["path"].removeprefix(self.base)}

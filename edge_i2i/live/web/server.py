@@ -140,12 +140,12 @@ class Server:
 
     @property
     def state(self) -> ModelState:
-        """Where the model is."""
+        """Whether the model is loading, ready or gone."""
         return self._site.shared.state
 
     @property
     def note(self) -> str:
-        """How far loading is, for people."""
+        """How far loading is, as a text for people."""
         return self._site.shared.note
 
     def wait_ready(self, timeout: float | None = None) -> bool:

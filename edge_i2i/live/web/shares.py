@@ -45,7 +45,7 @@ def visitor_of(address: str) -> str:
 
 
 def oldest_of_the_greediest(held: Iterable[H], among: Iterable[H]) -> H | None:
-    """Of ``among``, the oldest that belongs to whoever holds the most of ``held``; None: ``among`` is empty."""
+    """The oldest item of ``among`` that belongs to whoever holds the most of ``held``; None: ``among`` is empty."""
     counts = Counter(item.visitor for item in held)
     return min(among, key=lambda item: (-counts[item.visitor], item.since), default=None)
 

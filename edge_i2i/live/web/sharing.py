@@ -26,7 +26,7 @@ Look = Any  # a model's own; whoever shares it only keeps it
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What really runs."""
+    """What the model runs on: the engine, its precision and the bundle's variant."""
 
     engine: str
     effective_precision: str
@@ -156,7 +156,7 @@ class SharedModel:
         return self._task is None or self._task.join(timeout)
 
     def enqueue(self, seat: Seat) -> None:
-        """Give a seat a turn; one that waits for its turn already is not heard twice.
+        """Give a seat a turn; nothing changes for one that waits for its turn already.
 
         Raises:
             ModelGoneError: there are no more turns.
@@ -245,13 +245,13 @@ class Seat:
         return wish.future
 
     def close(self) -> None:
-        """Nothing is translated any more; what waits fails."""
+        """Translate nothing any more; the futures of what waits fail."""
         for slot in (self._frames, self._wishes):
             for left in slot.close(discard=True):
                 _fail(left.future, self._shared.gone())
 
     def take_turn(self, model: Model) -> None:
-        """Change the look, and translate a frame, if either is wanted; called by the model's thread."""
+        """Change the look and translate a frame, if that was asked for; called by the model's thread."""
         try:
             wish, job = self._wishes.take(0), self._frames.take(0)
         except HandoverClosedError:
@@ -283,7 +283,7 @@ class Seat:
 
 
 def _settle(future: Future[T], work: Callable[[], T]) -> None:
-    """A future's value is what ``work`` gives, or why it gives none."""
+    """Set a future to what ``work`` gives, or to the error that it raises."""
     try:
         future.set_result(work())
     except EdgeI2IError as error:

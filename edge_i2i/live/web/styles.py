@@ -47,7 +47,7 @@ class LooksTaken:
 
     @classmethod
     def by(cls, bundle: Bundle) -> LooksTaken:
-        """Read off the declarations of a bundle's graphs."""
+        """The looks that a bundle takes, read from the declarations of its graphs."""
         specs = [spec for graph in (bundle.frame_graph, *bundle.condition_graphs) for spec in graph.inputs]
         exemplar = next((spec.name for spec in specs if spec.role is Role.EXEMPLAR), None)
         vector = _wanted_attributes(specs)
@@ -61,13 +61,13 @@ class LooksTaken:
 
 
 def _wanted_attributes(specs: Sequence[TensorSpec]) -> TensorSpec | None:
-    """What the result shall show: of two vectors, the one that takes after what the frame shows."""
+    """The vector of attributes that the result shall show; of two, the one that falls back to what the frame shows."""
     vectors = [spec for spec in specs if spec.role is Role.ATTRIBUTES]
     return next((spec for spec in vectors if spec.fallback), vectors[0] if vectors else None)
 
 
 def _mixed_tensor(specs: Sequence[TensorSpec]) -> str | None:
-    """Between two values of which a mix lies."""
+    """Name of the tensor between two values of which a mix lies; None: looks cannot be mixed."""
     ends = [spec.second_of for spec in specs if spec.second_of]
     return next(iter([*ends, *(spec.name for spec in specs if spec.mixable)]), None)
 

@@ -138,7 +138,10 @@ def too_many_bytes(allowed: int) -> TooLargeError:
 
 
 class Exemplars:
-    """Uploaded pictures by id. Any thread may use it. ``room``: bytes of all of them; the oldest make room for new ones."""
+    """Uploaded pictures by id. Any thread may use it.
+
+    ``room``: bytes of all pictures together, decoded; the oldest make room for new ones.
+    """
 
     def __init__(self, room: int) -> None:
         self._room, self._lock = room, threading.Lock()  # held for a moment, never while anybody waits

@@ -66,11 +66,11 @@ def fetch_runtime(target: Path = RUNTIME, *, accept: bool = False) -> None:
 
 
 def check_runtime(folder: Path = RUNTIME) -> None:
-    """Hold the files in a folder against their checksums.
+    """Compare the checksums of the runtime's files in a folder with those that are pinned.
 
     Raises:
-        MissingRequirementError: one is not there.
-        BadInputError: one is another than the pinned.
+        MissingRequirementError: a file is not there.
+        BadInputError: a file is another than the pinned one.
     """
     for line in (NPM / SUMS).read_text(encoding="utf-8").splitlines():
         digest, name = line.split()
@@ -85,7 +85,7 @@ def _sha256(path: Path) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fetch; returns the exit code."""
+    """Fetch the runtime from the command line; returns the exit code."""
     try:
         fetch_runtime(accept="--accept" in arguments)
     except EdgeI2IError as error:

@@ -93,7 +93,7 @@ class TabPeer:
         return {"sdp": description.sdp, "type": description.type}
 
     async def close(self) -> None:
-        """Hang up; twice is harmless."""
+        """Close the connection; twice is harmless."""
         if not self._open:
             return
         self._open = False
@@ -162,7 +162,7 @@ class TabPeer:
         self._feed.show(result.image, arrived)
 
     def _complain(self, error: EdgeI2IError) -> None:
-        """Once, and not thirty times a second."""
+        """Log a failure, once and not thirty times a second."""
         if error.what != self._said:
             self._said = error.what
             self._tab.post_error(error)

@@ -87,7 +87,7 @@ def answer_bytes(frame: FrameMessage, queue_seconds: float, model_seconds: float
 
 
 def error_message(error: EdgeI2IError, number: int | None = None) -> dict[str, Any]:
-    """What went wrong, for people; ``number``: the frame that gets no picture."""
+    """An error as it is sent to the page; ``number``: the id of the frame that gets no picture, if it is about one."""
     about = {} if number is None else {"id": number}
     return {"type": "error", "what": error.what, "remedy": error.remedy, **about}
 
