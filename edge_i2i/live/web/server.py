@@ -140,7 +140,7 @@ class Server:
 
     @property
     def state(self) -> ModelState:
-        """Whether the model is loading, ready or gone."""
+        """Whether the model is loading, ready, failed or stopped."""
         return self._site.shared.state
 
     @property
