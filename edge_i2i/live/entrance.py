@@ -10,7 +10,7 @@ from edge_i2i.live.frame import Captured, Frame
 _RECENT = 8  # intervals of source time that tell the present rate
 _JUMP_S = 0.25
 _JUMP_INTERVALS = 8.0
-"""Source time that runs ahead of the clock by more than the longer of these two jumped (realtime.md §1.3)."""
+"""Source time that runs ahead of the clock by more than the longer of these two jumped."""
 
 
 class Continuity:

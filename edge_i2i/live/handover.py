@@ -1,7 +1,7 @@
 """Between two stages: the one-frame slot, where the newest wins, and the lane, where nothing is lost.
 
-A slot adds less latency than any queue: what waits in it is never older than one step of the stage before it (shared
-reference, realtime.md §1.1: 66 ms where a queue of two gives 100 and an unbounded one grows for ever).
+A slot adds less latency than any queue: what waits in it is never older than one step of the stage before it, while
+a queue adds a step for every place, and an unbounded one grows for ever.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from edge_i2i.live.frame import Picture
 from edge_i2i.live.stats import Quantiles, StatsSnapshot
 
 TEXT_HEIGHT = 1 / 48
-"""Of the picture's height, for one line; realtime.md §1.16 asks for small."""
+"""Of the picture's height, for one line: small, for it hides the picture."""
 
 LEAST_PIXELS, MOST_PIXELS = 9, 32
 """Smaller cannot be read, larger hides too much."""

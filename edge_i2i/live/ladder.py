@@ -1,9 +1,9 @@
 """A ladder of networks, the best picture first, that holds a frame rate: down when too slow, up when there is room.
 
 What decides is what a frame costs, never how many there are: a camera that gives ten frames a second is no reason to
-go down, and a slow network behind it none to stay up. Costs are the 90th percentile over one second. The rules
-(realtime.md §1.17): one rung down after half a second above 95 % of the budget; one up after five seconds in which the
-rung above, by its predicted cost, would stay below 70 %.
+go down, and a slow network behind it none to stay up. Costs are the 90th percentile over one second. The rules: one
+rung down after half a second above 95 % of the budget; one up after five seconds in which the rung above, by its
+predicted cost, would stay below 70 %.
 
 Predictions are made when the rungs are warmed up and put right by what is seen: a machine that slows down slows all
 rungs alike, and a rung that turns out dearer than predicted, compared with the one it was entered from, is known to be

@@ -21,7 +21,7 @@ from edge_i2i.live.frame import Frame, Origin, Picture
 from edge_i2i.live.process import Process, Processed
 
 THUMBNAIL = (64, 36)
-"""Width and height; realtime.md §1.11."""
+"""Width and height."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from edge_i2i.live.histogram import Histogram
 from edge_i2i.live.uris import without_credentials
 
 WARM_UP_RESULTS, WARM_UP_SECONDS = 20, 2.0
-"""The first results are kept apart, until either is over (shared reference, realtime.md §8)."""
+"""The first results are kept apart, until either is over: engines and caches warm up."""
 
 WINDOW_SECONDS = 2.0
 """What "current" means."""

@@ -6,7 +6,7 @@ function of the input, and evaluates the functions on the camera's own pixels. T
 and its texture stays sharp; what the network draws where the camera shows nothing (new objects) is no sharper than by
 ``linear``.
 
-All of it is outside of the graph: ONNX Runtime on a CPU resizes about ten times slower than OpenCV (realtime.md §1.7).
+All of it is outside of the graph: ONNX Runtime on a CPU resizes far more slowly than OpenCV.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """When a source is taken to be stuck: decisions on the times of new frames, without clock or thread.
 
 What ``read`` returns proves nothing: drivers go on handing out their last buffer after the device was unplugged, or
-never return (shared reference, realtime.md §1.15).
+never return.
 """
 
 from __future__ import annotations

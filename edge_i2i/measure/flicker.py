@@ -1,8 +1,8 @@
 """Flicker of a translated video, on clips whose motion is known exactly: a picture that pans by whole pixels.
 
 No flow network and no interpolation comes into it: what the target shows at a place is what the frame before showed at
-another whole pixel, so the panned picture itself has a warp error of exactly 0 and everything else is the network's
-(the protocol of ``compression.md`` §5.4). A network flickers by itself (instance norm's statistics move with the crop,
+another whole pixel, so the panned picture itself has a warp error of exactly 0 and everything else is the network's.
+A network flickers by itself (instance norm's statistics move with the crop,
 strides alias on odd steps), so a variant is judged relative to FP32 on the same clip.
 """
 

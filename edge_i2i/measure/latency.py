@@ -2,7 +2,7 @@
 
 A shared machine wanders by half within minutes, so two runs one after the other compare its moods. Here every round
 calls every candidate once, in an order that is balanced over the rounds, and a speed is the median of the rounds' own
-ratios. A claim must survive the spread (``compression.md`` §5.7).
+ratios. A claim must survive the spread.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from edge_i2i.errors import PictureError
 Array = NDArray[Any]
 
 TEXTURE_WINDOW = 5
-"""Side of the box blur that texture is what remains of: ``compression.md`` §1's high-frequency energy."""
+"""Side of the box blur that texture is what remains of, that is, of its high frequencies."""
 
 NO_TEXTURE = 1e-9
 """Texture of less than this share of a picture's largest value is the rounding of the blur, not texture."""

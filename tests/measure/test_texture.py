@@ -86,7 +86,7 @@ def test_a_flat_picture_among_others_decides_nothing() -> None:
 
 
 def test_a_float_output_of_203_levels_bands() -> None:
-    """The measurement of ``compression.md`` §1: some 203 levels where FP32 has thousands."""
+    """Some 203 levels where FP32 has thousands."""
     output = network_output()
     assert grey_levels(output[..., 0]) > 1500
     assert grey_levels(quantized(output, 203)[..., 0]) <= 203

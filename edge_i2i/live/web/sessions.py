@@ -33,7 +33,7 @@ from edge_i2i.live.web.wire import (
 from edge_i2i.texts import shown_in
 
 CREDITS = 1
-"""Frames that a tab may have under way. One: its age is then one way through, and no more (realtime.md §1.1)."""
+"""Frames that a tab may have under way. One: its age is then one way through, and no more."""
 
 LOADING_SECONDS, STATS_SECONDS = 0.05, 1.0  # how often to look
 _OUTBOX_ROOM = 64  # messages; a tab that lets so many lie does not read any more
