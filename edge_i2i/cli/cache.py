@@ -50,7 +50,10 @@ def show(
 
 @app.command()
 def clear(
-    names: Annotated[list[str], typer.Argument(help="Which, by the names that `cache` shows.", autocompletion=_names)],
+    names: Annotated[
+        list[str],
+        typer.Argument(help="The caches to clear, by the names that `cache` shows.", autocompletion=_names),
+    ],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Remove what is kept under these names.

@@ -44,11 +44,11 @@ class CalibrationDataOptions:
         Path | None, typer.Option("--masks", help="A folder of masks, named like the frames; left out, they are drawn.")
     ] = None
     data_seed: Annotated[
-        int, typer.Option("--data-seed", min=0, help="Of drawn styles, attributes, boxes and masks.")
+        int, typer.Option("--data-seed", min=0, help="Seed of the styles, attributes, boxes and masks that are drawn.")
     ] = 2018
-    fit: Annotated[str, typer.Option("--fit", help="crop, letterbox or stretch pictures into the network's size.")] = (
-        "crop"
-    )
+    fit: Annotated[
+        str, typer.Option("--fit", help="How pictures are fitted to the network's size: crop, letterbox or stretch.")
+    ] = "crop"
 
     @property
     def source(self) -> Path | Literal["golden"]:

@@ -60,7 +60,7 @@ Engine = Annotated[
         "--engine",
         metavar=shown(ENGINES),
         autocompletion=completing(ENGINES),
-        help="What computes; which can run here: edge-i2i doctor.",
+        help="The engine to run on; edge-i2i doctor lists those that can run here.",
     ),
 ]
 HdrFilms = Annotated[
@@ -69,7 +69,7 @@ HdrFilms = Annotated[
         "--hdr",
         metavar=shown(HDRS),
         autocompletion=completing(HDRS),
-        help="What becomes of films of a high dynamic range (PQ, HLG).",
+        help="What to do with films of a high dynamic range (PQ, HLG).",
     ),
 ]
 Variant = Annotated[
@@ -96,7 +96,7 @@ Precision = Annotated[
         "--precision",
         metavar=shown(PRECISIONS),
         autocompletion=completing(PRECISIONS),
-        help="Float arithmetic; default the graph's own.",
+        help="The float arithmetic to compute in; default: the graph's own.",
     ),
 ]
 PictureFit = Annotated[
@@ -105,6 +105,6 @@ PictureFit = Annotated[
         "--fit",
         metavar=shown(FITS),
         autocompletion=completing(FITS),
-        help="How pictures get into the network's size.",
+        help="How pictures are fitted to the network's size.",
     ),
 ]

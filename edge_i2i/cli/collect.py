@@ -23,7 +23,7 @@ def collect(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", help="The folder for the frames; an earlier one is replaced.")],
-    count: Annotated[int, typer.Option("--count", help="How many frames at most.")] = 32,
+    count: Annotated[int, typer.Option("--count", help="The most frames to keep.")] = 32,
     seconds: Annotated[
         float | None,
         typer.Option(

@@ -33,7 +33,7 @@ class ConditionOptions:
     ] = None
     style_mix: Annotated[
         tuple[str, str, float] | None,
-        typer.Option("--style-mix", metavar="A B α", help="Between two styles (pictures or seeds): α 0 is A, 1 is B."),
+        typer.Option("--style-mix", metavar="A B α", help="Mix two styles (pictures or seeds): α 0 is A, 1 is B."),
     ] = None
     attributes: Annotated[
         str | None, typer.Option("--attributes", help="What the result shall show: Smiling=1,Bangs=0.")

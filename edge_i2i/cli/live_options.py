@@ -141,7 +141,7 @@ class PathOptions:
     region: Annotated[
         str | None, typer.Option("--region", metavar="X,Y,W,H", help="Translate this part only; pixels or fractions.")
     ] = None
-    smooth: Annotated[bool, typer.Option("--smooth", help="Steady what does not move, against flicker.")] = False
+    smooth: Annotated[bool, typer.Option("--smooth", help="Steady what does not move, to reduce flicker.")] = False
     skip_similar: Annotated[
         bool, typer.Option("--skip-similar", help="Reuse the last result for a frame that hardly differs.")
     ] = False
@@ -181,7 +181,7 @@ class ShowOptions:
             "--compare",
             metavar=shown(COMPARISONS),
             autocompletion=completing(COMPARISONS),
-            help="Show the frame, too; key c changes it.",
+            help="Show the camera's frame, too; key c changes it.",
         ),
     ] = "none"
     mirror: Annotated[bool, typer.Option("--mirror", help="Show and record mirrored, as a mirror would.")] = False

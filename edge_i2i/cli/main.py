@@ -76,8 +76,12 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _common(
-    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say it.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and all log lines; anywhere.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and every log line; may stand anywhere.")
+    ] = False,
 ) -> None:
     """Options of every verb; ``--debug`` is taken out of the arguments before this is reached."""
 

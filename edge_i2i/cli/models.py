@@ -12,7 +12,9 @@ from edge_i2i.errors import UsageError
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="Only this model, with everything that is known of it.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Show only this model, with everything that is known of it.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """List the models: what each costs, what it takes, and how it was verified.

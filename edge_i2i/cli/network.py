@@ -25,7 +25,7 @@ class Architecture:
         list[str] | None, typer.Option("--set", help="Override the inferred architecture: key=value; repeatable.")
     ] = None
     direction: Annotated[
-        str | None, typer.Option("--direction", help="Two-domain networks: a2b or b2a; default a2b.")
+        str | None, typer.Option("--direction", help="For two-domain networks: a2b or b2a; default a2b.")
     ] = None
     norm_mode: Annotated[
         str | None,
@@ -60,10 +60,11 @@ class Network:
         typer.Option("--model", help="Which published model (edge-i2i models); default: what the checkpoint holds."),
     ] = None
     checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", help="Its official checkpoint; without one: our demo weights.")
+        Path | None,
+        typer.Option("--checkpoint", help="The model's official checkpoint; without one, our demo weights."),
     ] = None
     random_weights: Annotated[
-        bool, typer.Option("--random-weights", help="The full-size network with random weights, for speed tests.")
+        bool, typer.Option("--random-weights", help="Use the full-size network with random weights, for speed tests.")
     ] = False
 
     def name(self) -> str:

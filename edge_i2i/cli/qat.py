@@ -32,11 +32,14 @@ class Training:
     steps: Annotated[
         int, typer.Option("--steps", min=1, help="Steps of fine-tuning: 5 to 10 % of the training's, or fewer.")
     ] = 500
-    frames: Annotated[int, typer.Option("--frames", min=1, help="Pictures a step.")] = 1
+    frames: Annotated[int, typer.Option("--frames", min=1, help="How many pictures each step takes.")] = 1
     learning_rate: Annotated[
         float,
         typer.Option(
-            "--learning-rate", parser=positive, metavar="RATE", help="Of the weights: a tenth of the training's."
+            "--learning-rate",
+            parser=positive,
+            metavar="RATE",
+            help="Learning rate of the weights; usually a tenth of the training's.",
         ),
     ] = 2e-5
     range_learning_rate: Annotated[
@@ -45,10 +48,10 @@ class Training:
             "--range-learning-rate",
             parser=positive,
             metavar="RATE",
-            help="Of ranges and scales, as a share of them a step.",
+            help="Learning rate of ranges and scales, as a share of them a step.",
         ),
     ] = 1e-2
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of every draw.")] = 2018
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of everything that is drawn.")] = 2018
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.")] = None
     run: Annotated[
         Path | None, typer.Option("--run", help="Folder for the checkpoint and log; default runs/qat-OUTPUT.")
@@ -63,7 +66,10 @@ def qat(
     training: Training,
     data: Annotated[str, typer.Option("--data", help="Pictures: a folder, a quoted glob, a video; or: golden.")],
     target: Annotated[
-        str, typer.Option("--target", metavar=shown(TARGETS), autocompletion=completing(TARGETS), help="Whose INT8.")
+        str,
+        typer.Option(
+            "--target", metavar=shown(TARGETS), autocompletion=completing(TARGETS), help="The engine to quantize for."
+        ),
     ],
     bundle: Annotated[
         Path | None,

@@ -29,7 +29,7 @@ class Precision(StrEnum):
 
 @with_groups
 def quantize(
-    bundle: Annotated[Path, typer.Argument(help="The .i2i bundle; it has the variant fp32.")],
+    bundle: Annotated[Path, typer.Argument(help="The .i2i bundle; it needs a variant fp32.")],
     data: CalibrationDataOptions,
     output: Annotated[
         Path | None, typer.Option("--output", help="The bundle to write; default: BUNDLE itself.")
@@ -40,7 +40,7 @@ def quantize(
             "--target",
             metavar=shown((*TARGETS, ALL)),
             autocompletion=completing((*TARGETS, ALL)),
-            help="Whose INT8; repeatable; default all.",
+            help="The engine to quantize for; repeatable; default all.",
         ),
     ] = None,
     precision: Annotated[
@@ -53,7 +53,7 @@ def quantize(
             "--min-psnr",
             parser=positive,
             metavar="DB",
-            help="In dB, to FP32 of the same network; default 47, tensorrt 45.",
+            help="Least PSNR against FP32 of the same network, in dB; default 47, tensorrt 45.",
         ),
     ] = None,
     min_ssim: Annotated[
@@ -62,15 +62,23 @@ def quantize(
             "--min-ssim",
             parser=positive,
             metavar="SSIM",
-            help="To FP32 of the same network; default 0.996, tensorrt 0.994.",
+            help="Least SSIM against FP32 of the same network; default 0.996, tensorrt 0.994.",
         ),
     ] = None,
     max_latency: Annotated[
         float | None,
-        typer.Option("--max-latency", parser=positive, metavar="MS", help="The longest median frame, in milliseconds."),
+        typer.Option(
+            "--max-latency",
+            parser=positive,
+            metavar="MS",
+            help="The longest median time a frame may take, in milliseconds.",
+        ),
     ] = None,
     ranges: Annotated[
-        str, typer.Option("--ranges", help="min-max, or percentile (99.99 % of each frame and channel).")
+        str,
+        typer.Option(
+            "--ranges", help="How ranges are found: min-max, or percentile (99.99 % of each frame and channel)."
+        ),
     ] = "min-max",
     keep_float: Annotated[
         list[str] | None, typer.Option("--keep-float", help="A layer that stays in float; repeatable.")
@@ -79,7 +87,7 @@ def quantize(
         Path | None, typer.Option("--recipe", help="Keep in float what this file of edge-i2i sensitivity says.")
     ] = None,
     keep_slower: Annotated[
-        bool, typer.Option("--keep-slower", help="Keep variants that are not faster than float, labelled.")
+        bool, typer.Option("--keep-slower", help="Also keep variants that are not faster than float, with a label.")
     ] = False,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads inside one call.")] = None,
     cache: Annotated[

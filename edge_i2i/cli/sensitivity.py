@@ -22,15 +22,20 @@ if TYPE_CHECKING:
 
 @with_groups
 def sensitivity(
-    bundle: Annotated[Path, typer.Argument(help="The .i2i bundle; it has the variant fp32.")],
+    bundle: Annotated[Path, typer.Argument(help="The .i2i bundle; it needs a variant fp32.")],
     data: CalibrationDataOptions,
     target: Annotated[
-        str, typer.Option("--target", metavar=shown(TARGETS), autocompletion=completing(TARGETS), help="Whose INT8.")
+        str,
+        typer.Option(
+            "--target", metavar=shown(TARGETS), autocompletion=completing(TARGETS), help="The engine to quantize for."
+        ),
     ] = "openvino",
     output: Annotated[
         Path | None, typer.Option("--output", help="The recipe to write; default BUNDLE.sensitivity-TARGET.json.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Also draw it into this PNG file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Also draw the table as a plot into this PNG file.")
+    ] = None,
     min_psnr: Annotated[
         float | None,
         typer.Option(

@@ -25,21 +25,27 @@ class ReachOptions:
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; any but this machine's own prints a URL with a token.")
     ] = _LOOPBACK
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = DEFAULT_PORT
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="The port to listen on; 0 takes a free one.")
+    ] = DEFAULT_PORT
     allow_host: Annotated[
         list[str] | None,
-        typer.Option("--allow-host", metavar="NAME", help="Answer under this name, too: a proxy's; repeatable."),
+        typer.Option(
+            "--allow-host", metavar="NAME", help="Also answer under this host name, such as a proxy's; repeatable."
+        ),
     ] = None
     base_path: Annotated[
         str, typer.Option("--base-path", metavar="PATH", help="The path under which a proxy shows the page: /i2i.")
     ] = "/"
     proxy: Annotated[
         list[str] | None,
-        typer.Option("--proxy", metavar="ADDRESS", help="Believe X-Forwarded-… of this proxy or network; repeatable."),
+        typer.Option("--proxy", metavar="ADDRESS", help="Trust X-Forwarded-… from this proxy or network; repeatable."),
     ] = None
     token: Annotated[
         str,
-        typer.Option("--token", envvar="EDGE_I2I_TOKEN", show_envvar=True, help="What visitors have to know."),
+        typer.Option(
+            "--token", envvar="EDGE_I2I_TOKEN", show_envvar=True, help="The token that visitors need in the address."
+        ),
     ] = ""
     https: Annotated[
         bool,
@@ -48,7 +54,9 @@ class ReachOptions:
     certificate: Annotated[
         Path | None, typer.Option("--certificate", metavar="FILE", help="The certificate for --https, PEM.")
     ] = None
-    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Its key, PEM.")] = None
+    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="The certificate's private key, PEM.")] = (
+        None
+    )
 
     @property
     def is_self_made(self) -> bool:

@@ -40,11 +40,13 @@ def translate(
     variant: Variant = "auto",
     fit: PictureFit = "letterbox",
     keep_size: Annotated[
-        bool, typer.Option("--keep-size/--model-size", help="Results in the input's size, or in the network's.")
+        bool, typer.Option("--keep-size/--model-size", help="Give results in the input's size, or in the network's.")
     ] = True,
-    label_map: Annotated[str | None, typer.Option("--label-map", help="Label-mode networks: class ids, PNG.")] = None,
+    label_map: Annotated[
+        str | None, typer.Option("--label-map", help="For label-mode networks: a PNG of class ids.")
+    ] = None,
     instance_map: Annotated[
-        str | None, typer.Option("--instance-map", help="Label-mode networks: instance ids.")
+        str | None, typer.Option("--instance-map", help="For label-mode networks: a PNG of instance ids.")
     ] = None,
     hdr: HdrFilms = "tone-map",
     precision: Precision = None,

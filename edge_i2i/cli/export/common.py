@@ -23,7 +23,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 class Writing:
     """How a bundle is made."""
 
-    size: Annotated[str | None, typer.Option("--size", help="HxW, for example 512x1024.")] = None
+    size: Annotated[str | None, typer.Option("--size", help="The picture size to export at, HxW: 512x1024.")] = None
     output: Annotated[Path | None, typer.Option("--output", help="The bundle to write; default MODEL.i2i.")] = None
     directory: Annotated[bool, typer.Option("--directory", help="Write the bundle as a folder, not as one file.")] = (
         False

@@ -22,7 +22,8 @@ def onnx(
     architecture: Architecture,
     writing: Writing,
     precision: Annotated[
-        list[str] | None, typer.Option("--precision", help="fp32 or fp16; repeatable; default both.")
+        list[str] | None,
+        typer.Option("--precision", help="A variant to write: fp32 or fp16; repeatable; default both."),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -43,13 +43,19 @@ def trt(
         int | None, typer.Option("--workspace-mb", min=1, help="Most scratch memory a layer may take, in MiB.")
     ] = None,
     optimization_level: Annotated[
-        int, typer.Option("--optimization-level", min=0, max=5, help="0: fast build … 5: fast engine.")
+        int,
+        typer.Option(
+            "--optimization-level", min=0, max=5, help="Optimisation level: 0 builds fastest, 5 runs fastest."
+        ),
     ] = 3,
     hardware_compatibility: Annotated[
-        str, typer.Option("--hardware-compatibility", help="none, ampere_plus or same_compute_capability.")
+        str,
+        typer.Option(
+            "--hardware-compatibility", help="Other GPUs to run on: none, ampere_plus or same_compute_capability."
+        ),
     ] = "none",
     version_compatible: Annotated[
-        bool, typer.Option("--version-compatible", help="An engine that later TensorRT versions can load, too.")
+        bool, typer.Option("--version-compatible", help="Build an engine that later TensorRT versions can load, too.")
     ] = False,
     targets: Annotated[
         str | None, typer.Option("--targets", help="RTX: compute capabilities, comma-separated; default 8.6,8.9,12.0.")
