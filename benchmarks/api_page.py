@@ -30,6 +30,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
             "Origin",
             "Frame",
             "Picture",
+            "Array",
         ),
         *("StatsSnapshot", "Change", "Event", "EventKind", "serve", "Server"),
     ),

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 import edge_i2i
+from edge_i2i.arrays import Picture
 from edge_i2i.learn.data import load_photograph
-from edge_i2i.live.frame import Frame, Picture
+from edge_i2i.live.frame import Frame
 from edge_i2i.live.process import Processed
 from edge_i2i.live.translation import TranslatorProcess
 from edge_i2i.measure.flicker import PanningClip, pan_clip

@@ -38,11 +38,12 @@ from live_costs import SNAPSHOT, times
 from shared import write_figures
 
 import edge_i2i
+from edge_i2i.arrays import Picture
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.live.compare import Comparison
 from edge_i2i.live.decorator import Decorator
-from edge_i2i.live.frame import Frame, Origin, Picture, Result
+from edge_i2i.live.frame import Frame, Origin, Result
 from edge_i2i.live.ladder import LadderProcess, Rung
 from edge_i2i.live.process import Process, Processed
 from edge_i2i.live.similarity import SimilarityOptions, SimilarityProcess, psnr, thumbnail_of

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from edge_i2i.arrays import Picture
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.live.clock import Clock, SystemClock
 from edge_i2i.live.coded import read_code
-from edge_i2i.live.frame import Frame, Origin, Picture, Result
+from edge_i2i.live.frame import Frame, Origin, Result
 from edge_i2i.live.memory import resident_bytes
 from edge_i2i.live.process import Processed
 from edge_i2i.live.sink import Sink

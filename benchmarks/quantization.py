@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_i2i.arrays import Array
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.engines.in_memory import GraphInMemory
-from edge_i2i.engines.protocol import Array, EngineOptions, GraphSource
+from edge_i2i.engines.protocol import EngineOptions, GraphSource
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions

@@ -17,9 +17,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edge_i2i.arrays import Array
 from edge_i2i.measure.latency import time_interleaved
 from edge_i2i.measure.picture import psnr
-from edge_i2i.media.geometry import Array, resized
+from edge_i2i.media.geometry import resized
 from edge_i2i.models.contract import Size
 
 sys.path.insert(0, str(Path(__file__).parent))

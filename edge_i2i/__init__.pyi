@@ -1,5 +1,6 @@
 """The names that edge_i2i hands out, and where they live: for type checkers, and read when a name is first used."""
 
+from .arrays import Array as Array, Picture as Picture
 from .bundle.reader import Bundle as Bundle, open_bundle as open_bundle
 from .condition_inputs import ConditionInputs as ConditionInputs
 from .conditions import Look as Look
@@ -25,7 +26,7 @@ from .graphs.export import ExportOptions as ExportOptions
 from .live.changes import Change as Change
 from .live.ending import LiveError as LiveError
 from .live.events import Event as Event, EventKind as EventKind
-from .live.frame import Frame as Frame, Origin as Origin, Picture as Picture, Result as Result
+from .live.frame import Frame as Frame, Origin as Origin, Result as Result
 from .live.opening import open_session as open_session
 from .live.picture_path import PicturePathOptions as PicturePathOptions
 from .live.policy import Mode as Mode, Policy as Policy

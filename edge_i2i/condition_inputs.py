@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from edge_i2i.arrays import Array
 from edge_i2i.conditions import Given
-from edge_i2i.engines.protocol import Array
 from edge_i2i.errors import UsageError
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_i2i.engines.protocol import Array
+from edge_i2i.arrays import Array
 from edge_i2i.errors import BadInputError, PictureError, UsageError
 from edge_i2i.media.geometry import Fit, place, place_into
 from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, TensorSpec, in_order

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from edge_i2i.arrays import Array
 from edge_i2i.bundle.golden import golden_input, golden_output
 from edge_i2i.bundle.manifest import EvidenceRecord, ModelRecord
 from edge_i2i.bundle.writer import BundleWriter, Layout
 from edge_i2i.graphs.export import ExportedGraph, ExportOptions, StageListener, export_graph
-from edge_i2i.graphs.parity import Array
 from edge_i2i.graphs.samples import sample_network
 from edge_i2i.machine import describe_machine, installed_versions
 from edge_i2i.models.contract import Size

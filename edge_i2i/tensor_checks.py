@@ -8,7 +8,7 @@ from os import PathLike
 
 import numpy as np
 
-from edge_i2i.engines.protocol import Array
+from edge_i2i.arrays import Array
 from edge_i2i.errors import BadInputError, PictureError, UsageError
 from edge_i2i.models.contract import DType, Role, Size, TensorSpec
 

@@ -11,11 +11,12 @@ from typing import Any, Self, TypedDict
 
 import numpy as np
 
+from edge_i2i.arrays import Array
 from edge_i2i.bundle.reader import Bundle, open_bundle
 from edge_i2i.condition_inputs import ConditionInputs
 from edge_i2i.conditions import PER_FRAME, Conditions, Given, Look
 from edge_i2i.engines.choice import AUTO, Choice, choose
-from edge_i2i.engines.protocol import Array, EngineOptions, SessionInfo
+from edge_i2i.engines.protocol import EngineOptions, SessionInfo
 from edge_i2i.errors import BadInputError, PictureError
 from edge_i2i.media.geometry import Fit, Placement, place, place_boxes, place_into, take_back
 from edge_i2i.models.contract import GraphDeclaration, Role, Size, TensorSpec

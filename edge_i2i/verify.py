@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from edge_i2i.arrays import Array
 from edge_i2i.bundle.golden import golden_input, golden_output
 from edge_i2i.bundle.reader import Bundle
 from edge_i2i.engines.choice import AUTO, Choice, choose
-from edge_i2i.engines.protocol import Array, EngineOptions
+from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.errors import BundleError, MissingRequirementError, ParityError, UsageError, known_names
 from edge_i2i.graphs.parity import EXACT, REDUCED_PRECISION, Parity, Tolerance, compare

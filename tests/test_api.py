@@ -19,7 +19,18 @@ import api_page  # noqa: E402 (it lies there)
 PUBLIC = {
     *("load", "Translator", "TranslatorInfo", "ConditionInputs", "Look", "Fit", "FeatureClusters"),
     *("translate_path", "TranslateSummary", "read_picture", "write_picture"),
-    *("open_session", "LiveSession", "Policy", "Mode", "PicturePathOptions", "Result", "Origin", "Frame", "Picture"),
+    *(
+        "open_session",
+        "LiveSession",
+        "Policy",
+        "Mode",
+        "PicturePathOptions",
+        "Result",
+        "Origin",
+        "Frame",
+        "Picture",
+        "Array",
+    ),
     *("StatsSnapshot", "Change", "Event", "EventKind", "serve", "Server"),
     *(
         "load_checkpoint",

@@ -32,7 +32,18 @@ HEAVY |= {
 # A room may import itself, those below it in this list, and the files named in ANYWHERE.
 ROOMS = ["models", "graphs", "bundle", "engines", "media", "translator", "learn", "measure", "quantize", "live", "cli"]
 ANYWHERE = {
-    *("errors", "caches", "requirements", "progress", "machine", "places", "plain_files", "telemetry", "texts"),
+    *(
+        "arrays",
+        "errors",
+        "caches",
+        "requirements",
+        "progress",
+        "machine",
+        "places",
+        "plain_files",
+        "telemetry",
+        "texts",
+    ),
     "__init__",
 }
 TOP_FILES = {

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from edge_i2i.arrays import Array
 from edge_i2i.engines.effective import INTEGER, Arithmetic
 from edge_i2i.engines.onnxruntime_precision import profiled, read_arithmetic
 from edge_i2i.engines.protocol import (
-    Array,
     Availability,
     Engine,
     EngineOptions,

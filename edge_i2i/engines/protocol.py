@@ -7,16 +7,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_i2i.arrays import Array
 from edge_i2i.errors import BadInputError, GraphError, GraphFileError, MissingRequirementError, UsageError
 from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT
 from edge_i2i.models.contract import GraphDeclaration
-
-Array = NDArray[Any]
 
 FLOAT_PRECISIONS = ("fp32", "bf16", "fp16")
 """The float arithmetic that may be asked for."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from edge_i2i.engines.protocol import Array, Availability, Engine, EngineOptions, GraphSource, Session, SessionInfo
+from edge_i2i.arrays import Array
+from edge_i2i.engines.protocol import Availability, Engine, EngineOptions, GraphSource, Session, SessionInfo
 from edge_i2i.errors import GraphError
 from edge_i2i.requirements import installed_version, require
 

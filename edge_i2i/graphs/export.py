@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_i2i.arrays import Array
 from edge_i2i.errors import GraphError, ParityError, UsageError
 from edge_i2i.graphs import parity
 from edge_i2i.graphs.fp16 import emulate_fp16, to_fp16
-from edge_i2i.graphs.parity import EXACT, FP16_TOLERANCE, REDUCED_PRECISION, Array, Parity, Tolerance
+from edge_i2i.graphs.parity import EXACT, FP16_TOLERANCE, REDUCED_PRECISION, Parity, Tolerance
 from edge_i2i.graphs.passes import DEFAULT_PASSES, get_passes, keep_declared_outputs
 from edge_i2i.graphs.running import run_onnxruntime, run_torch_network
 from edge_i2i.graphs.samples import sample_inputs

@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_i2i.arrays import Array
 from edge_i2i.errors import ParityError
-
-Array = NDArray[Any]
 
 _GREYS_PER_UNIT = 127.5
 NETWORK_OUTPUT = "network_output"

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from edge_i2i.graphs.parity import Array
+from edge_i2i.arrays import Array
 
 
 def run_torch_network(graph: Any, samples: list[dict[str, Array]]) -> list[Mapping[str, Array]]:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_i2i.arrays import Array
 from edge_i2i.graphs.running import run_torch_network
 from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, TensorSpec, in_order
 from edge_i2i.models.family import ModelGraph
-
-Array = NDArray[Any]
 
 _REGIONS = 24  # how many labelled regions a made-up label map has
 

@@ -10,18 +10,15 @@ from types import ModuleType
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_i2i.arrays import FloatPicture, Picture
 from edge_i2i.learn.recipe import AugmentSection
 from edge_i2i.requirements import require
-
-UInt8Image = NDArray[np.uint8]
-Float32Image = NDArray[np.float32]
 
 PALETTE_STOPS = 4  # colours of the ramp that a grey photograph is tinted with
 
 
-def random_view(photograph: UInt8Image, side: int, ranges: AugmentSection, rng: np.random.Generator) -> UInt8Image:
+def random_view(photograph: Picture, side: int, ranges: AugmentSection, rng: np.random.Generator) -> Picture:
     """A random square view of a photograph: moved, turned, scaled and perhaps mirrored.
 
     Args:
@@ -44,7 +41,7 @@ def random_view(photograph: UInt8Image, side: int, ranges: AugmentSection, rng: 
     # Shrinking without a blur would turn fine texture into false lines.
     source = cv2.GaussianBlur(photograph, (0, 0), 0.45 * np.sqrt(scale**-2 - 1)) if scale < 0.95 else photograph
     view = cv2.warpAffine(source, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    return cast(UInt8Image, np.ascontiguousarray(view[:, ::-1]) if mirrored else view)
+    return cast(Picture, np.ascontiguousarray(view[:, ::-1]) if mirrored else view)
 
 
 def _centre(length: int, seen: float, rng: np.random.Generator) -> float:
@@ -53,7 +50,7 @@ def _centre(length: int, seen: float, rng: np.random.Generator) -> float:
     return float(rng.uniform(margin, length - margin))
 
 
-def random_light(picture: UInt8Image, ranges: AugmentSection, rng: np.random.Generator) -> UInt8Image:
+def random_light(picture: Picture, ranges: AugmentSection, rng: np.random.Generator) -> Picture:
     """Another light and another camera: exposure, contrast, white balance, saturation, hue, focus.
 
     Args:
@@ -73,19 +70,19 @@ def random_light(picture: UInt8Image, ranges: AugmentSection, rng: np.random.Gen
     colour = _turn_hue(np.clip(colour, 0.0, 1.0), ranges, rng)
     if rng.random() < ranges.defocus:
         colour = cv2.GaussianBlur(colour, (0, 0), float(rng.uniform(0.5, 1.6)))
-    return cast(UInt8Image, np.rint(np.clip(colour, 0.0, 1.0) * 255.0).astype(np.uint8))
+    return cast(Picture, np.rint(np.clip(colour, 0.0, 1.0) * 255.0).astype(np.uint8))
 
 
-def _turn_hue(colour: Float32Image, ranges: AugmentSection, rng: np.random.Generator) -> Float32Image:
+def _turn_hue(colour: FloatPicture, ranges: AugmentSection, rng: np.random.Generator) -> FloatPicture:
     cv2 = _opencv()
     reach = 180.0 if rng.random() < ranges.any_hue else ranges.hue_degrees
     hsv = cv2.cvtColor(colour, cv2.COLOR_RGB2HSV)  # float: hue in degrees, the rest in [0, 1]
     hsv[..., 0] = (hsv[..., 0] + np.float32(rng.uniform(-reach, reach))) % 360.0
     hsv[..., 1] = np.clip(hsv[..., 1] * np.float32(rng.uniform(*ranges.saturation)), 0.0, 1.0)
-    return cast(Float32Image, cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
+    return cast(FloatPicture, cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
 
 
-def random_tint(grey: UInt8Image, rng: np.random.Generator) -> UInt8Image:
+def random_tint(grey: Picture, rng: np.random.Generator) -> Picture:
     """Colour a grey photograph with a random ramp from a dark to a light colour.
 
     Args:
@@ -99,11 +96,11 @@ def random_tint(grey: UInt8Image, rng: np.random.Generator) -> UInt8Image:
     colours = np.clip(stops[:, np.newaxis] + rng.normal(0.0, 0.18, (PALETTE_STOPS, 3)), 0.0, 1.0)
     level = np.arange(256) / 255.0
     ramp = np.stack([np.interp(level, stops, colours[:, channel]) for channel in range(3)], axis=1)
-    painted: UInt8Image = np.rint(ramp * 255.0).astype(np.uint8)[grey[..., 0]]
+    painted: Picture = np.rint(ramp * 255.0).astype(np.uint8)[grey[..., 0]]
     return painted
 
 
-def camera_noise(picture: UInt8Image, ranges: AugmentSection, rng: np.random.Generator) -> UInt8Image:
+def camera_noise(picture: Picture, ranges: AugmentSection, rng: np.random.Generator) -> Picture:
     """Sensor noise on some of the pictures.
 
     Args:
@@ -117,7 +114,7 @@ def camera_noise(picture: UInt8Image, ranges: AugmentSection, rng: np.random.Gen
     if rng.random() >= ranges.noise:
         return picture
     noise = rng.normal(0.0, rng.uniform(0.0, ranges.noise_sigma), picture.shape)
-    return cast(UInt8Image, np.rint(np.clip(picture + noise, 0.0, 255.0)).astype(np.uint8))
+    return cast(Picture, np.rint(np.clip(picture + noise, 0.0, 255.0)).astype(np.uint8))
 
 
 def _opencv() -> ModuleType:

@@ -16,8 +16,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import UsageError
-from edge_i2i.learn.augment import UInt8Image, camera_noise, random_light, random_tint, random_view
+from edge_i2i.learn.augment import camera_noise, random_light, random_tint, random_view
 from edge_i2i.learn.look import BORDER, paint
 from edge_i2i.learn.recipe import Recipe
 from edge_i2i.places import ANOTHER_CACHE, writing
@@ -45,7 +46,7 @@ def photograph_folders() -> tuple[Path, ...]:
     )
 
 
-def load_photograph(name: str) -> UInt8Image:
+def load_photograph(name: str) -> Picture:
     """Read one photograph by its file name, as uint8 (H, W, 3) RGB; grey ones get three equal channels.
 
     Raises:
@@ -63,7 +64,7 @@ def load_photograph(name: str) -> UInt8Image:
     shrink = LONGEST_SHORT_SIDE / min(pixels.shape[:2])
     if shrink < 1.0:
         pixels = cv2.resize(pixels, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-    return cast(UInt8Image, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+    return cast(Picture, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
 
 
 def _picture_names(folders: tuple[Path, ...]) -> list[str]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from edge_i2i.learn.augment import UInt8Image
+from edge_i2i.arrays import Picture
 from edge_i2i.learn.data import load_photograph
 from edge_i2i.learn.look import paint
 
@@ -36,12 +36,12 @@ class HeldOutPicture:
     """One held-out photograph, its target, and what each contender made of it (uint8 (H, W, 3) RGB)."""
 
     name: str
-    photograph: UInt8Image
-    target: UInt8Image
-    ours: UInt8Image
+    photograph: Picture
+    target: Picture
+    ours: Picture
     scores: dict[str, Scores]
 
-    def side_by_side(self) -> UInt8Image:
+    def side_by_side(self) -> Picture:
         """Photograph | target | ours: uint8 (H, 3W, 3)."""
         return np.hstack([self.photograph, self.target, self.ours])
 
@@ -61,12 +61,12 @@ def fit_colours(pairs: NDArray[np.uint8]) -> NDArray[np.float64]:
     return cast("NDArray[np.float64]", solution.T)
 
 
-def apply_colours(matrix: NDArray[np.float64], rgb: UInt8Image) -> UInt8Image:
+def apply_colours(matrix: NDArray[np.float64], rgb: Picture) -> Picture:
     """Apply a 3×4 affine colour matrix to a uint8 (H, W, 3) picture."""
     return _to_uint8(_with_ones(rgb.astype(np.float64)) @ matrix.T)
 
 
-def translate(generator: nn.Module, rgb: UInt8Image) -> UInt8Image:
+def translate(generator: nn.Module, rgb: Picture) -> Picture:
     """Run a picture-to-picture generator.
 
     Args:
@@ -83,7 +83,7 @@ def translate(generator: nn.Module, rgb: UInt8Image) -> UInt8Image:
     return _to_uint8((picture.float()[0].permute(1, 2, 0).cpu().numpy() + 1.0) * 127.5)
 
 
-def score(picture: UInt8Image, target: UInt8Image) -> Scores:
+def score(picture: Picture, target: Picture) -> Scores:
     """PSNR and SSIM between two uint8 (H, W, 3) pictures."""
     ours, wanted = (_to_tensor(one) for one in (picture, target))
     psnr = peak_signal_noise_ratio(ours, wanted, data_range=255.0)
@@ -132,10 +132,10 @@ def _with_ones(rgb: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([rgb, np.ones((*rgb.shape[:-1], 1))], axis=-1)
 
 
-def _to_tensor(rgb: UInt8Image) -> Tensor:
+def _to_tensor(rgb: Picture) -> Tensor:
     """uint8 (H, W, 3) → float32 [1, 3, H, W], same values."""
     return torch.from_numpy(rgb.astype(np.float32)).permute(2, 0, 1).unsqueeze(0)
 
 
-def _to_uint8(values: NDArray[Any]) -> UInt8Image:
-    return cast(UInt8Image, np.rint(np.clip(values, 0.0, 255.0)).astype(np.uint8))
+def _to_uint8(values: NDArray[Any]) -> Picture:
+    return cast(Picture, np.rint(np.clip(values, 0.0, 255.0)).astype(np.uint8))

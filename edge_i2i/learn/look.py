@@ -17,13 +17,10 @@ from types import ModuleType
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_i2i.arrays import FloatPicture, Picture
 from edge_i2i.errors import PictureError
 from edge_i2i.requirements import require
-
-UInt8Image = NDArray[np.uint8]
-Float32Image = NDArray[np.float32]
 
 # OpenCV's edge-preserving filter (Gastal and Oliveira 2011): reach in pixels, tolerance to colour differences in 0..1.
 WASH_REACH, WASH_TOLERANCE = 40.0, 0.42
@@ -47,7 +44,7 @@ INK_RGB = (0.10, 0.08, 0.22)
 BORDER = 48  # pixels to paint beyond a crop, so that its edge looks as in the whole picture
 
 
-def paint(rgb: UInt8Image, *, border: int = 0) -> UInt8Image:
+def paint(rgb: Picture, *, border: int = 0) -> Picture:
     """Paint a photograph: flat washes in a warm palette with indigo shadows, dark ink along the edges.
 
     Args:
@@ -71,10 +68,10 @@ def paint(rgb: UInt8Image, *, border: int = 0) -> UInt8Image:
     inner = (slice(border, rgb.shape[0] - border), slice(border, rgb.shape[1] - border))
     ink = _ink_amount(rgb, inner)[..., np.newaxis]
     painted = _wash(rgb, inner) * (1.0 - ink) + np.asarray(INK_RGB, np.float32) * ink
-    return cast(UInt8Image, np.rint(np.clip(painted, 0.0, 1.0) * 255.0).astype(np.uint8))
+    return cast(Picture, np.rint(np.clip(painted, 0.0, 1.0) * 255.0).astype(np.uint8))
 
 
-def _wash(rgb: UInt8Image, inner: tuple[slice, slice]) -> Float32Image:
+def _wash(rgb: Picture, inner: tuple[slice, slice]) -> FloatPicture:
     """The colour layer of the inner part: float32 (h, w, 3), about [0, 1]."""
     cv2 = _opencv()
     flat = _smooth(rgb, WASH_REACH, WASH_TOLERANCE)[inner]
@@ -84,10 +81,10 @@ def _wash(rgb: UInt8Image, inner: tuple[slice, slice]) -> Float32Image:
     fade, shadow = 1.0 - HIGHLIGHT_FADE * tone**4, (1.0 - tone) ** 2
     cr = 0.5 + fade * (WARM_CR + _compressed(cr)) + INDIGO_CR * shadow
     cb = 0.5 + fade * (WARM_CB + _compressed(cb)) + INDIGO_CB * shadow
-    return cast(Float32Image, cv2.cvtColor(cv2.merge([tone, cr, cb]).astype(np.float32), cv2.COLOR_YCrCb2RGB))
+    return cast(FloatPicture, cv2.cvtColor(cv2.merge([tone, cr, cb]).astype(np.float32), cv2.COLOR_YCrCb2RGB))
 
 
-def _ink_amount(rgb: UInt8Image, inner: tuple[slice, slice]) -> Float32Image:
+def _ink_amount(rgb: Picture, inner: tuple[slice, slice]) -> FloatPicture:
     """How much ink covers each pixel of the inner part: float32 (h, w) in [0, LINE_STRENGTH]."""
     cv2 = _opencv()
     grey = cv2.cvtColor(_smooth(rgb, LINES_REACH, LINES_TOLERANCE), cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
@@ -96,22 +93,22 @@ def _ink_amount(rgb: UInt8Image, inner: tuple[slice, slice]) -> Float32Image:
     contrast = np.sqrt(grey[inner].var() + FLAT_BRIGHTNESS**2)
     darker_than_around = (wide - narrow)[inner] / contrast
     covered = np.clip((darker_than_around - LINE_THRESHOLD) / LINE_SOFTNESS, 0.0, 1.0)
-    return cast(Float32Image, (LINE_STRENGTH * covered).astype(np.float32))
+    return cast(FloatPicture, (LINE_STRENGTH * covered).astype(np.float32))
 
 
-def _smooth(rgb: UInt8Image, reach: float, tolerance: float) -> UInt8Image:
+def _smooth(rgb: Picture, reach: float, tolerance: float) -> Picture:
     cv2 = _opencv()
     smooth = cv2.edgePreservingFilter(rgb, flags=cv2.RECURS_FILTER, sigma_s=reach, sigma_r=tolerance)
-    return cast(UInt8Image, smooth)
+    return cast(Picture, smooth)
 
 
-def _standardised(channel: Float32Image, flat: float) -> Float32Image:
+def _standardised(channel: FloatPicture, flat: float) -> FloatPicture:
     """Zero mean, and unit variance unless the channel is flat: the arithmetic of instance norm."""
-    return cast(Float32Image, (channel - channel.mean()) / np.sqrt(channel.var() + flat**2))
+    return cast(FloatPicture, (channel - channel.mean()) / np.sqrt(channel.var() + flat**2))
 
 
-def _compressed(channel: Float32Image) -> Float32Image:
-    return cast(Float32Image, COLOURFULNESS * np.tanh(_standardised(channel, FLAT_COLOUR) / COLOUR_KNEE))
+def _compressed(channel: FloatPicture) -> FloatPicture:
+    return cast(FloatPicture, COLOURFULNESS * np.tanh(_standardised(channel, FLAT_COLOUR) / COLOUR_KNEE))
 
 
 def _opencv() -> ModuleType:

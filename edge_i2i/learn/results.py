@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edge_i2i.learn.augment import UInt8Image
+from edge_i2i.arrays import Picture
 from edge_i2i.learn.evaluate import HeldOutPicture, summarise
 from edge_i2i.machine import describe_machine, installed_versions
 from edge_i2i.places import writing
@@ -56,7 +56,7 @@ def write_results(
     return content
 
 
-def write_png(path: Path, rgb: UInt8Image) -> None:
+def write_png(path: Path, rgb: Picture) -> None:
     """Write a uint8 (H, W, 3) RGB picture."""
     cv2 = require("cv2", extra="train", purpose="Writing pictures")
     _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9])

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import UsageError
-from edge_i2i.live.frame import Picture
 
 _CELL = 8  # pixels; JPEG's block, so that a cell costs it one coefficient
 _MARGIN = 2  # pixels at a cell's edges that are not read: neighbours bleed into them

@@ -9,8 +9,8 @@ from enum import StrEnum
 
 import numpy as np
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import UsageError
-from edge_i2i.live.frame import Picture
 from edge_i2i.media.geometry import resized
 from edge_i2i.models.contract import Size
 

@@ -6,11 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import numpy as np
-from numpy.typing import NDArray
-
-Picture = NDArray[np.uint8]
-"""RGB, uint8 ``[H, W, 3]``."""
+from edge_i2i.arrays import Picture
 
 
 @dataclass(frozen=True, eq=False)

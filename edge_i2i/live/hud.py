@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge_i2i.live.frame import Picture
+from edge_i2i.arrays import Picture
 from edge_i2i.live.stats import Quantiles, StatsSnapshot
 
 TEXT_HEIGHT = 1 / 48

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from edge_i2i.live.frame import Frame, Origin, Picture
+from edge_i2i.arrays import Picture
+from edge_i2i.live.frame import Frame, Origin
 from edge_i2i.progress import Progress
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from edge_i2i.arrays import Picture
 from edge_i2i.live.drops import DropCause
-from edge_i2i.live.frame import Picture, Result
+from edge_i2i.live.frame import Result
 from edge_i2i.live.handover import Handover, HandoverClosedError
 from edge_i2i.live.sink import Sink
 from edge_i2i.live.stats import LiveStats

@@ -16,12 +16,13 @@ from typing import Any, Self
 
 import numpy as np
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import PictureError, UsageError
 from edge_i2i.live.changes import Change, Look
 from edge_i2i.live.clock import Clock, SystemClock
 from edge_i2i.live.ending import LiveError
 from edge_i2i.live.events import OnEvent
-from edge_i2i.live.frame import Captured, Picture, Result
+from edge_i2i.live.frame import Captured, Result
 from edge_i2i.live.handover import HandoverClosedError, Slot
 from edge_i2i.live.pipeline import Pipeline
 from edge_i2i.live.policy import Mode, Policy

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import UsageError
 from edge_i2i.live.clock import Clock, Stopwatch
 from edge_i2i.live.decorator import Decorator, with_seconds
-from edge_i2i.live.frame import Frame, Origin, Picture
+from edge_i2i.live.frame import Frame, Origin
 from edge_i2i.live.process import Process, Processed
 
 THUMBNAIL = (64, 36)

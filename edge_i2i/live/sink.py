@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
-from edge_i2i.live.frame import Picture, Result
+from edge_i2i.arrays import Picture
+from edge_i2i.live.frame import Result
 from edge_i2i.models.contract import Size
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from edge_i2i.arrays import Picture
 from edge_i2i.live.capture import Emit
 from edge_i2i.live.clock import Clock
 from edge_i2i.live.drops import DropCause
 from edge_i2i.live.ending import text_of
 from edge_i2i.live.events import EventKind
-from edge_i2i.live.frame import Picture, Result
+from edge_i2i.live.frame import Result
 from edge_i2i.live.handover import Handover, HandoverClosedError, Lane, Slot
 from edge_i2i.live.policy import Mode
 from edge_i2i.live.sink import Sink

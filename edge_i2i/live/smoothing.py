@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import UsageError
 from edge_i2i.live.clock import Clock, Stopwatch
 from edge_i2i.live.decorator import Decorator, with_seconds
-from edge_i2i.live.frame import Frame, Picture
+from edge_i2i.live.frame import Frame
 from edge_i2i.live.process import Process, Processed
 
 CELL = 8

@@ -9,10 +9,11 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from edge_i2i.arrays import Picture
 from edge_i2i.engines.choice import AUTO
 from edge_i2i.errors import BadInputError, UsageError
 from edge_i2i.live.clock import Clock, Stopwatch, SystemClock
-from edge_i2i.live.frame import Frame, Picture
+from edge_i2i.live.frame import Frame
 from edge_i2i.live.process import Loader, Process, Processed
 from edge_i2i.live.upsampling import Upsampling, lifted
 from edge_i2i.models.contract import Role, Size

@@ -11,7 +11,7 @@ import zlib
 from collections import deque
 from dataclasses import dataclass
 
-from edge_i2i.live.frame import Picture
+from edge_i2i.arrays import Picture
 
 
 @dataclass(frozen=True)

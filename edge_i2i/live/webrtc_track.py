@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_i2i.live.frame import Picture
+from edge_i2i.arrays import Picture
 from edge_i2i.requirements import require
 
 if TYPE_CHECKING:

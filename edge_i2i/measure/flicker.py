@@ -12,15 +12,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_i2i.arrays import Array
 from edge_i2i.errors import PictureError, UsageError
 from edge_i2i.models.contract import Size
-
-Array = NDArray[Any]
 
 BORDER = 4
 """Pixels of each frame's border that are not compared: padding reaches into them, and it does not move along."""

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from edge_i2i.arrays import Array
 from edge_i2i.conditions import PER_FRAME
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.export_trt import choose_runtime
-from edge_i2i.graphs.parity import NETWORK_OUTPUT, Array, Parity, compare
+from edge_i2i.graphs.parity import NETWORK_OUTPUT, Parity, compare
 from edge_i2i.graphs.passes import PASSES, keep_declared_outputs, upsample_conv_as_phases
 from edge_i2i.graphs.running import run_torch_network
 from edge_i2i.graphs.samples import sample_network

@@ -6,15 +6,12 @@ arithmetic is done in double precision.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_i2i.arrays import Array
 from edge_i2i.errors import PictureError
 from edge_i2i.graphs import parity
-
-Array = NDArray[Any]
 
 # Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural similarity", IEEE
 # Transactions on Image Processing 13(4), 2004: an 11x11 Gaussian window of deviation 1.5, K1 = 0.01, K2 = 0.03.

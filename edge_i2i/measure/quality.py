@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_i2i.arrays import Array
 from edge_i2i.errors import PictureError
 from edge_i2i.measure.flicker import PanningClip, flicker_ratio
 from edge_i2i.measure.picture import ssim
 from edge_i2i.measure.texture import check_pairs, grey_level_ratio_of_all, texture_ratio_of_all
-
-Array = NDArray[Any]
 
 GREY_RANGE = 255.0
 LARGEST_FIGURE = 999.0

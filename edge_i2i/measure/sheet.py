@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import PictureError
-
-Picture = NDArray[np.uint8]
 
 _PAPER, _INK = 255, (40, 40, 40)
 

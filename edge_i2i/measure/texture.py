@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_i2i.arrays import Array
 from edge_i2i.errors import PictureError
-
-Array = NDArray[Any]
 
 TEXTURE_WINDOW = 5
 """Side of the box blur that texture is what remains of, that is, of its high frequencies."""

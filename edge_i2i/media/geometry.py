@@ -18,14 +18,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_i2i.arrays import Array
 from edge_i2i.models.contract import Size
-
-Array = NDArray[Any]
 
 
 class Fit(StrEnum):

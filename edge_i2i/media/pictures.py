@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import OutputError, PictureError, UsageError
 from edge_i2i.media.animated_webp import AnimatedWebp, announces_animation
 from edge_i2i.media.atomic import replacing
@@ -50,7 +51,7 @@ from edge_i2i.media.headers import (
     sniff,
 )
 from edge_i2i.media.heif import DamagedHeifError, HeifFormat, open_heif, sniff_heif
-from edge_i2i.media.samples import Picture, decoded, orient, over_white, to_rgb, whiten
+from edge_i2i.media.samples import decoded, orient, over_white, to_rgb, whiten
 from edge_i2i.media.suffixes import RAW_SUFFIXES
 from edge_i2i.models.contract import LARGEST_SIDE, Size
 

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_i2i.arrays import Picture
 from edge_i2i.models.contract import Size
-
-Picture = NDArray[np.uint8]
 
 _BAND = 1 << 22  # numbers at a time
 

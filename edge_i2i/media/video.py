@@ -22,8 +22,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import PictureError
 from edge_i2i.media.film_decoder import FilmDecoder, bounds
 from edge_i2i.media.film_packets import FilmPackets, film_stream
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-Picture = NDArray[np.uint8]
 
 # Containers of films. Playlists are left out because they make the library open whatever they name.
 _READABLE_FORMATS = (

@@ -20,12 +20,10 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_i2i.arrays import Array
 from edge_i2i.errors import BadInputError, CheckpointError
 from edge_i2i.requirements import require
-
-Array = NDArray[Any]
 
 MOST_CLUSTERS = 10
 """Clusters per class, at most (official option ``n_clusters``)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_i2i.engines.protocol import Array
+from edge_i2i.arrays import Array
 from edge_i2i.errors import PictureError
 from edge_i2i.models.contract import Size
 from edge_i2i.progress import Progress

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_i2i.arrays import Picture
 from edge_i2i.measure.sheet import side_by_side
-
-Picture = NDArray[np.uint8]
 
 _THUMBNAIL_HEIGHT, _THUMBNAIL_WIDTH = 128, 192  # pixels; 3:2, between a webcam's 4:3 and a film's 16:9
 _COLUMNS = 6

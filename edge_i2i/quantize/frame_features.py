@@ -17,7 +17,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+from edge_i2i.arrays import Picture
+
 Features = NDArray[np.float32]
 
 _SIDE = 64  # pixels of the squeezed frame

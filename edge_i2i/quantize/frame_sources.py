@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import BadInputError, MissingRequirementError, UsageError
 from edge_i2i.media.films import is_film, open_film
 from edge_i2i.media.heif import MissingDecoderError
@@ -25,7 +25,6 @@ from edge_i2i.translate_plan import make_plan
 
 _log = logging.getLogger(__name__)
 
-Picture = NDArray[np.uint8]
 
 CAMERA_SECONDS = 30.0
 EVERY_SECONDS = 0.2  # neighbours at 25 frames a second are near-duplicates: looking at each of them costs time only

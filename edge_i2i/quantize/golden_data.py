@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from edge_i2i.arrays import Array
 from edge_i2i.bundle.golden import golden_input
 from edge_i2i.bundle.reader import Bundle
 from edge_i2i.conditions import PER_FRAME
-from edge_i2i.engines.protocol import Array
 from edge_i2i.errors import BundleError
 from edge_i2i.models.contract import Size
 from edge_i2i.quantize.samples import Recipe, Sample

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_i2i.arrays import Array
 from edge_i2i.engines.in_memory import GraphInMemory
-from edge_i2i.engines.protocol import Array, Engine, EngineOptions, GraphSource, Session
+from edge_i2i.engines.protocol import Engine, EngineOptions, GraphSource, Session
 from edge_i2i.engines.registry import engine_names, get_engine
 from edge_i2i.errors import BadInputError
 from edge_i2i.graphs.parity import NETWORK_OUTPUT, psnr

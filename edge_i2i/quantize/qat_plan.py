@@ -7,17 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from numpy.typing import NDArray
-
+from edge_i2i.arrays import Array
 from edge_i2i.errors import UsageError
 from edge_i2i.graphs.qdq.scheme import Range
 from edge_i2i.learn.training_log import Record
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.qat_loss import LossWeights
-
-Array = NDArray[Any]
 
 USUAL_LEARNING_RATE = 2e-4
 """What image-to-image generators are trained with; fine-tuning takes a tenth."""

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from edge_i2i.arrays import Array
 from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.locking import only_run
 from edge_i2i.bundle.manifest import EvidenceRecord
 from edge_i2i.bundle.reader import Bundle, BundledGraph, open_bundle
 from edge_i2i.bundle.writer import BundleWriter, check_bundle_place
 from edge_i2i.engines.choice import AUTO, choose
-from edge_i2i.engines.protocol import Array, EngineOptions, GraphSource
+from edge_i2i.engines.protocol import EngineOptions, GraphSource
 from edge_i2i.errors import BundleError, OutputError, UsageError
 from edge_i2i.places import check_folder
 from edge_i2i.progress import NullProgress, Progress

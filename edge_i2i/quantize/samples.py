@@ -8,7 +8,7 @@ from typing import overload
 
 import numpy as np
 
-from edge_i2i.engines.protocol import Array
+from edge_i2i.arrays import Array
 from edge_i2i.measure.flicker import pan_clip
 from edge_i2i.media.geometry import Fit
 from edge_i2i.models.contract import GraphDeclaration, Size

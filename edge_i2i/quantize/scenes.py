@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from edge_i2i.engines.protocol import Array
+from edge_i2i.arrays import Array
 from edge_i2i.errors import PictureError
 from edge_i2i.media.films import is_film, open_film
 from edge_i2i.media.geometry import Fit, place, place_boxes, place_into

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_i2i.engines.protocol import Array, GraphSource
+from edge_i2i.arrays import Array
+from edge_i2i.engines.protocol import GraphSource
 from edge_i2i.errors import BadInputError, UsageError
 from edge_i2i.graphs.qdq.equalise import ChannelRanges
 from edge_i2i.media.atomic import replacing

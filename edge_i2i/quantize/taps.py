@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_i2i.engines.protocol import Array, GraphSource
+from edge_i2i.arrays import Array
+from edge_i2i.engines.protocol import GraphSource
 from edge_i2i.errors import BadInputError, GraphError
 from edge_i2i.quantize.samples import Sample
 

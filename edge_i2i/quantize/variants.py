@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from edge_i2i.engines.protocol import Array, EngineOptions, GraphSource
+from edge_i2i.arrays import Array
+from edge_i2i.engines.protocol import EngineOptions, GraphSource
 from edge_i2i.errors import BadInputError, MissingRequirementError
 from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT
 from edge_i2i.graphs.qdq.targets.protocol import Target

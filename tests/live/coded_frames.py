@@ -15,9 +15,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from edge_i2i.arrays import Picture
 from edge_i2i.live.clock import Clock
 from edge_i2i.live.coded import Code, read_code, stamp
-from edge_i2i.live.frame import Captured, Picture, Result
+from edge_i2i.live.frame import Captured, Result
 from edge_i2i.live.sink import Sink
 from edge_i2i.live.source import Source, SourceInfo, SourceSpec
 from edge_i2i.models.contract import Size

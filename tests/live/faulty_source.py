@@ -20,9 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 from coded_frames import coded_picture
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import BadInputError
 from edge_i2i.live.clock import Clock
-from edge_i2i.live.frame import Captured, Picture
+from edge_i2i.live.frame import Captured
 from edge_i2i.live.source import Source, SourceInfo, SourceLostError, SourceSpec
 from edge_i2i.models.contract import Size
 

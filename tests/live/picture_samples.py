@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_i2i.live.frame import Frame, Picture
+from edge_i2i.arrays import Picture
+from edge_i2i.live.frame import Frame
 from edge_i2i.live.process import Processed
 
 FPS = 30

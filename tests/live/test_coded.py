@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_clock import VirtualClock
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import UsageError
 from edge_i2i.live.coded import Code, read_code, stamp
-from edge_i2i.live.frame import Frame, Picture, Result
+from edge_i2i.live.frame import Frame, Result
 from edge_i2i.models.contract import Size
 
 numbers = st.integers(0, 2**32 - 1)

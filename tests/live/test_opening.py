@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 import edge_i2i
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import UsageError
 from edge_i2i.live.compare import Comparison
 from edge_i2i.live.ending import LiveError
 from edge_i2i.live.events import Event, EventKind
-from edge_i2i.live.frame import Origin, Picture, Result
+from edge_i2i.live.frame import Origin, Result
 from edge_i2i.live.opening import default_policy, make_sinks, network_loader, open_session, sink_settings
 from edge_i2i.live.picture_path import PicturePathOptions
 from edge_i2i.live.policy import Policy

@@ -9,9 +9,10 @@ from fake_models import FakeModel
 from fake_sinks import KeepingSink
 from virtual_clock import VirtualClock
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import PictureError, UsageError
 from edge_i2i.live.drops import DropCause
-from edge_i2i.live.frame import Picture, Result
+from edge_i2i.live.frame import Result
 from edge_i2i.live.policy import Mode, Policy
 from edge_i2i.live.session import LiveSession
 from edge_i2i.live.stats import StatsSnapshot

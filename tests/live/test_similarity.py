@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from picture_samples import FunctionProcess, frame, scene
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import EdgeI2IError, UsageError
-from edge_i2i.live.frame import Origin, Picture
+from edge_i2i.live.frame import Origin
 from edge_i2i.live.similarity import SimilarityOptions, SimilarityProcess
 
 SIZE = (180, 320)

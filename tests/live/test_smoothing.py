@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from picture_samples import FunctionProcess, frame, scene
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import EdgeI2IError, UsageError
-from edge_i2i.live.frame import Picture
 from edge_i2i.live.smoothing import SmoothedProcess, SmoothingOptions
 
 SIZE = (96, 160)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 
+from edge_i2i.arrays import Array
 from edge_i2i.engines.in_memory import GraphInMemory
-from edge_i2i.engines.protocol import Array
 from edge_i2i.graphs.model_bytes import model_from_bytes, model_to_bytes
 from edge_i2i.graphs.parity import NETWORK_OUTPUT, psnr
 from edge_i2i.graphs.passes.outputs import keep_declared_outputs

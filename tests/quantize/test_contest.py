@@ -11,17 +11,10 @@ import pytest
 from quantize_samples import ROUNDS, placing
 from sensitive_samples import DECLARATION, ONE_THREAD, painter, scenes
 
+from edge_i2i.arrays import Array
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.openvino_capabilities import Capabilities
-from edge_i2i.engines.protocol import (
-    Array,
-    Availability,
-    Engine,
-    EngineOptions,
-    GraphSource,
-    Session,
-    SessionInfo,
-)
+from edge_i2i.engines.protocol import Availability, Engine, EngineOptions, GraphSource, Session, SessionInfo
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.errors import GraphError
 from edge_i2i.measure.latency import Timings

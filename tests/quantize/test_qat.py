@@ -12,10 +12,11 @@ import onnx_ir as ir
 import pytest
 import torch
 
+from edge_i2i.arrays import Array
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.errors import BadInputError, GraphError, UsageError
 from edge_i2i.graphs.model_bytes import model_to_bytes
-from edge_i2i.graphs.parity import Array, psnr
+from edge_i2i.graphs.parity import psnr
 from edge_i2i.graphs.passes import DEFAULT_PASSES, get_passes, keep_declared_outputs
 from edge_i2i.graphs.passes.rewriting import constant
 from edge_i2i.graphs.qdq.insert import insert_qdq

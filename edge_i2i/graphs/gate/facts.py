@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_i2i.arrays import Array
 from edge_i2i.graphs.gate.onnx_file import Node
-
-Array = NDArray[Any]
 
 FLOATS = frozenset({"float32", "float16"})
 WHOLES = frozenset({"int32", "int64"})

@@ -13,11 +13,10 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_i2i.arrays import Array
 from edge_i2i.graphs.gate.wire import Budget, Field, Kind, WireError, decode_wholes, read_message
 
-Array = NDArray[Any]
 Fields = Mapping[int, Field]
 
 ELEMENT_TYPES: Mapping[int, str] = MappingProxyType(

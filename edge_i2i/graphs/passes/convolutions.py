@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from edge_i2i.graphs.passes.rewriting import Array, constant, optional, static_shape
+from edge_i2i.arrays import Array
+from edge_i2i.graphs.passes.rewriting import constant, optional, static_shape
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from edge_i2i.arrays import Array
 from edge_i2i.graphs.passes.convolutions import Convolution, read_convolution
 from edge_i2i.graphs.passes.rewriting import (
-    Array,
     graph_of,
     initializer,
     insert,

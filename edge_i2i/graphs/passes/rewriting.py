@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
+from edge_i2i.arrays import Array
 from edge_i2i.errors import GraphError
-
-Array = NDArray[Any]
 
 
 def remove_unused(model: ir.Model) -> int:

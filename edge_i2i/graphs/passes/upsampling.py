@@ -18,9 +18,9 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
+from edge_i2i.arrays import Array
 from edge_i2i.graphs.passes.convolutions import Convolution, read_convolution
 from edge_i2i.graphs.passes.rewriting import (
-    Array,
     constant,
     graph_of,
     initializer,

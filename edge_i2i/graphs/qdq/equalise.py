@@ -20,8 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from edge_i2i.arrays import Array
 from edge_i2i.errors import GraphError
-from edge_i2i.graphs.passes.rewriting import Array, constant, graph_of, initializer, insert, required, static_shape
+from edge_i2i.graphs.passes.rewriting import constant, graph_of, initializer, insert, required, static_shape
 from edge_i2i.graphs.qdq.layers import Layer, find_layers
 from edge_i2i.graphs.qdq.scheme import Range
 

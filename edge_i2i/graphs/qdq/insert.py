@@ -12,9 +12,9 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import onnx_ir as ir
 
+from edge_i2i.arrays import Array
 from edge_i2i.errors import GraphError, UsageError
 from edge_i2i.graphs.passes.rewriting import (
-    Array,
     constant,
     graph_of,
     initializer,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from edge_i2i.graphs.passes.rewriting import Array, constant, optional, pad_amounts, required, static_shape
+from edge_i2i.arrays import Array
+from edge_i2i.graphs.passes.rewriting import constant, optional, pad_amounts, required, static_shape
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 _MOVED_ONLY = frozenset({"Gather", "Squeeze", "Reshape", "Identity", "DepthToSpace", "Transpose", "Slice", "Concat"})

@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge_i2i.arrays import Array
 from edge_i2i.errors import UsageError
-
-Array = NDArray[Any]
 
 _LARGEST = 127  # -128 stays unused, so that a range reaches as far below zero as above
 LARGEST_WEIGHT = _LARGEST

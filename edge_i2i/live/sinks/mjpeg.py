@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import UsageError
 from edge_i2i.live.clock import Clock, SystemClock
-from edge_i2i.live.frame import Picture, Result
+from edge_i2i.live.frame import Result
 from edge_i2i.live.sink import Sink
 from edge_i2i.live.sinks.page_server import Address, PageServer, read_text, refusal
 from edge_i2i.live.web.hosting import need_web_packages

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from edge_i2i.live.frame import Picture, Result
+from edge_i2i.arrays import Picture
+from edge_i2i.live.frame import Result
 from edge_i2i.live.sink import Sink
 
 

@@ -7,8 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import UsageError
-from edge_i2i.live.frame import Origin, Picture, Result
+from edge_i2i.live.frame import Origin, Result
 from edge_i2i.live.sink import Sink
 from edge_i2i.live.sinks.file import FileSink
 from edge_i2i.media.pictures import write_picture

@@ -11,9 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import EdgeI2IError, MissingRequirementError
 from edge_i2i.live.clock import Clock, Signal, SystemClock, Task
-from edge_i2i.live.frame import Picture, Result
+from edge_i2i.live.frame import Result
 from edge_i2i.live.handover import HandoverClosedError, Slot
 from edge_i2i.live.sink import Sink
 from edge_i2i.live.sinks.mjpeg import MjpegSink, OnKey

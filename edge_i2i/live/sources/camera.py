@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import UsageError
-from edge_i2i.live.frame import Captured, Picture
+from edge_i2i.live.frame import Captured
 from edge_i2i.live.source import Source, SourceInfo, SourceLostError, SourceSpec
 from edge_i2i.live.sources.pixels import to_rgb
 from edge_i2i.live.sources.uri import SourceRequest

@@ -6,10 +6,11 @@ import re
 
 import numpy as np
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import UsageError
 from edge_i2i.live.clock import Clock
 from edge_i2i.live.coded import stamp
-from edge_i2i.live.frame import Captured, Picture
+from edge_i2i.live.frame import Captured
 from edge_i2i.live.source import Source, SourceInfo, SourceSpec
 from edge_i2i.live.sources.pace import Pace
 from edge_i2i.live.sources.uri import SourceRequest, check_fps

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_i2i.live.frame import Picture
+from edge_i2i.arrays import Picture
 from edge_i2i.live.source import SourceLostError
 
 

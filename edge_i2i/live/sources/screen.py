@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import MissingRequirementError, UsageError
 from edge_i2i.live.clock import Clock
-from edge_i2i.live.frame import Captured, Picture
+from edge_i2i.live.frame import Captured
 from edge_i2i.live.source import Source, SourceInfo, SourceLostError, SourceSpec
 from edge_i2i.live.sources.pace import Pace
 from edge_i2i.live.sources.pixels import to_rgb

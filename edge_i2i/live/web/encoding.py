@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import PictureError
-from edge_i2i.live.frame import Picture
 from edge_i2i.live.web.wire import WireFormat
 
 DEFAULT_QUALITY = 80

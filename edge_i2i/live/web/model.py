@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from edge_i2i.arrays import Array, Picture
 from edge_i2i.bundle.reader import Bundle
 from edge_i2i.conditions import PER_FRAME, SEED, Given, Look
-from edge_i2i.engines.protocol import Array
 from edge_i2i.errors import BadInputError, UsageError
-from edge_i2i.live.frame import Picture
 from edge_i2i.live.translation import WARM_UP_RUNS, blank_frame, check_draws
 from edge_i2i.live.web.recipes import Base, BaseKind, Recipe
 from edge_i2i.live.web.sharing import ModelInfo, ModelLoader, Note

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import EdgeI2IError
 from edge_i2i.live.clock import Clock, Signal, Task
-from edge_i2i.live.frame import Picture
 from edge_i2i.live.handover import HandoverClosedError, Slot
 from edge_i2i.live.web.recipes import Recipe
 

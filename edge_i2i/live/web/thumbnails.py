@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from edge_i2i.live.frame import Picture
+from edge_i2i.arrays import Picture
 from edge_i2i.live.web.encoding import encode
 from edge_i2i.live.web.recipes import Base, BaseKind, Recipe
 from edge_i2i.live.web.sharing import ModelState

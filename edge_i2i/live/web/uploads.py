@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import BadInputError, PictureError
-from edge_i2i.live.frame import Picture
 from edge_i2i.live.web.doors import Patience
 from edge_i2i.live.web.wire import FrameMessage
 from edge_i2i.media.headers import (

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_i2i.arrays import Picture
 from edge_i2i.errors import BadInputError, EdgeI2IError
-from edge_i2i.live.frame import Picture
 from edge_i2i.live.web.metrics import Unanswered
 from edge_i2i.live.web.sessions import Tab
 from edge_i2i.live.web.sharing import SupersededError

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edge_i2i.engines.protocol import Array
+from edge_i2i.arrays import Array
 from edge_i2i.errors import EdgeI2IError, GraphError
 
 Work = Callable[[], object]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from edge_i2i.arrays import Array
 from edge_i2i.errors import UsageError
-from edge_i2i.graphs.qdq.scheme import Array, Quantizer, Range, Scheme, quantize_weights, quantizer_for, weight_scales
+from edge_i2i.graphs.qdq.scheme import Quantizer, Range, Scheme, quantize_weights, quantizer_for, weight_scales
 
 LIMITS = {"uint8": (0, 255), "int8": (-127, 127)}
 floats = st.floats(-1e4, 1e4, width=32)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from architectures import every_architecture
 
+from edge_i2i.arrays import Array
 from edge_i2i.engines.in_memory import GraphInMemory
-from edge_i2i.engines.protocol import Array, EngineOptions, GraphSource
+from edge_i2i.engines.protocol import EngineOptions, GraphSource
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.graphs.model_bytes import model_to_bytes
 from edge_i2i.graphs.passes import DEFAULT_PASSES, get_passes, keep_declared_outputs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from edge_i2i.live.frame import Picture
+from edge_i2i.arrays import Picture
 
 
 class Camera:

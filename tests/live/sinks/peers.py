@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sink_samples import until
 
-from edge_i2i.live.frame import Picture
+from edge_i2i.arrays import Picture
 
 
 class Peer:

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 
-from edge_i2i.live.frame import Frame, Origin, Picture, Result
+from edge_i2i.arrays import Picture
+from edge_i2i.live.frame import Frame, Origin, Result
 from edge_i2i.models.contract import Size
 
 SIZE = Size(96, 128)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from sink_samples import grey, no_thread_left, result, until
 
+from edge_i2i.arrays import Picture
 from edge_i2i.live.coded import Code, read_code, stamp
-from edge_i2i.live.frame import Picture
 from edge_i2i.live.sinks.mjpeg import MjpegSink
 from edge_i2i.live.sinks.page_server import Address
 from edge_i2i.models.contract import Size

@@ -28,7 +28,7 @@ from sink_samples import (
 )
 from test_window import GUI_BUILD, FakeGui
 
-from edge_i2i.live.frame import Picture
+from edge_i2i.arrays import Picture
 from edge_i2i.live.sink import Sink
 from edge_i2i.live.sinks.file import FileSink
 from edge_i2i.live.sinks.folder import FolderSink

@@ -11,8 +11,8 @@ import cv2
 import pytest
 from sink_samples import SIZE, decode_jpeg, get, grey, no_thread_left, result, until
 
+from edge_i2i.arrays import Picture
 from edge_i2i.live.coded import read_code, stamp
-from edge_i2i.live.frame import Picture
 from edge_i2i.live.sinks import mjpeg
 from edge_i2i.live.sinks.mjpeg import MjpegSink
 from edge_i2i.live.sinks.page_server import Address

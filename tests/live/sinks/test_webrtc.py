@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import pytest
 from sink_samples import get, grey, no_thread_left, result, until
 
+from edge_i2i.arrays import Picture
 from edge_i2i.live.coded import read_code, stamp
-from edge_i2i.live.frame import Picture
 from edge_i2i.live.sinks.page_server import Address
 from edge_i2i.models.contract import Size
 

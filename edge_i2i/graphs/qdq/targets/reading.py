@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from edge_i2i.graphs.passes.rewriting import Array, constant, optional, required
+from edge_i2i.arrays import Array
+from edge_i2i.graphs.passes.rewriting import constant, optional, required
 from edge_i2i.graphs.qdq.insert import QUANTIZED_SUFFIX
 from edge_i2i.graphs.qdq.layers import CONVOLUTIONS, layer_name
 from edge_i2i.graphs.qdq.scheme import Range

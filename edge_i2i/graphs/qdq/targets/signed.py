@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import onnx_ir as ir
 
+from edge_i2i.arrays import Array
 from edge_i2i.graphs.passes.rewriting import (
-    Array,
     constant,
     graph_of,
     initializer,
