@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from calibration_samples import photographs
 
+from edge_i2i.caches import cache_folder
 from edge_i2i.models.contract import Size
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +43,7 @@ def surroundings(place: Path) -> dict[str, str]:
     left_out = (*CI_SWITCHES, *OUR_SWITCHES, "TORCHINDUCTOR_CACHE_DIR", "MPLCONFIGDIR", "KERAS_HOME")
     kept = {key: value for key, value in os.environ.items() if key not in left_out}
     changed = {"HOME": str(place / "home"), "XDG_CACHE_HOME": str(place / "cache"), "TMPDIR": str(place / "tmp")}
+    changed["XDG_DATA_HOME"] = str(place / "data")
     (place / "tmp").mkdir()
     paths = {"PYTHONPATH": f"{ROOT / 'tests/audit'}{os.pathsep}{ROOT}", "AUDIT_LOG": str(place / "audit.log")}
     return {**kept, **changed, **paths, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
@@ -59,8 +61,15 @@ def run_audited(code: str, place: Path) -> list[tuple[str, str]]:
 
 def assert_quiet(deeds: list[tuple[str, str]], place: Path) -> None:
     assert [about for kind, about in deeds if kind == "network"] == []
-    ours = (place / "work", place / "cache/edge-i2i", place / "tmp", Path("/dev"), Path("/proc"))
-    written = {Path(about) for kind, about in deeds if kind == "write"} - {place, place / "cache"}
+    ours = (
+        place / "work",
+        place / "cache/edge-i2i",
+        place / "data/edge-i2i",
+        place / "tmp",
+        Path("/dev"),
+        Path("/proc"),
+    )
+    written = {Path(about) for kind, about in deeds if kind == "write"} - {place, place / "cache", place / "data"}
     assert [path for path in written if not any(path.is_relative_to(folder) for folder in ours)] == []
     assert_nothing_kept(place)
 
@@ -104,10 +113,22 @@ def test_no_verb_talks_or_writes_elsewhere(work: Path, tmp_path: Path) -> None:
     assert_quiet(run_audited(VERBS.format(verbs=verbs), tmp_path), tmp_path)
 
 
+TINY_RECIPE = """
+name: tiny
+seed: 7
+generator: {ngf: 2, n_downsample_global: 1, n_blocks_global: 1}
+discriminator: {ndf: 2, n_layers: 2, num_D: 2}
+data: {photographs: {astronaut.png: 1.0}, held_out: [chelsea.png], pairs: 4, patch: 40, crop: 32}
+losses: {l1: 5.0}
+training: {steps: 2, batch: 2, log_every: 1, checkpoint_every: 2, tensorboard: true}
+"""
+
+
 def test_no_verb_that_makes_networks_talks_or_writes_elsewhere(work: Path, tmp_path: Path) -> None:
     import torch
 
-    pytest.importorskip("nncf", reason="needs quantize: pip install 'edge-i2i[quantize]'")
+    for package in ("nncf", "lightning_fabric", "tensorrt_rtx"):
+        pytest.importorskip(package, reason="needs more: pip install 'edge-i2i[quantize,train,rtx]'")
     from edge_i2i.models.registry import get_family
 
     family = get_family("cyclegan")
@@ -115,11 +136,24 @@ def test_no_verb_that_makes_networks_talks_or_writes_elsewhere(work: Path, tmp_p
     torch.save(network.generator.state_dict(), work / "net.pth")  # type: ignore[attr-defined]
     net, photos, quick = str(work / "net.i2i"), str(work / "photos"), ["--threads", "1"]
     quantized = ["--target", "onnxruntime", "--output", str(work / "int8.i2i")]
+    (work / "tiny.yaml").write_text(TINY_RECIPE)
+    trained = ["--output", str(work / "run"), "--accelerator", "cpu", "--cache", str(work / "pairs")]
     verbs = [
         ["import", str(work / "net.pth"), "--output", str(work / "net.safetensors")],
-        ["train", "--recipe", str(ROOT / "training/recipes/demo.yaml"), "--print-config"],
+        ["train", "--recipe", str(work / "tiny.yaml"), *trained],
         ["quantize", net, "--data", photos, *quantized, "--samples", "2", "--held-out", "2", *quick],
+        ["export", "trt", "--bundle", net, "--runtime", "rtx"],
     ]
+    assert_quiet(run_audited(VERBS.format(verbs=verbs), tmp_path), tmp_path)
+
+
+def test_fine_tuning_talks_to_nobody_and_writes_nowhere_else(work: Path, tmp_path: Path) -> None:
+    kernels = cache_folder("kernels")
+    if not any(kernels.rglob("*.so")):
+        pytest.skip("NNCF's kernels are not compiled yet, which takes minutes: pytest tests/quantize/test_qat.py")
+    shutil.copytree(kernels, tmp_path / "cache/edge-i2i/kernels")
+    tuned = ["--target", "tensorrt", "--output", str(work / "qat.i2i"), "--run", str(work / "qat"), "--steps", "4"]
+    verbs = [["qat", str(work / "net.i2i"), "--data", "golden", *tuned, "--threads", "1"]]
     assert_quiet(run_audited(VERBS.format(verbs=verbs), tmp_path), tmp_path)
 
 
