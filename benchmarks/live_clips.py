@@ -11,8 +11,8 @@ import edge_i2i
 from edge_i2i.arrays import Picture
 from edge_i2i.learn.data import load_photograph
 from edge_i2i.live.frame import Frame
-from edge_i2i.live.process import Processed
-from edge_i2i.live.translation import TranslatorProcess
+from edge_i2i.live.model.process import Processed
+from edge_i2i.live.model.translation import TranslatorProcess
 from edge_i2i.measure.flicker import PanningClip, pan_clip
 from edge_i2i.media.geometry import Fit, place, place_into
 from edge_i2i.models.contract import Size

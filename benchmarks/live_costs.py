@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from live_clips import CAMERA, MODEL, Replayed, frames, photograph, recoloured, still_clip
 
-from edge_i2i.live.compare import blend, side_by_side, split
-from edge_i2i.live.drops import DropCause
-from edge_i2i.live.flip import Flip, flipped
+from edge_i2i.live.figures.drops import DropCause
+from edge_i2i.live.figures.stats import Quantiles, StatsSnapshot
 from edge_i2i.live.frame import Frame
-from edge_i2i.live.hud import draw_hud, hud_lines
-from edge_i2i.live.process import Process
-from edge_i2i.live.region import Region, pasted
-from edge_i2i.live.similarity import SimilarityOptions, SimilarityProcess
-from edge_i2i.live.smoothing import SmoothedProcess
-from edge_i2i.live.stats import Quantiles, StatsSnapshot
-from edge_i2i.live.upsampling import Upsampling, lifted
+from edge_i2i.live.model.process import Process
+from edge_i2i.live.model.upsampling import Upsampling, lifted
+from edge_i2i.live.outlets.compare import blend, side_by_side, split
+from edge_i2i.live.outlets.hud import draw_hud, hud_lines
+from edge_i2i.live.steps.flip import Flip, flipped
+from edge_i2i.live.steps.region import Region, pasted
+from edge_i2i.live.steps.similarity import SimilarityOptions, SimilarityProcess
+from edge_i2i.live.steps.smoothing import SmoothedProcess
 from edge_i2i.measure.latency import time_interleaved
 from edge_i2i.media.geometry import Fit, place, place_into, take_back
 

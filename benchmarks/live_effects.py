@@ -41,16 +41,16 @@ import edge_i2i
 from edge_i2i.arrays import Picture
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
-from edge_i2i.live.compare import Comparison
-from edge_i2i.live.decorator import Decorator
 from edge_i2i.live.frame import Frame, Origin, Result
-from edge_i2i.live.ladder import LadderProcess, Rung
-from edge_i2i.live.process import Process, Processed
-from edge_i2i.live.similarity import SimilarityOptions, SimilarityProcess, psnr, thumbnail_of
-from edge_i2i.live.smoothing import SmoothedProcess, SmoothingOptions
-from edge_i2i.live.translation import TranslatorProcess, translator_loader
-from edge_i2i.live.upsampling import Upsampling, lifted
-from edge_i2i.live.view import View, ViewSettings
+from edge_i2i.live.model.process import Process, Processed
+from edge_i2i.live.model.translation import TranslatorProcess, translator_loader
+from edge_i2i.live.model.upsampling import Upsampling, lifted
+from edge_i2i.live.outlets.compare import Comparison
+from edge_i2i.live.outlets.view import View, ViewSettings
+from edge_i2i.live.steps.ladder import LadderProcess, Rung
+from edge_i2i.live.steps.similarity import SimilarityOptions, SimilarityProcess, psnr, thumbnail_of
+from edge_i2i.live.steps.smoothing import SmoothedProcess, SmoothingOptions
+from edge_i2i.live.steps.step import Decorator
 from edge_i2i.measure.flicker import PanningClip, warp_error
 from edge_i2i.measure.latency import time_interleaved
 from edge_i2i.media.geometry import Fit, Placement, place, place_into

@@ -21,8 +21,8 @@ from edge_i2i.live.clock import Clock, SystemClock
 from edge_i2i.live.coded import read_code
 from edge_i2i.live.frame import Frame, Origin, Result
 from edge_i2i.live.memory import resident_bytes
-from edge_i2i.live.process import Processed
-from edge_i2i.live.sink import Sink
+from edge_i2i.live.model.process import Processed
+from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.models.contract import Size
 from edge_i2i.models.loading import load_demo
 

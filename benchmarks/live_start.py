@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_i2i.live.events import EventKind
+from edge_i2i.live.figures.events import EventKind
 
 if TYPE_CHECKING:
     from live_samples import Setup
@@ -95,9 +95,9 @@ def shown(trace: Path, began: float) -> tuple[float, float]:
 def main() -> None:
     """One session of the library."""
     from edge_i2i.live.clock import SystemClock
+    from edge_i2i.live.figures.trace import Trace
     from edge_i2i.live.frame import Origin
     from edge_i2i.live.opening import open_session
-    from edge_i2i.live.trace import Trace
 
     bundle, engine, path = sys.argv[1:]
     clock = SystemClock()

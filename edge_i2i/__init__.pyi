@@ -23,15 +23,15 @@ from .errors import (
 )
 from .export import ExportSummary as ExportSummary, export_bundle as export_bundle
 from .graphs.export import ExportOptions as ExportOptions
-from .live.changes import Change as Change
-from .live.ending import LiveError as LiveError
-from .live.events import Event as Event, EventKind as EventKind
+from .live.model.changes import Change as Change
+from .live.threads.ending import LiveError as LiveError
+from .live.figures.events import Event as Event, EventKind as EventKind
 from .live.frame import Frame as Frame, Origin as Origin, Result as Result
 from .live.opening import open_session as open_session
-from .live.picture_path import PicturePathOptions as PicturePathOptions
+from .live.steps.picture_path import PicturePathOptions as PicturePathOptions
 from .live.policy import Mode as Mode, Policy as Policy
 from .live.session import LiveSession as LiveSession
-from .live.stats import StatsSnapshot as StatsSnapshot
+from .live.figures.stats import StatsSnapshot as StatsSnapshot
 from .live.web.server import Server as Server, serve as serve
 from .media.geometry import Fit as Fit
 from .media.pictures import read_picture as read_picture, write_picture as write_picture

@@ -24,11 +24,11 @@ from edge_i2i.places import check_apart, check_file, check_folder, refuse_foreig
 if TYPE_CHECKING:
     import threading
 
-    from edge_i2i.live.events import Event, OnEvent
+    from edge_i2i.live.figures.events import Event, OnEvent
+    from edge_i2i.live.figures.stats import StatsSnapshot
+    from edge_i2i.live.figures.trace import Trace
     from edge_i2i.live.session import LiveSession
-    from edge_i2i.live.sink import Sink
-    from edge_i2i.live.stats import StatsSnapshot
-    from edge_i2i.live.trace import Trace
+    from edge_i2i.live.sinks.sink import Sink
 
 _LOOK_EVERY = 0.1  # seconds between two looks at whether it is over
 _SAY_EVERY = 5.0  # seconds between two lines of figures
@@ -79,6 +79,7 @@ def live(
     Example: edge-i2i live city.i2i --source 0 --sink window --compare split --hud
     """
     from edge_i2i.live.clock import SystemClock
+    from edge_i2i.live.figures.trace import Trace
     from edge_i2i.live.opening import (
         default_policy,
         make_sinks,
@@ -87,11 +88,10 @@ def live(
         places_of,
         sink_settings,
     )
+    from edge_i2i.live.outlets.view import View
     from edge_i2i.live.sinks.switched import SnapshotSink, SwitchedRecording
     from edge_i2i.live.source import SourceLostError
     from edge_i2i.live.sources.registry import source_spec
-    from edge_i2i.live.trace import Trace
-    from edge_i2i.live.view import View
 
     logs = [path for path in (trace, events) if path is not None]
     _check_logs(trace, events)
@@ -178,7 +178,7 @@ class _TooSlow:
 
     def look(self, snapshot: StatsSnapshot) -> None:
         """Compare with the look of some seconds ago."""
-        from edge_i2i.live.drops import DropCause
+        from edge_i2i.live.figures.drops import DropCause
 
         before = self._before
         if before is None or before.frames == 0:
@@ -241,7 +241,7 @@ def _run(
 
 
 def _listeners(path: Path | None, *, quiet: bool) -> OnEvent:
-    from edge_i2i.live.event_log import JsonLinesLog
+    from edge_i2i.live.figures.event_log import JsonLinesLog
 
     log = JsonLinesLog(path) if path is not None else None
 

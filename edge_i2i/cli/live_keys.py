@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from edge_i2i.errors import EdgeI2IError
 
 if TYPE_CHECKING:
-    from edge_i2i.live.changes import Change
-    from edge_i2i.live.process import Loader
+    from edge_i2i.live.model.changes import Change
+    from edge_i2i.live.model.process import Loader
+    from edge_i2i.live.outlets.view import View
     from edge_i2i.live.session import LiveSession
     from edge_i2i.live.sinks.switched import SnapshotSink, SwitchedRecording
-    from edge_i2i.live.view import View
 
 KEYS = "keys: n next style · m next model · c compare · h figures · f mirror · s snapshot · r record · q quit"
 
@@ -100,7 +100,7 @@ class LiveKeys:
         return ""
 
     def _mirror(self) -> str:
-        from edge_i2i.live.flip import Flip
+        from edge_i2i.live.steps.flip import Flip
 
         mirrored = self._view.settings.flip is Flip.NONE
         self._view.change(flip=Flip.HORIZONTAL if mirrored else Flip.NONE)

@@ -27,9 +27,9 @@ from edge_i2i.cli.numbers import positive
 from edge_i2i.errors import UsageError, known_names
 
 if TYPE_CHECKING:
-    from edge_i2i.live.picture_path import PicturePathOptions
+    from edge_i2i.live.outlets.view import ViewSettings
     from edge_i2i.live.policy import Policy
-    from edge_i2i.live.view import ViewSettings
+    from edge_i2i.live.steps.picture_path import PicturePathOptions
     from edge_i2i.models.contract import Size
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -154,12 +154,12 @@ class PathOptions:
 
     def of_library(self, ladder_fps: float | None) -> PicturePathOptions:
         """As ``live`` takes them."""
-        from edge_i2i.live.flip import Flip
-        from edge_i2i.live.picture_path import PicturePathOptions
-        from edge_i2i.live.region import Region
-        from edge_i2i.live.similarity import SimilarityOptions
-        from edge_i2i.live.smoothing import SmoothingOptions
-        from edge_i2i.live.upsampling import Upsampling
+        from edge_i2i.live.model.upsampling import Upsampling
+        from edge_i2i.live.steps.flip import Flip
+        from edge_i2i.live.steps.picture_path import PicturePathOptions
+        from edge_i2i.live.steps.region import Region
+        from edge_i2i.live.steps.similarity import SimilarityOptions
+        from edge_i2i.live.steps.smoothing import SmoothingOptions
 
         return PicturePathOptions(
             upsample=chosen(self.upsample, Upsampling, "ways to upsample"),
@@ -194,9 +194,9 @@ class ShowOptions:
 
     def settings(self) -> ViewSettings:
         """As ``live`` takes them."""
-        from edge_i2i.live.compare import Comparison
-        from edge_i2i.live.flip import Flip
-        from edge_i2i.live.view import ViewSettings
+        from edge_i2i.live.outlets.compare import Comparison
+        from edge_i2i.live.outlets.view import ViewSettings
+        from edge_i2i.live.steps.flip import Flip
 
         mirrored = Flip.HORIZONTAL if self.mirror else Flip.NONE
         return ViewSettings(chosen(self.compare, Comparison, "comparisons"), flip=mirrored, hud=self.hud)

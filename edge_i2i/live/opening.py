@@ -15,20 +15,20 @@ from typing import Any, Unpack
 
 from edge_i2i.engines.choice import AUTO
 from edge_i2i.live.clock import Clock, SystemClock
-from edge_i2i.live.events import Event, OnEvent
-from edge_i2i.live.picture_path import PicturePathOptions, picture_path_loader
+from edge_i2i.live.figures.events import Event, OnEvent
+from edge_i2i.live.figures.trace import Trace
+from edge_i2i.live.model.process import Loader
+from edge_i2i.live.model.translation import SetLook, translator_loader
+from edge_i2i.live.outlets.view import View, ViewSettings
 from edge_i2i.live.policy import Mode, Policy
-from edge_i2i.live.process import Loader
 from edge_i2i.live.session import LiveSession
-from edge_i2i.live.sink import Sink
 from edge_i2i.live.sinks.mjpeg import OnKey
 from edge_i2i.live.sinks.registry import SinkSettings, make_sink
+from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.source import SourceSpec
 from edge_i2i.live.sources.registry import SOURCE_KINDS, source_spec
 from edge_i2i.live.sources.uri import SourceRequest, path_of, split_source
-from edge_i2i.live.trace import Trace
-from edge_i2i.live.translation import SetLook, translator_loader
-from edge_i2i.live.view import View, ViewSettings
+from edge_i2i.live.steps.picture_path import PicturePathOptions, picture_path_loader
 from edge_i2i.media.geometry import Fit
 from edge_i2i.media.tone_mapping import Hdr
 from edge_i2i.models.contract import Size

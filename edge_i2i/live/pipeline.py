@@ -6,28 +6,28 @@ import threading
 from collections.abc import Sequence
 from typing import cast
 
-from edge_i2i.live.capture import Capture
-from edge_i2i.live.changes import Change, Replacement
+from edge_i2i.live.capture.capture import Capture
+from edge_i2i.live.capture.inlet import Inlet
 from edge_i2i.live.clock import Clock, Signal
-from edge_i2i.live.drops import DropCause
-from edge_i2i.live.ending import Ending, LiveError, text_of
-from edge_i2i.live.event_thread import EventThread
-from edge_i2i.live.events import EventKind, OnEvent
+from edge_i2i.live.figures.drops import DropCause
+from edge_i2i.live.figures.event_thread import EventThread
+from edge_i2i.live.figures.events import EventKind, OnEvent
+from edge_i2i.live.figures.stats import LiveStats
+from edge_i2i.live.figures.trace import Trace
 from edge_i2i.live.frame import Frame, Result
-from edge_i2i.live.gate import Gate
-from edge_i2i.live.handover import Handover, Lane, Slot
-from edge_i2i.live.inlet import Inlet
-from edge_i2i.live.loading import Loading
 from edge_i2i.live.memory import resident_bytes
-from edge_i2i.live.model_stage import ModelStage
-from edge_i2i.live.outlets import Outlets
+from edge_i2i.live.model.changes import Change, Replacement
+from edge_i2i.live.model.loading import Loading
+from edge_i2i.live.model.process import Loader, Process
+from edge_i2i.live.model.stage import ModelStage
+from edge_i2i.live.outlets.outlets import Outlets
+from edge_i2i.live.outlets.sink_stage import Composes, SinkStage, handover_of_results
 from edge_i2i.live.policy import Mode, Policy
-from edge_i2i.live.process import Loader, Process
-from edge_i2i.live.sink import Sink
-from edge_i2i.live.sink_stage import Composes, SinkStage, handover_of_results
+from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.source import SourceSpec
-from edge_i2i.live.stats import LiveStats
-from edge_i2i.live.trace import Trace
+from edge_i2i.live.threads.ending import Ending, LiveError, text_of
+from edge_i2i.live.threads.gate import Gate
+from edge_i2i.live.threads.handover import Handover, Lane, Slot
 
 _FOR_STAGES = 0.9  # of the time that stopping may take; the rest is for telling about it
 _FOR_SOURCE_S = 2.0  # seconds at most: nobody needs it any more, and one that nobody answers cannot be interrupted

@@ -18,21 +18,21 @@ import numpy as np
 
 from edge_i2i.arrays import Picture
 from edge_i2i.errors import PictureError, UsageError
-from edge_i2i.live.changes import Change, Look
 from edge_i2i.live.clock import Clock, SystemClock
-from edge_i2i.live.ending import LiveError
-from edge_i2i.live.events import OnEvent
+from edge_i2i.live.figures.events import OnEvent
+from edge_i2i.live.figures.stats import StatsSnapshot
+from edge_i2i.live.figures.trace import Trace
 from edge_i2i.live.frame import Captured, Result
-from edge_i2i.live.handover import HandoverClosedError, Slot
+from edge_i2i.live.model.changes import Change, Look
+from edge_i2i.live.model.process import Loader, Process
+from edge_i2i.live.outlets.receivers import Callback, Receiver
+from edge_i2i.live.outlets.sink_stage import Composes, handover_of_results
 from edge_i2i.live.pipeline import Pipeline
 from edge_i2i.live.policy import Mode, Policy
-from edge_i2i.live.process import Loader, Process
-from edge_i2i.live.receivers import Callback, Receiver
-from edge_i2i.live.sink import Sink
-from edge_i2i.live.sink_stage import Composes, handover_of_results
+from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.source import SourceSpec
-from edge_i2i.live.stats import StatsSnapshot
-from edge_i2i.live.trace import Trace
+from edge_i2i.live.threads.ending import LiveError
+from edge_i2i.live.threads.handover import HandoverClosedError, Slot
 
 __all__ = ["LiveError", "LiveSession"]
 

@@ -26,16 +26,16 @@ from edge_i2i.cli.live_keys import LiveKeys
 from edge_i2i.cli.main import run_command
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
-from edge_i2i.live.compare import Comparison
-from edge_i2i.live.drops import DropCause
-from edge_i2i.live.flip import Flip
+from edge_i2i.live.figures.drops import DropCause
+from edge_i2i.live.figures.stats import StatsSnapshot
 from edge_i2i.live.opening import network_loader
+from edge_i2i.live.outlets.compare import Comparison
+from edge_i2i.live.outlets.view import View
 from edge_i2i.live.session import LiveSession
 from edge_i2i.live.sinks.null import NullSink
 from edge_i2i.live.sinks.switched import SnapshotSink, SwitchedRecording
 from edge_i2i.live.sources.registry import source_spec
-from edge_i2i.live.stats import StatsSnapshot
-from edge_i2i.live.view import View
+from edge_i2i.live.steps.flip import Flip
 from edge_i2i.media.pictures import read_picture
 from edge_i2i.media.video import VideoReader
 from edge_i2i.models.contract import Size

@@ -13,9 +13,9 @@ from edge_i2i.cli import choices
 from edge_i2i.engines.choice import AUTO
 from edge_i2i.engines.registry import engine_names
 from edge_i2i.graphs.qdq.targets import target_names
-from edge_i2i.live.compare import Comparison
-from edge_i2i.live.flip import Flip
-from edge_i2i.live.upsampling import Upsampling
+from edge_i2i.live.model.upsampling import Upsampling
+from edge_i2i.live.outlets.compare import Comparison
+from edge_i2i.live.steps.flip import Flip
 from edge_i2i.media.geometry import Fit
 from edge_i2i.media.tone_mapping import Hdr
 

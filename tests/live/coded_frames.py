@@ -19,7 +19,7 @@ from edge_i2i.arrays import Picture
 from edge_i2i.live.clock import Clock
 from edge_i2i.live.coded import Code, read_code, stamp
 from edge_i2i.live.frame import Captured, Result
-from edge_i2i.live.sink import Sink
+from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.source import Source, SourceInfo, SourceSpec
 from edge_i2i.models.contract import Size
 

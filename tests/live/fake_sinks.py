@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge_i2i.arrays import Picture
 from edge_i2i.live.clock import Clock
 from edge_i2i.live.frame import Result
-from edge_i2i.live.sink import Sink
+from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.models.contract import Size
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_i2i.arrays import Picture
 from edge_i2i.live.frame import Frame
-from edge_i2i.live.process import Processed
+from edge_i2i.live.model.process import Processed
 
 FPS = 30
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from picture_samples import noise
 
 from edge_i2i.errors import UsageError
-from edge_i2i.live.compare import LINE, blend, side_by_side, split
+from edge_i2i.live.outlets.compare import LINE, blend, side_by_side, split
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

@@ -13,8 +13,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from edge_i2i.errors import UsageError
-from edge_i2i.live.event_log import JsonLinesLog, LoggingLog
-from edge_i2i.live.events import Event, EventKind
+from edge_i2i.live.figures.event_log import JsonLinesLog, LoggingLog
+from edge_i2i.live.figures.events import Event, EventKind
 from edge_i2i.live.uris import without_credentials
 
 LOST = Event(
@@ -72,7 +72,7 @@ def test_a_log_that_fails_later_ends_no_session(tmp_path: Path, caplog: pytest.L
     folder.rmdir()
     for _ in range(3):
         log(LOST)
-    told = [record.getMessage() for record in caplog.records if record.name == "edge_i2i.live.event_log"]
+    told = [record.getMessage() for record in caplog.records if record.name == "edge_i2i.live.figures.event_log"]
     assert len(told) == 1 and told[0].startswith("events are lost")
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_clock import VirtualClock
 
-from edge_i2i.live.handover import Handover, HandoverClosedError, Lane, Slot
+from edge_i2i.live.threads.handover import Handover, HandoverClosedError, Lane, Slot
 
 
 def test_in_a_slot_the_newest_wins_and_the_other_comes_back() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_i2i.errors import UsageError
-from edge_i2i.live.histogram import LARGEST, SMALLEST, Histogram
+from edge_i2i.live.figures.histogram import LARGEST, SMALLEST, Histogram
 
 durations = st.floats(math.log10(SMALLEST), math.log10(LARGEST)).map(lambda power: 10.0**power)
 samples = st.lists(durations, min_size=1, max_size=300)

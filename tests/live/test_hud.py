@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from picture_samples import noise
 
-from edge_i2i.live.drops import DropCause
-from edge_i2i.live.hud import MOST_COVERED, draw_hud, hud_lines
-from edge_i2i.live.stats import Quantiles, StatsSnapshot
+from edge_i2i.live.figures.drops import DropCause
+from edge_i2i.live.figures.stats import Quantiles, StatsSnapshot
+from edge_i2i.live.outlets.hud import MOST_COVERED, draw_hud, hud_lines
 
 SNAPSHOT = StatsSnapshot(
     frames=300,

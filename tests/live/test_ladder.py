@@ -10,8 +10,8 @@ from virtual_clock import VirtualClock
 
 from edge_i2i.errors import EdgeI2IError, UsageError
 from edge_i2i.live.frame import Frame
-from edge_i2i.live.ladder import LadderController, LadderProcess, Rung, ladder_loader
-from edge_i2i.live.process import Processed
+from edge_i2i.live.model.process import Processed
+from edge_i2i.live.steps.ladder import LadderController, LadderProcess, Rung, ladder_loader
 from edge_i2i.progress import NullProgress, Progress
 
 BUDGET = 0.1

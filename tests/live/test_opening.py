@@ -13,18 +13,18 @@ import pytest
 import edge_i2i
 from edge_i2i.arrays import Picture
 from edge_i2i.errors import UsageError
-from edge_i2i.live.compare import Comparison
-from edge_i2i.live.ending import LiveError
-from edge_i2i.live.events import Event, EventKind
+from edge_i2i.live.figures.events import Event, EventKind
 from edge_i2i.live.frame import Origin, Result
+from edge_i2i.live.model.upsampling import Upsampling
 from edge_i2i.live.opening import default_policy, make_sinks, network_loader, open_session, sink_settings
-from edge_i2i.live.picture_path import PicturePathOptions
+from edge_i2i.live.outlets.compare import Comparison
+from edge_i2i.live.outlets.view import View, ViewSettings
 from edge_i2i.live.policy import Policy
-from edge_i2i.live.sink import Sink
 from edge_i2i.live.sinks.registry import SinkSettings
+from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.sources.registry import source_spec
-from edge_i2i.live.upsampling import Upsampling
-from edge_i2i.live.view import View, ViewSettings
+from edge_i2i.live.steps.picture_path import PicturePathOptions
+from edge_i2i.live.threads.ending import LiveError
 from edge_i2i.media.video import VideoReader
 from edge_i2i.media.video_writer import VideoWriter
 from edge_i2i.models.contract import Size

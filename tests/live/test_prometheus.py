@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_i2i.errors import UsageError
-from edge_i2i.live.drops import DropCause
-from edge_i2i.live.prometheus import CONTENT_TYPE, Family, Sample, exposition, render, session_families
-from edge_i2i.live.stats import Quantiles, SinkSnapshot, StatsSnapshot
+from edge_i2i.live.figures.drops import DropCause
+from edge_i2i.live.figures.prometheus import CONTENT_TYPE, Family, Sample, exposition, render, session_families
+from edge_i2i.live.figures.stats import Quantiles, SinkSnapshot, StatsSnapshot
 
 AGE = Quantiles(count=100, p50=40.0, p90=50.0, p99=60.0, max=70.0, mean=42.0)
 SNAPSHOT = StatsSnapshot(

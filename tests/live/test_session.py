@@ -15,11 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from virtual_clock import VirtualClock
 
-from edge_i2i.live.drops import DropCause
-from edge_i2i.live.events import Event, EventKind
-from edge_i2i.live.pacing import Pacer
+from edge_i2i.live.figures.drops import DropCause
+from edge_i2i.live.figures.events import Event, EventKind
 from edge_i2i.live.policy import Mode, Policy
 from edge_i2i.live.session import LiveSession
+from edge_i2i.live.threads.pacing import Pacer
 
 # Live -----------------------------------------------------------------------------------------------------------------
 

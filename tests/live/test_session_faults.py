@@ -10,13 +10,13 @@ from faulty_source import FaultyCamera, Trouble
 from virtual_clock import VirtualClock
 
 from edge_i2i.errors import BadInputError, MissingRequirementError
-from edge_i2i.live.drops import DropCause
-from edge_i2i.live.ending import LiveError
-from edge_i2i.live.events import Event, EventKind
+from edge_i2i.live.figures.drops import DropCause
+from edge_i2i.live.figures.events import Event, EventKind
 from edge_i2i.live.frame import Result
 from edge_i2i.live.policy import Policy
 from edge_i2i.live.session import LiveSession
-from edge_i2i.live.sink import Sink
+from edge_i2i.live.sinks.sink import Sink
+from edge_i2i.live.threads.ending import LiveError
 
 POLICIES = [Policy.live(), Policy.offline()]
 

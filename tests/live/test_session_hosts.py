@@ -11,12 +11,12 @@ from virtual_clock import VirtualClock
 
 from edge_i2i.arrays import Picture
 from edge_i2i.errors import PictureError, UsageError
-from edge_i2i.live.drops import DropCause
+from edge_i2i.live.figures.drops import DropCause
+from edge_i2i.live.figures.stats import StatsSnapshot
+from edge_i2i.live.figures.trace import Trace
 from edge_i2i.live.frame import Result
 from edge_i2i.live.policy import Mode, Policy
 from edge_i2i.live.session import LiveSession
-from edge_i2i.live.stats import StatsSnapshot
-from edge_i2i.live.trace import Trace
 
 
 def test_iteration_starts_the_session_and_ends_with_the_source() -> None:

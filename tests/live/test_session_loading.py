@@ -10,8 +10,8 @@ from fake_sinks import KeepingSink
 from virtual_clock import VirtualClock
 
 from edge_i2i.errors import PictureError
-from edge_i2i.live.drops import DropCause
-from edge_i2i.live.events import Event, EventKind
+from edge_i2i.live.figures.drops import DropCause
+from edge_i2i.live.figures.events import Event, EventKind
 from edge_i2i.live.frame import Origin
 from edge_i2i.live.policy import Policy
 from edge_i2i.live.session import LiveSession

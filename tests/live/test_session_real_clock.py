@@ -12,10 +12,10 @@ from fake_models import FakeModel, loader, raising
 from fake_sinks import KeepingSink
 
 from edge_i2i.live.clock import SystemClock
-from edge_i2i.live.ending import LiveError
 from edge_i2i.live.policy import Policy
 from edge_i2i.live.session import LiveSession
-from edge_i2i.live.sink import Sink
+from edge_i2i.live.sinks.sink import Sink
+from edge_i2i.live.threads.ending import LiveError
 
 
 def our_threads() -> list[str]:

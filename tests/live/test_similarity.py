@@ -11,7 +11,7 @@ from picture_samples import FunctionProcess, frame, scene
 from edge_i2i.arrays import Picture
 from edge_i2i.errors import EdgeI2IError, UsageError
 from edge_i2i.live.frame import Origin
-from edge_i2i.live.similarity import SimilarityOptions, SimilarityProcess
+from edge_i2i.live.steps.similarity import SimilarityOptions, SimilarityProcess
 
 SIZE = (180, 320)
 

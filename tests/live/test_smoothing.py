@@ -9,7 +9,7 @@ from picture_samples import FunctionProcess, frame, scene
 
 from edge_i2i.arrays import Picture
 from edge_i2i.errors import EdgeI2IError, UsageError
-from edge_i2i.live.smoothing import SmoothedProcess, SmoothingOptions
+from edge_i2i.live.steps.smoothing import SmoothedProcess, SmoothingOptions
 
 SIZE = (96, 160)
 

@@ -19,8 +19,8 @@ from fake_models import FakeModel
 from edge_i2i.live.clock import SystemClock
 from edge_i2i.live.frame import Frame
 from edge_i2i.live.memory import resident_bytes
+from edge_i2i.live.model.process import Processed
 from edge_i2i.live.policy import Policy
-from edge_i2i.live.process import Processed
 from edge_i2i.live.session import LiveSession
 from edge_i2i.live.source import SourceSpec
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_clock import VirtualClock
 
-from edge_i2i.live.drops import DropCause
+from edge_i2i.live.figures.drops import DropCause
+from edge_i2i.live.figures.stats import LiveStats, StatsSnapshot
 from edge_i2i.live.frame import Frame, Origin, Result
-from edge_i2i.live.stats import LiveStats, StatsSnapshot
 
 IMAGE = np.zeros((2, 2, 3), np.uint8)
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from virtual_clock import VirtualClock
 
-from edge_i2i.live.trace import Trace
+from edge_i2i.live.figures.trace import Trace
 
 
 def written(trace: Trace, folder: Path) -> dict[str, Any]:

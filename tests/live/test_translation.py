@@ -13,15 +13,15 @@ import edge_i2i
 from edge_i2i.bundle.manifest import ModelRecord
 from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.errors import BadInputError, PictureError, UsageError
-from edge_i2i.live.flip import Flip, FlippedProcess, flipped
 from edge_i2i.live.frame import Origin
-from edge_i2i.live.ladder import LadderProcess
-from edge_i2i.live.picture_path import PicturePathOptions, build_process, picture_path_loader
-from edge_i2i.live.region import Region
-from edge_i2i.live.similarity import SimilarityOptions
-from edge_i2i.live.smoothing import SmoothingOptions
-from edge_i2i.live.translation import TranslatorProcess, blank_frame, check_draws, translator_loader
-from edge_i2i.live.upsampling import Upsampling
+from edge_i2i.live.model.translation import TranslatorProcess, blank_frame, check_draws, translator_loader
+from edge_i2i.live.model.upsampling import Upsampling
+from edge_i2i.live.steps.flip import Flip, FlippedProcess, flipped
+from edge_i2i.live.steps.ladder import LadderProcess
+from edge_i2i.live.steps.picture_path import PicturePathOptions, build_process, picture_path_loader
+from edge_i2i.live.steps.region import Region
+from edge_i2i.live.steps.similarity import SimilarityOptions
+from edge_i2i.live.steps.smoothing import SmoothingOptions
 from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 from edge_i2i.progress import NullProgress
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from picture_samples import noise, scene
 
-from edge_i2i.live.upsampling import Upsampling, guided, lifted
+from edge_i2i.live.model.upsampling import Upsampling, guided, lifted
 from edge_i2i.media.geometry import Fit, place, place_into
 from edge_i2i.models.contract import Size
 

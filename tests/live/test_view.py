@@ -9,13 +9,13 @@ import pytest
 from picture_samples import frame, noise, scene
 
 from edge_i2i.errors import UsageError
-from edge_i2i.live.compare import LINE, Comparison, blend, side_by_side, split
-from edge_i2i.live.drops import DropCause
-from edge_i2i.live.events import Event, EventKind
-from edge_i2i.live.flip import Flip, flipped
+from edge_i2i.live.figures.drops import DropCause
+from edge_i2i.live.figures.events import Event, EventKind
+from edge_i2i.live.figures.stats import Quantiles, StatsSnapshot
 from edge_i2i.live.frame import Origin, Result
-from edge_i2i.live.stats import Quantiles, StatsSnapshot
-from edge_i2i.live.view import View, ViewSettings
+from edge_i2i.live.outlets.compare import LINE, Comparison, blend, side_by_side, split
+from edge_i2i.live.outlets.view import View, ViewSettings
+from edge_i2i.live.steps.flip import Flip, flipped
 from edge_i2i.media.geometry import Fit
 
 SNAPSHOT = StatsSnapshot(frames=9, fps=25.0, age_ms=Quantiles(9, 40, 50, 60), dropped={DropCause.NEWER_FRAME: 3})

@@ -8,7 +8,7 @@ import pytest
 from virtual_clock import VirtualClock, VirtualDeadlockError
 
 from edge_i2i.live.clock import Signal, Stopwatch
-from edge_i2i.live.handover import HandoverClosedError, Lane, Slot
+from edge_i2i.live.threads.handover import HandoverClosedError, Lane, Slot
 
 
 def test_those_that_sleep_wake_in_the_order_of_their_deadlines() -> None:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from edge_i2i.arrays import Picture
 from edge_i2i.live.frame import Result
-from edge_i2i.live.sink import Sink
+from edge_i2i.live.sinks.sink import Sink
 
 
 class NullSink(Sink):

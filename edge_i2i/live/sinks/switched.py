@@ -10,8 +10,8 @@ from typing import ClassVar
 from edge_i2i.arrays import Picture
 from edge_i2i.errors import UsageError
 from edge_i2i.live.frame import Origin, Result
-from edge_i2i.live.sink import Sink
 from edge_i2i.live.sinks.file import FileSink
+from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.media.pictures import write_picture
 from edge_i2i.models.contract import Size
 

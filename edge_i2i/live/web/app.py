@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from edge_i2i.errors import BadInputError, BundleError, EdgeI2IError, MissingRequirementError, UsageError
-from edge_i2i.live.prometheus import CONTENT_TYPE, render
+from edge_i2i.live.figures.prometheus import CONTENT_TYPE, render
 from edge_i2i.live.web.asgi import ASGIApp
 from edge_i2i.live.web.incoming import Uploads, read_body, visitor
 from edge_i2i.live.web.security import STRANGER, Guard, Rules

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edge_i2i.live.clock import Clock
-from edge_i2i.live.histogram import Histogram
-from edge_i2i.live.prometheus import Family, Sample
-from edge_i2i.live.stats import Quantiles
+from edge_i2i.live.figures.histogram import Histogram
+from edge_i2i.live.figures.prometheus import Family, Sample
+from edge_i2i.live.figures.stats import Quantiles
 from edge_i2i.live.web.sharing import ModelState, SharedModel
 
 WINDOW_SECONDS = 1.0

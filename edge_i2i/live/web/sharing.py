@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 from edge_i2i.arrays import Picture
 from edge_i2i.errors import EdgeI2IError
 from edge_i2i.live.clock import Clock, Signal, Task
-from edge_i2i.live.handover import HandoverClosedError, Slot
+from edge_i2i.live.threads.handover import HandoverClosedError, Slot
 from edge_i2i.live.web.recipes import Recipe
 
 T = TypeVar("T")

@@ -15,12 +15,12 @@ import numpy as np
 
 from edge_i2i.arrays import Picture
 from edge_i2i.errors import BadInputError, EdgeI2IError
+from edge_i2i.live.sinks.webrtc_track import PictureFeed, picture_track
 from edge_i2i.live.web.metrics import Unanswered
 from edge_i2i.live.web.sessions import Tab
 from edge_i2i.live.web.sharing import SupersededError
 from edge_i2i.live.web.site import Site
 from edge_i2i.live.web.uploads import TooLargeError
-from edge_i2i.live.webrtc_track import PictureFeed, picture_track
 from edge_i2i.requirements import require
 
 if TYPE_CHECKING:

@@ -29,12 +29,12 @@ from sink_samples import (
 from test_window import GUI_BUILD, FakeGui
 
 from edge_i2i.arrays import Picture
-from edge_i2i.live.sink import Sink
 from edge_i2i.live.sinks.file import FileSink
 from edge_i2i.live.sinks.folder import FolderSink
 from edge_i2i.live.sinks.mjpeg import MjpegSink
 from edge_i2i.live.sinks.null import NullSink
 from edge_i2i.live.sinks.page_server import Address
+from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.sinks.window import WindowSink
 from edge_i2i.media.pictures import read_picture
 from edge_i2i.media.video import VideoReader

@@ -22,10 +22,9 @@ pytest.importorskip("aiortc", reason="pip install 'edge-i2i[webrtc]'")
 
 from peers import Peer
 
-from edge_i2i.live import webrtc_track
-from edge_i2i.live.sinks import webrtc
+from edge_i2i.live.sinks import webrtc, webrtc_track
 from edge_i2i.live.sinks.webrtc import WebRtcSink
-from edge_i2i.live.webrtc_track import PictureFeed, picture_track
+from edge_i2i.live.sinks.webrtc_track import PictureFeed, picture_track
 
 SIZE = Size(128, 160)
 

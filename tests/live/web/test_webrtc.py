@@ -14,10 +14,10 @@ from fake_model import FakeModel, loads, serve_model
 from tab_client import TabClient, tab
 
 from edge_i2i.live.clock import SystemClock
+from edge_i2i.live.sinks.webrtc_track import PictureFeed, picture_track
 from edge_i2i.live.web.server import Server
 from edge_i2i.live.web.uploads import Limits
 from edge_i2i.live.web.webrtc import TabPeer
-from edge_i2i.live.webrtc_track import PictureFeed, picture_track
 
 aiortc = pytest.importorskip("aiortc")
 

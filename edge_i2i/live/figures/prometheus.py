@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_i2i.errors import UsageError
-from edge_i2i.live.drops import DropCause
-from edge_i2i.live.stats import Quantiles, StatsSnapshot
+from edge_i2i.live.figures.drops import DropCause
+from edge_i2i.live.figures.stats import Quantiles, StatsSnapshot
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

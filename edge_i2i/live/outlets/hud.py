@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edge_i2i.arrays import Picture
-from edge_i2i.live.stats import Quantiles, StatsSnapshot
+from edge_i2i.live.figures.stats import Quantiles, StatsSnapshot
 
 TEXT_HEIGHT = 1 / 48
 """Of the picture's height, for one line: small, for it hides the picture."""

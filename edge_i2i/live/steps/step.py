@@ -10,7 +10,7 @@ from typing import Any
 
 from edge_i2i.live.clock import Clock, SystemClock
 from edge_i2i.live.frame import Frame
-from edge_i2i.live.process import Process, Processed
+from edge_i2i.live.model.process import Process, Processed
 
 
 class Decorator(ABC):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_i2i.live.clock import Clock, Signal
-from edge_i2i.live.process import Process
+from edge_i2i.live.model.process import Process
 
 
 class Change:

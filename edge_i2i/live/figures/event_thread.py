@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from edge_i2i.live.clock import Clock
-from edge_i2i.live.events import Event, EventKind, OnEvent
-from edge_i2i.live.handover import HandoverClosedError, Lane
-from edge_i2i.live.worker import Worker
+from edge_i2i.live.figures.events import Event, EventKind, OnEvent
+from edge_i2i.live.threads.handover import HandoverClosedError, Lane
+from edge_i2i.live.threads.worker import Worker
 
 _ROOM = 1000  # events that wait for a slow listener; more are lost rather than kept for ever
 _TICK_S = 1.0

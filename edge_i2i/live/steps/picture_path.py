@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from edge_i2i.errors import UsageError
 from edge_i2i.live.clock import Clock
-from edge_i2i.live.flip import Flip, FlippedProcess
-from edge_i2i.live.ladder import check_ladder, ladder_loader
-from edge_i2i.live.process import Loader, Process
-from edge_i2i.live.region import Region, RegionProcess
-from edge_i2i.live.similarity import SimilarityOptions, SimilarityProcess
-from edge_i2i.live.smoothing import SmoothedProcess, SmoothingOptions
-from edge_i2i.live.translation import TranslatorProcess
-from edge_i2i.live.upsampling import Upsampling
+from edge_i2i.live.model.process import Loader, Process
+from edge_i2i.live.model.translation import TranslatorProcess
+from edge_i2i.live.model.upsampling import Upsampling
+from edge_i2i.live.steps.flip import Flip, FlippedProcess
+from edge_i2i.live.steps.ladder import check_ladder, ladder_loader
+from edge_i2i.live.steps.region import Region, RegionProcess
+from edge_i2i.live.steps.similarity import SimilarityOptions, SimilarityProcess
+from edge_i2i.live.steps.smoothing import SmoothedProcess, SmoothingOptions
 from edge_i2i.progress import Progress
 from edge_i2i.translator import Translator
 

@@ -7,22 +7,22 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from edge_i2i.errors import BadInputError
-from edge_i2i.live.capture import Emit
-from edge_i2i.live.changes import Look, Replacement
+from edge_i2i.live.capture.capture import Emit
 from edge_i2i.live.clock import Clock, Signal
-from edge_i2i.live.drops import DropCause
-from edge_i2i.live.ending import text_of
-from edge_i2i.live.events import EventKind
+from edge_i2i.live.figures.drops import DropCause
+from edge_i2i.live.figures.events import EventKind
+from edge_i2i.live.figures.stats import LiveStats
+from edge_i2i.live.figures.trace import Trace
 from edge_i2i.live.frame import Frame, Origin, Result
-from edge_i2i.live.gate import Gate
-from edge_i2i.live.handover import Handover, HandoverClosedError, Lane
 from edge_i2i.live.memory import resident_bytes
-from edge_i2i.live.pacing import Pacer
+from edge_i2i.live.model.changes import Look, Replacement
+from edge_i2i.live.model.process import Process, Processed
 from edge_i2i.live.policy import Mode, Policy
-from edge_i2i.live.process import Process, Processed
-from edge_i2i.live.stats import LiveStats
-from edge_i2i.live.trace import Trace
-from edge_i2i.live.worker import Worker
+from edge_i2i.live.threads.ending import text_of
+from edge_i2i.live.threads.gate import Gate
+from edge_i2i.live.threads.handover import Handover, HandoverClosedError, Lane
+from edge_i2i.live.threads.pacing import Pacer
+from edge_i2i.live.threads.worker import Worker
 
 FAILURES_IN_A_ROW = 10
 """So many frames that fail one after the other are no accident: at 30 fps a third of a second without a picture."""

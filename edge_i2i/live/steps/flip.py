@@ -9,9 +9,9 @@ import numpy as np
 
 from edge_i2i.arrays import Picture
 from edge_i2i.live.clock import Clock, Stopwatch
-from edge_i2i.live.decorator import Decorator, with_seconds
 from edge_i2i.live.frame import Frame
-from edge_i2i.live.process import Process, Processed
+from edge_i2i.live.model.process import Process, Processed
+from edge_i2i.live.steps.step import Decorator, with_seconds
 
 
 class Flip(StrEnum):

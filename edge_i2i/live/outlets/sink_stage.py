@@ -6,18 +6,18 @@ from collections.abc import Callable
 from typing import Protocol
 
 from edge_i2i.arrays import Picture
-from edge_i2i.live.capture import Emit
+from edge_i2i.live.capture.capture import Emit
 from edge_i2i.live.clock import Clock
-from edge_i2i.live.drops import DropCause
-from edge_i2i.live.ending import text_of
-from edge_i2i.live.events import EventKind
+from edge_i2i.live.figures.drops import DropCause
+from edge_i2i.live.figures.events import EventKind
+from edge_i2i.live.figures.stats import LiveStats, StatsSnapshot
+from edge_i2i.live.figures.trace import Trace
 from edge_i2i.live.frame import Result
-from edge_i2i.live.handover import Handover, HandoverClosedError, Lane, Slot
 from edge_i2i.live.policy import Mode
-from edge_i2i.live.sink import Sink
-from edge_i2i.live.stats import LiveStats, StatsSnapshot
-from edge_i2i.live.trace import Trace
-from edge_i2i.live.worker import Worker
+from edge_i2i.live.sinks.sink import Sink
+from edge_i2i.live.threads.ending import text_of
+from edge_i2i.live.threads.handover import Handover, HandoverClosedError, Lane, Slot
+from edge_i2i.live.threads.worker import Worker
 from edge_i2i.models.contract import Size
 
 _ROOM = 8

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge_i2i.live.clock import Clock
-from edge_i2i.live.drops import DropCause
+from edge_i2i.live.figures.drops import DropCause
+from edge_i2i.live.figures.histogram import Histogram
 from edge_i2i.live.frame import Origin, Result
-from edge_i2i.live.histogram import Histogram
 from edge_i2i.live.uris import without_credentials
 
 WARM_UP_RESULTS, WARM_UP_SECONDS = 20, 2.0

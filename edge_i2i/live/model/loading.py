@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from edge_i2i.live.capture import Emit
-from edge_i2i.live.changes import Change, Replacement
+from edge_i2i.live.capture.capture import Emit
 from edge_i2i.live.clock import Clock
-from edge_i2i.live.events import EventKind
+from edge_i2i.live.figures.events import EventKind
 from edge_i2i.live.memory import resident_bytes
-from edge_i2i.live.process import Loader
-from edge_i2i.live.worker import Worker
+from edge_i2i.live.model.changes import Change, Replacement
+from edge_i2i.live.model.process import Loader
+from edge_i2i.live.threads.worker import Worker
 
 
 class LoadingProgress:

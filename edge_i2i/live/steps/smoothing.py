@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from edge_i2i.arrays import Picture
 from edge_i2i.errors import UsageError
 from edge_i2i.live.clock import Clock, Stopwatch
-from edge_i2i.live.decorator import Decorator, with_seconds
 from edge_i2i.live.frame import Frame
-from edge_i2i.live.process import Process, Processed
+from edge_i2i.live.model.process import Process, Processed
+from edge_i2i.live.steps.step import Decorator, with_seconds
 
 CELL = 8
 """Pixels. The mean of a cell has an eighth of a pixel's noise, and a cell is smaller than what people see move."""

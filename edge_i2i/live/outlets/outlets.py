@@ -7,8 +7,8 @@ from typing import Protocol
 
 from edge_i2i.live.clock import Clock
 from edge_i2i.live.frame import Result
-from edge_i2i.live.receivers import Receiver
-from edge_i2i.live.sink_stage import SinkStage
+from edge_i2i.live.outlets.receivers import Receiver
+from edge_i2i.live.outlets.sink_stage import SinkStage
 
 
 class Outlet(Protocol):

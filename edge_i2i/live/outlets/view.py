@@ -11,12 +11,12 @@ from typing import Any
 
 from edge_i2i.arrays import Picture
 from edge_i2i.live.clock import Clock, SystemClock
-from edge_i2i.live.compare import Comparison, blend, check_share, side_by_side, split
-from edge_i2i.live.events import Event, EventKind
-from edge_i2i.live.flip import Flip, flipped
+from edge_i2i.live.figures.events import Event, EventKind
+from edge_i2i.live.figures.stats import StatsSnapshot
 from edge_i2i.live.frame import Origin, Result
-from edge_i2i.live.hud import draw_hud, hud_lines
-from edge_i2i.live.stats import StatsSnapshot
+from edge_i2i.live.outlets.compare import Comparison, blend, check_share, side_by_side, split
+from edge_i2i.live.outlets.hud import draw_hud, hud_lines
+from edge_i2i.live.steps.flip import Flip, flipped
 from edge_i2i.media.geometry import Fit, place
 from edge_i2i.models.contract import Size
 

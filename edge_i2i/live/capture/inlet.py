@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from edge_i2i.live.capture.entrance import Entrance
 from edge_i2i.live.clock import Clock
-from edge_i2i.live.drops import DropCause
-from edge_i2i.live.entrance import Entrance
+from edge_i2i.live.figures.drops import DropCause
+from edge_i2i.live.figures.stats import LiveStats
+from edge_i2i.live.figures.trace import Trace
 from edge_i2i.live.frame import Captured, Frame
-from edge_i2i.live.gate import Gate
-from edge_i2i.live.handover import Handover, HandoverClosedError
-from edge_i2i.live.pacing import Pacer
 from edge_i2i.live.policy import Mode, Policy
-from edge_i2i.live.stats import LiveStats
-from edge_i2i.live.trace import Trace
+from edge_i2i.live.threads.gate import Gate
+from edge_i2i.live.threads.handover import Handover, HandoverClosedError
+from edge_i2i.live.threads.pacing import Pacer
 
 
 class Inlet:

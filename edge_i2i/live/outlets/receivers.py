@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edge_i2i.arrays import Picture
-from edge_i2i.live.drops import DropCause
+from edge_i2i.live.figures.drops import DropCause
+from edge_i2i.live.figures.stats import LiveStats
 from edge_i2i.live.frame import Result
-from edge_i2i.live.handover import Handover, HandoverClosedError
-from edge_i2i.live.sink import Sink
-from edge_i2i.live.stats import LiveStats
+from edge_i2i.live.sinks.sink import Sink
+from edge_i2i.live.threads.handover import Handover, HandoverClosedError
 
 ITERATION = "iteration"
 """What iterating programs are called in the statistics."""

@@ -1,0 +1,1 @@
+"""Frames into a session: reading a source, watching it, opening it anew, and what may enter."""

@@ -1,0 +1,1 @@
+"""Steps around the network's call, each off unless it is named."""
