@@ -16,7 +16,7 @@ def _example_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     import edge_i2i
-    from edge_i2i.models.loading import LoadedModel, WeightsOrigin
+    from edge_i2i.models.checkpoints.loading import LoadedModel, WeightsOrigin
     from edge_i2i.models.registry import get_family
 
     folder, options = tmp_path_factory.mktemp("examples"), edge_i2i.ExportOptions(precisions=("fp32",), threads=1)

@@ -20,8 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_i2i.errors import EdgeI2IError
-from edge_i2i.models.contract import (
+from edge_i2i.contract import (
     DType,
     GraphDeclaration,
     GraphKind,
@@ -31,6 +30,7 @@ from edge_i2i.models.contract import (
     attributes_spec,
     picture_spec,
 )
+from edge_i2i.errors import EdgeI2IError
 
 Target = Callable[[int], str]
 
@@ -318,7 +318,7 @@ def checkpoint_target(folder: Path) -> Target:
     import torch
     from safetensors.torch import save
 
-    from edge_i2i.models.checkpoint import read_checkpoint
+    from edge_i2i.models.checkpoints.reading import read_checkpoint
 
     state = {"model.1.weight": torch.zeros(4, 3, 3, 3), "model.1.bias": torch.zeros(4), "n": torch.tensor(3)}
     files = [save(state)]

@@ -23,6 +23,7 @@ from typing import Any
 import onnx_ir as ir
 from shared import write_figures
 
+from edge_i2i.contract import GraphDeclaration, Size
 from edge_i2i.graphs.gate import DEFAULT_LIMITS, Limits, check_graph
 from edge_i2i.graphs.model_bytes import model_to_bytes
 from edge_i2i.graphs.passes import DEFAULT_PASSES, get_passes, keep_declared_outputs
@@ -31,7 +32,6 @@ from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.scheme import Range
 from edge_i2i.graphs.qdq.targets import get_target, target_names
 from edge_i2i.graphs.trace import trace
-from edge_i2i.models.contract import GraphDeclaration, Size
 from edge_i2i.models.family import ModelFamily, ModelGraph
 from edge_i2i.models.registry import family_names, get_family
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from edge_i2i.contract import GraphKind
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.graphs.fp16 import to_fp16
 from edge_i2i.graphs.gate.vocabulary import FILE
@@ -27,7 +28,6 @@ from edge_i2i.graphs.passes import DEFAULT_PASSES, PASSES, get_passes, keep_decl
 from edge_i2i.graphs.qdq.targets import get_target, target_names
 from edge_i2i.graphs.samples import sample_network
 from edge_i2i.graphs.trace import trace
-from edge_i2i.models.contract import GraphKind
 from edge_i2i.models.family import ModelGraph
 from edge_i2i.models.registry import family_names, get_family
 from edge_i2i.quantize.graphs import Quantizer

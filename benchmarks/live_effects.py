@@ -39,6 +39,7 @@ from shared import write_figures
 
 import edge_i2i
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.live.frame import Frame, Origin, Result
@@ -55,8 +56,7 @@ from edge_i2i.measure.flicker import PanningClip, warp_error
 from edge_i2i.measure.latency import time_interleaved
 from edge_i2i.media.geometry import Fit, Placement, place, place_into
 from edge_i2i.media.pictures import write_picture
-from edge_i2i.models.contract import Size
-from edge_i2i.models.loading import load_demo
+from edge_i2i.models.checkpoints.loading import load_demo
 from edge_i2i.progress import NullProgress
 from edge_i2i.translator import Translator
 

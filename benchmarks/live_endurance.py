@@ -16,6 +16,7 @@ from fake_sinks import BlockingSink
 from faulty_source import FaultyCamera, Trouble
 from live_samples import MODEL, Reading, Setup, Sleeping, TimedSink, extent, growth
 
+from edge_i2i.contract import Size
 from edge_i2i.live.clock import SystemClock
 from edge_i2i.live.coded import read_code
 from edge_i2i.live.figures.stats import StatsSnapshot
@@ -27,7 +28,6 @@ from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.source import SourceSpec
 from edge_i2i.media.video import VideoReader
 from edge_i2i.media.video_writer import VideoWriter
-from edge_i2i.models.contract import Size
 
 Row = dict[str, Any]
 HOUR = 108_000

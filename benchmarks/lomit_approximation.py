@@ -21,7 +21,7 @@ from skimage import data
 
 from edge_i2i.machine import describe_machine, installed_versions
 from edge_i2i.models.family import NormMode
-from edge_i2i.models.lomit import FAMILY, approximation_error
+from edge_i2i.models.lomit.model import FAMILY, approximation_error
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures" / "lomit-approximation.json"
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_i2i.bundle.reader import open_bundle
+from edge_i2i.contract import Size
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.graphs.qdq.targets import get_target
@@ -23,8 +24,7 @@ from edge_i2i.learn.data import PairMaker, load_photograph
 from edge_i2i.learn.recipe import Recipe, read_recipe
 from edge_i2i.machine import describe_machine, installed_versions
 from edge_i2i.media.pictures import write_picture
-from edge_i2i.models.contract import Size
-from edge_i2i.models.loading import load_demo
+from edge_i2i.models.checkpoints.loading import load_demo
 from edge_i2i.quantize.data import CalibrationOptions, CalibrationSet, load_calibration
 from edge_i2i.quantize.qat_bundle import QatJob, QatSummary, fine_tune_bundle
 from edge_i2i.quantize.qat_plan import QatOptions, Run

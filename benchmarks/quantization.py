@@ -25,6 +25,7 @@ from typing import Any
 
 from edge_i2i.arrays import Array
 from edge_i2i.bundle.reader import open_bundle
+from edge_i2i.contract import Size
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions, GraphSource
 from edge_i2i.engines.registry import get_engine
@@ -32,8 +33,7 @@ from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.graphs.qdq.targets import Target, get_target
 from edge_i2i.measure.seeded_weights import WEIGHTS_NOTE, load_realistic
-from edge_i2i.models.contract import Size
-from edge_i2i.models.loading import LoadedModel, load_demo
+from edge_i2i.models.checkpoints.loading import LoadedModel, load_demo
 from edge_i2i.models.registry import get_family
 from edge_i2i.quantize.contest import Entry, hold_contest
 from edge_i2i.quantize.data import CalibrationOptions, CalibrationSet, load_calibration

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_i2i.bundle.reader import open_bundle
+from edge_i2i.contract import Size
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions, GraphSource
 from edge_i2i.engines.registry import get_engine
@@ -26,8 +27,7 @@ from edge_i2i.graphs.qdq.equalise import HEADROOM, equalise_channels
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.layers import Layer, find_layers
 from edge_i2i.graphs.qdq.scheme import Scheme
-from edge_i2i.models.contract import Size
-from edge_i2i.models.loading import load_demo
+from edge_i2i.models.checkpoints.loading import load_demo
 from edge_i2i.quantize.contest import Entry, hold_contest
 from edge_i2i.quantize.data import CalibrationOptions, load_calibration
 from edge_i2i.quantize.judge import Judge, JudgedInputs

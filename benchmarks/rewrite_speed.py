@@ -23,6 +23,7 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
+from edge_i2i.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import get_engine
@@ -31,7 +32,6 @@ from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.graphs.trace import trace
 from edge_i2i.machine import describe_machine, installed_versions
 from edge_i2i.measure.latency import time_interleaved
-from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 from edge_i2i.models.family import ModelGraph, TranslationModel
 from edge_i2i.models.registry import family_names, get_family
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from edge_i2i.bundle.manifest import ModelRecord
 from edge_i2i.bundle.writer import BundleWriter
+from edge_i2i.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 from edge_i2i.machine import describe_machine, installed_versions
-from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 
 
 def photographs(folder: Path) -> None:

@@ -16,9 +16,9 @@ import pytest
 
 import edge_i2i
 from edge_i2i.bundle.reader import open_bundle
+from edge_i2i.contract import Size
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import get_engine
-from edge_i2i.models.contract import Size
 
 sys.path.insert(0, str(Path(__file__).parent))
 from shared import identity_bundle

@@ -35,14 +35,14 @@ from .live.figures.stats import StatsSnapshot as StatsSnapshot
 from .live.web.server import Server as Server, serve as serve
 from .media.geometry import Fit as Fit
 from .media.pictures import read_picture as read_picture, write_picture as write_picture
-from .models.contract import Size as Size, TensorSpec as TensorSpec
-from .models.loading import (
+from .contract import Size as Size, TensorSpec as TensorSpec
+from .models.checkpoints.loading import (
     LoadedModel as LoadedModel,
     load_checkpoint as load_checkpoint,
     load_demo as load_demo,
     load_random as load_random,
 )
-from .models.pix2pixhd_features import FeatureClusters as FeatureClusters
+from .models.pix2pixhd.features import FeatureClusters as FeatureClusters
 from .quantize.data import CalibrationOptions as CalibrationOptions
 from .quantize.job import QuantizeJob as QuantizeJob
 from .quantize.outcome import QuantizeSummary as QuantizeSummary

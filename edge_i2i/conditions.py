@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from edge_i2i.arrays import Array
+from edge_i2i.contract import GraphDeclaration, GraphKind, Role, TensorSpec, in_order
 from edge_i2i.errors import BadInputError, PictureError, UsageError
 from edge_i2i.media.geometry import Fit, place, place_into
-from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, TensorSpec, in_order
 from edge_i2i.tensor_checks import (
     attribute_vector,
     check_array,

@@ -12,11 +12,11 @@ from edge_i2i.arrays import Array
 from edge_i2i.bundle.golden import golden_input, golden_output
 from edge_i2i.bundle.manifest import EvidenceRecord, ModelRecord
 from edge_i2i.bundle.writer import BundleWriter, Layout
+from edge_i2i.contract import Size
 from edge_i2i.graphs.export import ExportedGraph, ExportOptions, StageListener, export_graph
 from edge_i2i.graphs.samples import sample_network
 from edge_i2i.machine import describe_machine, installed_versions
-from edge_i2i.models.contract import Size
-from edge_i2i.models.loading import LoadedModel, WeightsOrigin
+from edge_i2i.models.checkpoints.loading import LoadedModel, WeightsOrigin
 
 
 @dataclass(frozen=True)

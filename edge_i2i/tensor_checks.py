@@ -9,8 +9,8 @@ from os import PathLike
 import numpy as np
 
 from edge_i2i.arrays import Array
+from edge_i2i.contract import DType, Role, Size, TensorSpec
 from edge_i2i.errors import BadInputError, PictureError, UsageError
-from edge_i2i.models.contract import DType, Role, Size, TensorSpec
 
 LEAST_EXEMPLAR_SIDE = 16  # pixels; below, an exemplar has no look left to take over
 

@@ -15,11 +15,11 @@ from edge_i2i.arrays import Array
 from edge_i2i.bundle.reader import Bundle, open_bundle
 from edge_i2i.condition_inputs import ConditionInputs
 from edge_i2i.conditions import PER_FRAME, Conditions, Given, Look
+from edge_i2i.contract import GraphDeclaration, Role, Size, TensorSpec
 from edge_i2i.engines.choice import AUTO, Choice, choose
 from edge_i2i.engines.protocol import EngineOptions, SessionInfo
 from edge_i2i.errors import BadInputError, PictureError
 from edge_i2i.media.geometry import Fit, Placement, place, place_boxes, place_into, take_back
-from edge_i2i.models.contract import GraphDeclaration, Role, Size, TensorSpec
 from edge_i2i.tensor_checks import check_array, check_boxes_inside, check_picture, check_values, padded_boxes, size_of
 
 _REGIONS = (Role.MASK, Role.BOXES)  # belong to a frame, but may stay the same from frame to frame

@@ -9,12 +9,12 @@ from functools import partial
 from edge_i2i.arrays import Array
 from edge_i2i.bundle.golden import golden_input, golden_output
 from edge_i2i.bundle.reader import Bundle
+from edge_i2i.contract import GraphDeclaration, TensorSpec
 from edge_i2i.engines.choice import AUTO, Choice, choose
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.errors import BundleError, MissingRequirementError, ParityError, UsageError, known_names
 from edge_i2i.graphs.parity import EXACT, REDUCED_PRECISION, Parity, Tolerance, compare
-from edge_i2i.models.contract import GraphDeclaration, TensorSpec
 
 LOWEST_PSNR_DB = 40.0
 """What a variant below FP16 has to reach on the golden inputs where the bundle does not state what it reached there."""

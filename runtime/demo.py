@@ -23,6 +23,7 @@ import edge_i2i
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.cli.console import Bar, BuildBar, StageLines, result, say
 from edge_i2i.cli.main import run_program
+from edge_i2i.contract import Size
 from edge_i2i.engines.tensorrt.options import BuildOptions
 from edge_i2i.errors import MissingRequirementError
 from edge_i2i.export import ExportSummary, default_size, export_bundle
@@ -33,8 +34,7 @@ from edge_i2i.machine import describe_machine, installed_versions
 from edge_i2i.measure.sheet import side_by_side
 from edge_i2i.media.pictures import write_picture
 from edge_i2i.media.video_writer import VideoWriter
-from edge_i2i.models.contract import Size
-from edge_i2i.models.loading import load_demo
+from edge_i2i.models.checkpoints.loading import load_demo
 from edge_i2i.translate_files import translate_path
 from edge_i2i.translator import Translator, default_engine_folder
 

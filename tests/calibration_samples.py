@@ -18,8 +18,8 @@ from edge_i2i.bundle.golden import golden_input
 from edge_i2i.bundle.manifest import ModelRecord
 from edge_i2i.bundle.reader import Bundle, open_bundle
 from edge_i2i.bundle.writer import BundleWriter
+from edge_i2i.contract import GraphDeclaration, Size
 from edge_i2i.graphs.samples import sample_inputs
-from edge_i2i.models.contract import GraphDeclaration, Size
 from edge_i2i.models.registry import get_family
 from edge_i2i.quantize.data import CalibrationOptions, CalibrationSet, load_calibration
 from edge_i2i.quantize.sources import Folders

@@ -11,10 +11,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from edge_i2i.contract import Size
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
-from edge_i2i.models.contract import Size
-from edge_i2i.models.loading import LoadedModel, load_random
+from edge_i2i.models.checkpoints.loading import LoadedModel, load_random
 
 HERE = Path(__file__).parent
 if str(HERE) not in sys.path:  # pytest's importlib mode puts no test folder on the path; the samples are shared

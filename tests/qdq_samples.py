@@ -16,10 +16,10 @@ from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.golden import golden_input
 from edge_i2i.bundle.manifest import EvidenceRecord
 from edge_i2i.bundle.reader import Bundle, open_bundle
+from edge_i2i.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 from edge_i2i.engines.figures import evidence_versions
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.machine import describe_machine
-from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 
 SIZE = Size(16, 24)
 DATE = datetime(2026, 1, 2, tzinfo=UTC)

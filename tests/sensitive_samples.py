@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from edge_i2i.bundle.writer import BundleWriter
+from edge_i2i.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT
 from edge_i2i.graphs.qdq.targets import get_target
-from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 from edge_i2i.quantize.graphs import Quantizer
 from edge_i2i.quantize.judge import Judge, JudgedInputs, engine_for, judge_for
 from edge_i2i.quantize.statistics import collect_statistics

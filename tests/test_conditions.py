@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from edge_i2i.conditions import Conditions
-from edge_i2i.errors import BadInputError, PictureError, UsageError
-from edge_i2i.media.geometry import Fit
-from edge_i2i.models.contract import (
+from edge_i2i.contract import (
     DType,
     GraphDeclaration,
     GraphKind,
@@ -21,6 +19,8 @@ from edge_i2i.models.contract import (
     attributes_spec,
     picture_spec,
 )
+from edge_i2i.errors import BadInputError, PictureError, UsageError
+from edge_i2i.media.geometry import Fit
 
 SIZE = Size(32, 32)
 INF = float("inf")

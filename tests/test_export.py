@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from edge_i2i.bundle.reader import open_bundle
+from edge_i2i.contract import Size
 from edge_i2i.errors import BundleError, UsageError
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
-from edge_i2i.models.contract import Size
-from edge_i2i.models.loading import LoadedModel
+from edge_i2i.models.checkpoints.loading import LoadedModel
 
 ARCHITECTURE = ["--set", "ngf=8", "--set", "n_blocks_global=2", "--set", "n_downsample_global=2"]
 

@@ -149,8 +149,8 @@ def files(tmp_path_factory: pytest.TempPathFactory, rgb_bundle: Path) -> Path:
     import cv2
     import torch
 
+    from edge_i2i.contract import Size
     from edge_i2i.media.video_writer import VideoWriter
-    from edge_i2i.models.contract import Size
     from edge_i2i.models.registry import get_family
 
     folder = tmp_path_factory.mktemp("readme")

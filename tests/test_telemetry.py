@@ -13,7 +13,7 @@ import pytest
 from calibration_samples import photographs
 
 from edge_i2i.caches import cache_folder
-from edge_i2i.models.contract import Size
+from edge_i2i.contract import Size
 
 ROOT = Path(__file__).parents[1]
 CI_SWITCHES = (

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from edge_i2i.models.contract import (
+from edge_i2i.contract import (
     LARGEST_SIDE,
     MAPS,
     PICTURES,

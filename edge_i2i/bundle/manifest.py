@@ -24,8 +24,8 @@ from pydantic import (
 
 from edge_i2i.bundle.declarations import check_declarations
 from edge_i2i.bundle.paths import RESERVED_NAMES, unsafe_because
+from edge_i2i.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec
 from edge_i2i.errors import UsageError
-from edge_i2i.models.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec
 
 SCHEMA_VERSION = 4
 """2: tensors say how they are set (labels, drawn, mixable, second_of, stack_of, fallback, default). 3: variants say who

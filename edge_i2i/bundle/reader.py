@@ -22,10 +22,10 @@ from edge_i2i.bundle.header import GET_AGAIN, LARGEST_DIGEST, LARGEST_HEADER, de
 from edge_i2i.bundle.manifest import EvidenceRecord, GraphRecord, Manifest, StoredFile, VariantRecord
 from edge_i2i.bundle.paths import DIGEST_NAME, HEADER_NAME, RESERVED_NAMES
 from edge_i2i.bundle.storage import FolderStorage, Storage
+from edge_i2i.contract import GraphDeclaration, GraphKind
 from edge_i2i.errors import BundleError, UsageError
 from edge_i2i.graphs.gate import check_graph
-from edge_i2i.models.contract import GraphDeclaration, GraphKind
-from edge_i2i.models.file_kind import FileKind, file_kind
+from edge_i2i.models.checkpoints.file_kind import FileKind, file_kind
 
 SMALL_FILE = 1 << 20  # bytes; what is checked as soon as a bundle is opened
 

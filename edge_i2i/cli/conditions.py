@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from edge_i2i.contract import GraphDeclaration, Role, Size, TensorSpec
 from edge_i2i.errors import BadInputError, EdgeI2IError, UsageError
-from edge_i2i.models.contract import GraphDeclaration, Role, Size, TensorSpec
 from edge_i2i.plain_files import PlainFileError, read_json
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from edge_i2i.cli.network import Architecture
 from edge_i2i.cli.option_groups import with_groups
 
 if TYPE_CHECKING:
-    from edge_i2i.models.importing import ImportSummary
+    from edge_i2i.models.checkpoints.importing import ImportSummary
 
 
 @with_groups
@@ -40,7 +40,7 @@ def import_checkpoint(
     from edge_i2i.requirements import require_extra
 
     require_extra("torch", purpose="Reading a checkpoint")
-    from edge_i2i.models.importing import find_family, import_checkpoint
+    from edge_i2i.models.checkpoints.importing import find_family, import_checkpoint
     from edge_i2i.models.registry import get_family
     from edge_i2i.places import check_file, check_folder
 

@@ -27,10 +27,10 @@ from edge_i2i.cli.numbers import positive
 from edge_i2i.errors import UsageError, known_names
 
 if TYPE_CHECKING:
+    from edge_i2i.contract import Size
     from edge_i2i.live.outlets.view import ViewSettings
     from edge_i2i.live.policy import Policy
     from edge_i2i.live.steps.picture_path import PicturePathOptions
-    from edge_i2i.models.contract import Size
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -82,7 +82,7 @@ def _width_by_height(text: str) -> Size:
     Raises:
         UsageError: it is no size.
     """
-    from edge_i2i.models.contract import LARGEST_SIDE, Size
+    from edge_i2i.contract import LARGEST_SIDE, Size
 
     match = re.fullmatch(r"([0-9]{1,5})[xX×]([0-9]{1,5})", text.strip())
     width, height = (int(side) for side in match.groups()) if match else (0, 0)

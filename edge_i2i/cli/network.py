@@ -13,8 +13,8 @@ from edge_i2i.cli.console import say
 from edge_i2i.errors import UsageError
 
 if TYPE_CHECKING:
+    from edge_i2i.models.checkpoints.loading import LoadedModel
     from edge_i2i.models.family import ModelFamily
-    from edge_i2i.models.loading import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Network:
             UsageError: there is neither.
             CheckpointError: the checkpoint holds no known model.
         """
-        from edge_i2i.models.importing import find_family
+        from edge_i2i.models.checkpoints.importing import find_family
         from edge_i2i.models.registry import family_names
 
         if self.model is not None:
@@ -93,8 +93,8 @@ def load_network(network: Network, architecture: Architecture) -> LoadedModel:
     from edge_i2i.requirements import require_extra
 
     require_extra("torch", purpose="Reading a network")
-    from edge_i2i.models.checkpoint import check_checkpoint
-    from edge_i2i.models.loading import load_checkpoint, load_demo, load_random
+    from edge_i2i.models.checkpoints.loading import load_checkpoint, load_demo, load_random
+    from edge_i2i.models.checkpoints.reading import check_checkpoint
     from edge_i2i.models.registry import get_family
 
     if network.checkpoint is not None and network.random_weights:

@@ -131,9 +131,9 @@ def _export(
     network: Network, architecture: Architecture, size: str | None, folder: Path, training: Training, *, quiet: bool
 ) -> Path:
     """The network as a bundle in the run's folder; one of an earlier session is used again."""
+    from edge_i2i.contract import Size
     from edge_i2i.export import default_size, export_bundle
     from edge_i2i.graphs.export import ExportOptions
-    from edge_i2i.models.contract import Size
 
     place = folder / "original.i2i"
     if training.resume and place.exists():

@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from edge_i2i.contract import GraphDeclaration
 from edge_i2i.graphs.gate import check_graph
-from edge_i2i.models.contract import GraphDeclaration
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_i2i.contract import GraphDeclaration
 from edge_i2i.engines.effective import INTEGER, Arithmetic
-from edge_i2i.models.contract import GraphDeclaration
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from edge_i2i.arrays import Array
+from edge_i2i.contract import GraphDeclaration, GraphKind, Role, TensorSpec, in_order
 from edge_i2i.graphs.running import run_torch_network
-from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, TensorSpec, in_order
 from edge_i2i.models.family import ModelGraph
 
 _REGIONS = 24  # how many labelled regions a made-up label map has

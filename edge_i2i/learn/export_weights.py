@@ -8,8 +8,8 @@ from pathlib import Path
 
 from torch import nn
 
-from edge_i2i.models.pix2pixhd_config import Pix2PixHDConfig
-from edge_i2i.models.weights_file import write_weights_file
+from edge_i2i.models.checkpoints.weights_file import write_weights_file
+from edge_i2i.models.pix2pixhd.config import Pix2PixHDConfig
 
 
 def write_weights(

@@ -20,7 +20,7 @@ from edge_i2i.learn.export_weights import write_weights
 from edge_i2i.learn.recipe import Recipe, is_recipe
 from edge_i2i.learn.results import write_results
 from edge_i2i.learn.trainer import Outcome, Trainer, generator_config
-from edge_i2i.models.weights_file import is_weights_file
+from edge_i2i.models.checkpoints.weights_file import is_weights_file
 from edge_i2i.places import check_folder, refuse_foreign, writing
 from edge_i2i.progress import NullProgress, Progress
 

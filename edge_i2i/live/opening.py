@@ -13,6 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack
 
+from edge_i2i.contract import Size
 from edge_i2i.engines.choice import AUTO
 from edge_i2i.live.clock import Clock, SystemClock
 from edge_i2i.live.figures.events import Event, OnEvent
@@ -31,7 +32,6 @@ from edge_i2i.live.sources.uri import SourceRequest, path_of, split_source
 from edge_i2i.live.steps.picture_path import PicturePathOptions, picture_path_loader
 from edge_i2i.media.geometry import Fit
 from edge_i2i.media.tone_mapping import Hdr
-from edge_i2i.models.contract import Size
 from edge_i2i.places import check_apart
 from edge_i2i.translator import LoadOptions, Translator
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError
 from edge_i2i.live.frame import Captured
-from edge_i2i.models.contract import Size
 
 
 class SourceLostError(EdgeI2IError):

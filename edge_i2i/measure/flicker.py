@@ -16,8 +16,8 @@ from itertools import pairwise
 import numpy as np
 
 from edge_i2i.arrays import Array
+from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError, UsageError
-from edge_i2i.models.contract import Size
 
 BORDER = 4
 """Pixels of each frame's border that are not compared: padding reaches into them, and it does not move along."""

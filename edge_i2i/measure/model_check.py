@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from edge_i2i.arrays import Array
 from edge_i2i.conditions import PER_FRAME
+from edge_i2i.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import get_engine
@@ -25,7 +26,6 @@ from edge_i2i.graphs.passes import PASSES, keep_declared_outputs, upsample_conv_
 from edge_i2i.graphs.running import run_torch_network
 from edge_i2i.graphs.samples import sample_network
 from edge_i2i.graphs.trace import DEFAULT_OPSET, trace
-from edge_i2i.models.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec
 from edge_i2i.models.family import ModelFamily, ModelGraph
 
 CPU_ENGINES = ("onnxruntime", "openvino", "torch")

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edge_i2i.contract import GraphKind, Size
 from edge_i2i.graphs.picture import example_inputs, to_network_form
-from edge_i2i.models.contract import GraphKind, Size
 from edge_i2i.models.family import ModelFamily, ModelGraph
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_i2i.models.contract import Size
+from edge_i2i.contract import Size
 
 TABLE = Path(__file__).parents[1] / "models" / "table.json"
 SIZES = (Size(256, 256), Size(512, 512), Size(512, 1024))

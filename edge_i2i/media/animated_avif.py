@@ -10,10 +10,10 @@ from typing import BinaryIO
 import numpy as np
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.media.canvas import MOST_FRAMES, TOO_MANY, DamagedAnimationError
 from edge_i2i.media.heif import DECODER_ERRORS, avif_library, hdr_curve, samples_of
 from edge_i2i.media.samples import over_white
-from edge_i2i.models.contract import Size
 
 _SEQUENCE = b"avis"  # the brand with which decoders play the frames, and do not show the picture beside them
 _MOST_BOXES = 4096

@@ -10,11 +10,11 @@ from fractions import Fraction
 from typing import BinaryIO
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.media import tiff
 from edge_i2i.media.canvas import MOST_FRAMES, TOO_MANY, Canvas, Chunk, DamagedAnimationError, Disposal, Placing
 from edge_i2i.media.headers import HDR_CURVES, PNG_SIGNATURE, clear_shade_of, png_of
 from edge_i2i.media.samples import decoded, orient, oriented, to_rgba
-from edge_i2i.models.contract import Size
 
 _MOST_CHUNKS = 1_000_000
 _IHDR_BYTES = 13

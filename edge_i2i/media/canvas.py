@@ -16,8 +16,8 @@ from typing import Protocol
 import numpy as np
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.media.samples import over_white, row_bands
-from edge_i2i.models.contract import Size
 
 MOST_FRAMES = 100_000  # about an hour
 TOO_MANY = f"it has more than {MOST_FRAMES:,} frames"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, cast
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError
 from edge_i2i.media.rgb import LARGEST_FRAME
-from edge_i2i.models.contract import Size
 
 if TYPE_CHECKING:
     import av

@@ -12,11 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from edge_i2i.contract import Size
 from edge_i2i.media import suffixes
 from edge_i2i.media.animation import AnimationReader, animation_kind
 from edge_i2i.media.tone_mapping import Hdr
 from edge_i2i.media.video import VideoFrame, VideoReader
-from edge_i2i.models.contract import Size
 
 
 class FilmReader(Protocol):

@@ -22,7 +22,7 @@ from enum import StrEnum
 import numpy as np
 
 from edge_i2i.arrays import Array
-from edge_i2i.models.contract import Size
+from edge_i2i.contract import Size
 
 
 class Fit(StrEnum):

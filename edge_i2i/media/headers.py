@@ -17,9 +17,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edge_i2i.contract import Size
 from edge_i2i.media import tiff
 from edge_i2i.media.tiff import TiffError
-from edge_i2i.models.contract import Size
 
 
 class PictureFormat(StrEnum):

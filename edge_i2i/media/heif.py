@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import MissingRequirementError
 from edge_i2i.media.headers import ANIMATION, HDR_CURVES
-from edge_i2i.models.contract import Size
 from edge_i2i.requirements import require
 
 if TYPE_CHECKING:

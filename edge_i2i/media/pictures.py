@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import LARGEST_SIDE, Size
 from edge_i2i.errors import OutputError, PictureError, UsageError
 from edge_i2i.media.animated_webp import AnimatedWebp, announces_animation
 from edge_i2i.media.atomic import replacing
@@ -53,7 +54,6 @@ from edge_i2i.media.headers import (
 from edge_i2i.media.heif import DamagedHeifError, HeifFormat, open_heif, sniff_heif
 from edge_i2i.media.samples import decoded, orient, over_white, to_rgb, whiten
 from edge_i2i.media.suffixes import RAW_SUFFIXES
-from edge_i2i.models.contract import LARGEST_SIDE, Size
 
 LARGEST_AREA = 200_000_000  # pixels; 600 MB as RGB. The largest cameras on sale make 151 million.
 LARGEST_FILE = 6 * LARGEST_AREA + (64 << 20)  # bytes: RGB of 16 bits as it is, and what a file holds besides

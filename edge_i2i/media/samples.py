@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_i2i.arrays import Picture
-from edge_i2i.models.contract import Size
+from edge_i2i.contract import Size
 
 _BAND = 1 << 22  # numbers at a time
 

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from edge_i2i.models.contract import Size
+from edge_i2i.contract import Size
 
 _SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 _FILL_ORDER, _ORIENTATION, _SAMPLES, _PLANES, _PREDICTOR = 266, 274, 277, 284, 317

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError, MissingRequirementError, OutputError, PictureError, UsageError
 from edge_i2i.media.atomic import replacing
 from edge_i2i.media.audio import AudioCopy
@@ -26,7 +27,6 @@ from edge_i2i.media.films import FilmReader
 from edge_i2i.media.growing import growing
 from edge_i2i.media.rgb import is_high_definition
 from edge_i2i.media.video import FINE_TICK
-from edge_i2i.models.contract import Size
 from edge_i2i.requirements import require
 
 if TYPE_CHECKING:

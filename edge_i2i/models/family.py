@@ -10,9 +10,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
+from edge_i2i.contract import GraphDeclaration, Size, SizeRule
 from edge_i2i.errors import CheckpointError, UsageError, known_names
-from edge_i2i.models.config_checks import Config, NearMissError
-from edge_i2i.models.contract import GraphDeclaration, Size, SizeRule
+from edge_i2i.models.config import Config, NearMissError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

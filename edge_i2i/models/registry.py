@@ -13,17 +13,17 @@ from edge_i2i.requirements import require
 
 _FAMILIES: Mapping[str, str] = MappingProxyType(
     {
-        "pix2pixhd": "edge_i2i.models.pix2pixhd",
-        "cyclegan": "edge_i2i.models.cyclegan",
-        "pix2pix": "edge_i2i.models.pix2pix",
-        "munit": "edge_i2i.models.munit",
-        "init": "edge_i2i.models.init",
-        "unit": "edge_i2i.models.unit",
-        "unit2017": "edge_i2i.models.unit2017",
-        "bicyclegan": "edge_i2i.models.bicyclegan",
-        "egscit": "edge_i2i.models.egscit",
-        "lomit": "edge_i2i.models.lomit",
-        "bridgegan": "edge_i2i.models.bridgegan",
+        "pix2pixhd": "edge_i2i.models.pix2pixhd.model",
+        "cyclegan": "edge_i2i.models.cyclegan.model",
+        "pix2pix": "edge_i2i.models.cyclegan.pix2pix",
+        "munit": "edge_i2i.models.munit.model",
+        "init": "edge_i2i.models.init.model",
+        "unit": "edge_i2i.models.unit.model",
+        "unit2017": "edge_i2i.models.unit2017.model",
+        "bicyclegan": "edge_i2i.models.bicyclegan.model",
+        "egscit": "edge_i2i.models.egscit.model",
+        "lomit": "edge_i2i.models.lomit.model",
+        "bridgegan": "edge_i2i.models.bridgegan.model",
     }
 )
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_i2i.arrays import Array
+from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError
-from edge_i2i.models.contract import Size
 from edge_i2i.progress import Progress
 from edge_i2i.quantize.scenes import Scene, Specs, digest_of
 from edge_i2i.tensor_checks import check_picture, check_values, renumber_instances, size_of

@@ -20,9 +20,9 @@ from typing import Literal, Self
 
 from edge_i2i.bundle.reader import Bundle
 from edge_i2i.conditions import PER_FRAME
+from edge_i2i.contract import Role, Size
 from edge_i2i.errors import BadInputError, UsageError
 from edge_i2i.media.geometry import Fit
-from edge_i2i.models.contract import Role, Size
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.choosing import Gathered, gather, split
 from edge_i2i.quantize.golden_data import golden_recipes, golden_sha256

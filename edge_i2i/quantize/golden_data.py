@@ -10,8 +10,8 @@ from edge_i2i.arrays import Array
 from edge_i2i.bundle.golden import golden_input
 from edge_i2i.bundle.reader import Bundle
 from edge_i2i.conditions import PER_FRAME
+from edge_i2i.contract import Size
 from edge_i2i.errors import BundleError
-from edge_i2i.models.contract import Size
 from edge_i2i.quantize.samples import Recipe, Sample
 from edge_i2i.quantize.scenes import HeldScene, MirroredScene, digest_of, digest_text
 

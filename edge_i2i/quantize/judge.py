@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_i2i.arrays import Array
+from edge_i2i.contract import DType, GraphDeclaration, Role, TensorSpec
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import Engine, EngineOptions, GraphSource, Session
 from edge_i2i.engines.registry import engine_names, get_engine
@@ -27,7 +28,6 @@ from edge_i2i.graphs.parity import NETWORK_OUTPUT, psnr
 from edge_i2i.machine import describe_machine
 from edge_i2i.measure.flicker import PanningClip
 from edge_i2i.measure.quality import quality_of
-from edge_i2i.models.contract import DType, GraphDeclaration, Role, TensorSpec
 from edge_i2i.quantize.emulation import EmulatingEngine
 from edge_i2i.quantize.samples import PAN_STEP, Sample
 from edge_i2i.quantize.verdicts import Verdict, VerdictCache

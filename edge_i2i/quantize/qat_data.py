@@ -8,7 +8,7 @@ import numpy as np
 
 from edge_i2i.arrays import Array
 from edge_i2i.conditions import PER_FRAME
-from edge_i2i.models.contract import GraphDeclaration, Role
+from edge_i2i.contract import GraphDeclaration, Role
 from edge_i2i.quantize.data import CalibrationSet
 from edge_i2i.quantize.qat_plan import Stream
 from edge_i2i.quantize.samples import Sample

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from edge_i2i.arrays import Array
-from edge_i2i.models.contract import Role, Size, TensorSpec
+from edge_i2i.contract import Role, Size, TensorSpec
 
 _SHORTEST, _LONGEST = 0.15, 0.6  # of a frame's side: objects that a street or a face shows
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_i2i.contract import Role, TensorSpec
 from edge_i2i.errors import PictureError, UsageError
-from edge_i2i.models.contract import Role, TensorSpec
 from edge_i2i.quantize.scenes import Specs, is_video
 
 

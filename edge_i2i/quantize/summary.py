@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_i2i.models.contract import Role, Size
+from edge_i2i.contract import Role, Size
 from edge_i2i.quantize.choosing import Gathered
 from edge_i2i.quantize.looks import Look, Style
 

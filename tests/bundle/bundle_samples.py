@@ -15,7 +15,7 @@ import numpy as np
 from edge_i2i.bundle.manifest import EvidenceRecord, ModelRecord
 from edge_i2i.bundle.reader import BundledGraph
 from edge_i2i.bundle.writer import BundleWriter, Layout
-from edge_i2i.models.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec, picture_spec
+from edge_i2i.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec, picture_spec
 
 CHILD = Path(__file__).with_name("export_child.py")
 EditHeader = Callable[[Callable[[dict[str, Any]], None]], Path]

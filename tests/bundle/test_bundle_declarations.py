@@ -13,8 +13,7 @@ from bundle_samples import SIZE, EditHeader
 
 from edge_i2i.bundle.declarations import check_declarations
 from edge_i2i.bundle.reader import open_bundle
-from edge_i2i.errors import BundleError
-from edge_i2i.models.contract import (
+from edge_i2i.contract import (
     DType,
     GraphDeclaration,
     GraphKind,
@@ -24,6 +23,7 @@ from edge_i2i.models.contract import (
     attributes_spec,
     picture_spec,
 )
+from edge_i2i.errors import BundleError
 
 SPECS = {
     "frame": picture_spec("frame", Role.FRAME, SIZE, "the frame"),

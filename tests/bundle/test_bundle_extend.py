@@ -28,8 +28,8 @@ from bundle_samples import (
 from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.bundle.writer import BundleWriter
+from edge_i2i.contract import GraphDeclaration
 from edge_i2i.errors import BundleError, UsageError
-from edge_i2i.models.contract import GraphDeclaration
 
 INT8 = b"the frame graph in integers" * 4
 

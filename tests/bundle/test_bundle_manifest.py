@@ -27,7 +27,7 @@ from edge_i2i.bundle.manifest import (
     TensorRecord,
     VariantRecord,
 )
-from edge_i2i.models.contract import DType, GraphDeclaration, GraphKind, Role, TensorSpec
+from edge_i2i.contract import DType, GraphDeclaration, GraphKind, Role, TensorSpec
 
 ZERO_SHA = "0" * 64
 

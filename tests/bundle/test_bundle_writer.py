@@ -12,8 +12,8 @@ from bundle_samples import EVIDENCE, FP32, FRAME_GRAPH, MODEL, SIZE, STYLE_GRAPH
 
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.bundle.writer import BundleWriter, installed_software
+from edge_i2i.contract import GraphDeclaration
 from edge_i2i.errors import BundleError, UsageError
-from edge_i2i.models.contract import GraphDeclaration
 
 
 class Unexpected(Exception):

@@ -13,7 +13,7 @@ import torch
 
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
-from edge_i2i.models.loading import LoadedModel, WeightsOrigin
+from edge_i2i.models.checkpoints.loading import LoadedModel, WeightsOrigin
 from edge_i2i.models.registry import get_family
 
 Run = Callable[..., tuple[int, str, str]]

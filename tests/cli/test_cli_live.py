@@ -24,6 +24,7 @@ from edge_i2i.caches import KINDS, list_caches
 from edge_i2i.cli.live import _TooSlow
 from edge_i2i.cli.live_keys import LiveKeys
 from edge_i2i.cli.main import run_command
+from edge_i2i.contract import Size
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.live.figures.drops import DropCause
@@ -38,8 +39,7 @@ from edge_i2i.live.sources.registry import source_spec
 from edge_i2i.live.steps.flip import Flip
 from edge_i2i.media.pictures import read_picture
 from edge_i2i.media.video import VideoReader
-from edge_i2i.models.contract import Size
-from edge_i2i.models.loading import LoadedModel, WeightsOrigin
+from edge_i2i.models.checkpoints.loading import LoadedModel, WeightsOrigin
 from edge_i2i.models.registry import get_family
 
 MULTIPART = b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=b\r\n\r\n"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from edge_i2i.models.cyclegan_networks import ResnetGenerator
+from edge_i2i.models.cyclegan.networks import ResnetGenerator
 
 Run = Callable[..., tuple[int, str, str]]
 

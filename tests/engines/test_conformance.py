@@ -10,13 +10,13 @@ import onnx
 import pytest
 
 from edge_i2i.bundle.reader import Bundle, open_bundle
+from edge_i2i.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec, picture_spec
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import Engine, EngineOptions, Session
 from edge_i2i.engines.registry import engine_names, get_engine
 from edge_i2i.errors import BadInputError, EdgeI2IError, MissingRequirementError
 from edge_i2i.graphs.parity import psnr
 from edge_i2i.graphs.samples import sample_inputs
-from edge_i2i.models.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec, picture_spec
 
 FLOAT_ERROR = 1e-4
 

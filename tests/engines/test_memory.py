@@ -18,7 +18,7 @@ from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.errors import GraphFileError
-from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
+from edge_i2i.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 
 def graph(side):
     size = Size(side, side)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_i2i.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec, picture_spec
 from edge_i2i.graphs.samples import sample_inputs
-from edge_i2i.models.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec, picture_spec
 
 SIZE = Size(24, 40)
 SPECS = (

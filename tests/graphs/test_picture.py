@@ -8,8 +8,8 @@ import torch
 from tiny_graphs import picture_graph
 from torch import nn
 
+from edge_i2i.contract import DType, Role, Size, TensorSpec, picture_spec
 from edge_i2i.graphs.picture import PictureModule, example_inputs, to_network_form, to_outside_form
-from edge_i2i.models.contract import DType, Role, Size, TensorSpec, picture_spec
 
 IMAGE = picture_spec("image", Role.IMAGE, Size(2, 3), "")
 STYLE = TensorSpec("features", Role.STYLE, (3, 2, 3), DType.FLOAT32, -1, 1, "")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import parser
 from torch import nn
 
-from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
+from edge_i2i.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 from edge_i2i.models.family import ModelGraph
 
 Array = NDArray[Any]

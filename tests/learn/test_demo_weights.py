@@ -13,7 +13,7 @@ from edge_i2i.learn.evaluate import score, translate
 from edge_i2i.learn.look import paint
 from edge_i2i.learn.recipe import Recipe, read_recipe
 from edge_i2i.learn.trainer import generator_config
-from edge_i2i.models.checkpoint import read_checkpoint
+from edge_i2i.models.checkpoints.reading import read_checkpoint
 from edge_i2i.models.registry import get_family
 
 REPOSITORY = Path(__file__).parents[2]

@@ -23,9 +23,9 @@ from edge_i2i.learn.results import thin_log, write_results
 from edge_i2i.learn.run import RunOptions, train_recipe
 from edge_i2i.learn.trainer import generator_config
 from edge_i2i.learn.training_log import TrainingLog
-from edge_i2i.models.checkpoint import read_checkpoint
+from edge_i2i.models.checkpoints.reading import read_checkpoint
+from edge_i2i.models.checkpoints.weights_file import write_weights_file
 from edge_i2i.models.registry import get_family
-from edge_i2i.models.weights_file import write_weights_file
 
 MakeRecipe = Callable[..., Recipe]
 

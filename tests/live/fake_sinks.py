@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.live.clock import Clock
 from edge_i2i.live.frame import Result
 from edge_i2i.live.sinks.sink import Sink
-from edge_i2i.models.contract import Size
 
 
 class KeepingSink(Sink):

@@ -12,6 +12,7 @@ import pytest
 
 import edge_i2i
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.errors import UsageError
 from edge_i2i.live.figures.events import Event, EventKind
 from edge_i2i.live.frame import Origin, Result
@@ -27,7 +28,6 @@ from edge_i2i.live.steps.picture_path import PicturePathOptions
 from edge_i2i.live.threads.ending import LiveError
 from edge_i2i.media.video import VideoReader
 from edge_i2i.media.video_writer import VideoWriter
-from edge_i2i.models.contract import Size
 from edge_i2i.progress import NullProgress
 from edge_i2i.translator import Translator
 

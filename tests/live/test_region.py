@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from picture_samples import FunctionProcess, frame, noise
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError, UsageError
 from edge_i2i.live.steps.region import Region, RegionProcess, pasted
 from edge_i2i.media.geometry import Rectangle
-from edge_i2i.models.contract import Size
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from picture_samples import frame, noise, scene
 import edge_i2i
 from edge_i2i.bundle.manifest import ModelRecord
 from edge_i2i.bundle.writer import BundleWriter
+from edge_i2i.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 from edge_i2i.errors import BadInputError, PictureError, UsageError
 from edge_i2i.live.frame import Origin
 from edge_i2i.live.model.translation import TranslatorProcess, blank_frame, check_draws, translator_loader
@@ -22,7 +23,6 @@ from edge_i2i.live.steps.picture_path import PicturePathOptions, build_process, 
 from edge_i2i.live.steps.region import Region
 from edge_i2i.live.steps.similarity import SimilarityOptions
 from edge_i2i.live.steps.smoothing import SmoothingOptions
-from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 from edge_i2i.progress import NullProgress
 
 CAMERA = scene(120, 200)

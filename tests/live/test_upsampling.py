@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from picture_samples import noise, scene
 
+from edge_i2i.contract import Size
 from edge_i2i.live.model.upsampling import Upsampling, guided, lifted
 from edge_i2i.media.geometry import Fit, place, place_into
-from edge_i2i.models.contract import Size
 
 FULL, SMALL = Size(360, 640), Size(90, 160)
 

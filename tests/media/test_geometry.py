@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_i2i.contract import Size
 from edge_i2i.learn.data import load_photograph
 from edge_i2i.measure.picture import psnr
 from edge_i2i.media.geometry import Fit, place, place_into, take_back
-from edge_i2i.models.contract import Size
 
 sides = st.integers(1, 70)
 sizes = st.builds(Size, sides, sides)

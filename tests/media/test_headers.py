@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from edge_i2i.contract import Size
 from edge_i2i.media.headers import DamagedHeaderError, PictureFormat, describe_unreadable, read_header, sniff
-from edge_i2i.models.contract import Size
 
 MODES = {
     PictureFormat.JPEG: [("RGB", {}), ("L", {}), ("CMYK", {}), ("RGB", {"progressive": True})],

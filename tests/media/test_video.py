@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import MissingRequirementError, PictureError
 from edge_i2i.media.video import VideoReader
-from edge_i2i.models.contract import Size
 
 RATE = 25
 HEIGHT, WIDTH = 48, 80

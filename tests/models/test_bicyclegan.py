@@ -11,14 +11,14 @@ import torch
 from reference import seeded_state
 from torch import Tensor, nn
 
+from edge_i2i.contract import GraphKind, Size
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.bicyclegan import BIAS_MAPS, FAMILY, BicycleGAN, to_grey
-from edge_i2i.models.bicyclegan_blocks import MultiscaleDiscriminator, StyleEncoder, UnetGenerator
-from edge_i2i.models.bicyclegan_config import BicycleGANConfig, EncoderKind, NonLinearity, Upsampling
-from edge_i2i.models.checkpoint import read_checkpoint
-from edge_i2i.models.contract import GraphKind, Size
+from edge_i2i.models.bicyclegan.config import BicycleGANConfig, EncoderKind, NonLinearity, Upsampling
+from edge_i2i.models.bicyclegan.model import BIAS_MAPS, FAMILY, BicycleGAN, to_grey
+from edge_i2i.models.bicyclegan.networks import MultiscaleDiscriminator, StyleEncoder, UnetGenerator
+from edge_i2i.models.checkpoints.reading import read_checkpoint
 from edge_i2i.models.family import NormMode, load_state
-from edge_i2i.models.pix2pixhd import GlobalGenerator
+from edge_i2i.models.pix2pixhd.model import GlobalGenerator
 
 SIZE = Size(64, 96)
 ARCHITECTURES = {name: FAMILY.tiny(config) for name, config in FAMILY.architectures().items()}

@@ -10,9 +10,9 @@ import torch
 from reference import FIXTURES, Reference, assert_same_keys
 from torch import nn
 
-from edge_i2i.models.bicyclegan import to_grey
-from edge_i2i.models.bicyclegan_blocks import MultiscaleDiscriminator, StyleEncoder, UnetGenerator
-from edge_i2i.models.bicyclegan_config import BicycleGANConfig, EncoderKind, NonLinearity, Upsampling, WhereAdd
+from edge_i2i.models.bicyclegan.config import BicycleGANConfig, EncoderKind, NonLinearity, Upsampling, WhereAdd
+from edge_i2i.models.bicyclegan.model import to_grey
+from edge_i2i.models.bicyclegan.networks import MultiscaleDiscriminator, StyleEncoder, UnetGenerator
 from edge_i2i.models.family import NormMode, load_state
 
 REFERENCE = Reference.of("bicyclegan")

@@ -11,13 +11,13 @@ import torch
 from reference import Reference, seeded_state
 from torch import Tensor
 
+from edge_i2i.contract import GraphKind, Role, Size
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.bridgegan import FAMILY, BridgeGAN, BridgeGANNetworks
-from edge_i2i.models.bridgegan_blocks import SpadeNorm, StyleMaps
-from edge_i2i.models.bridgegan_config import CELEBA_ATTRIBUTES, BridgeGANConfig, infer_config
-from edge_i2i.models.bridgegan_variables import Depths, infer_depths, variable_names
-from edge_i2i.models.contract import GraphKind, Role, Size
-from edge_i2i.models.pix2pixhd import GlobalGenerator
+from edge_i2i.models.bridgegan.config import CELEBA_ATTRIBUTES, BridgeGANConfig, infer_config
+from edge_i2i.models.bridgegan.model import FAMILY, BridgeGAN, BridgeGANNetworks
+from edge_i2i.models.bridgegan.networks import SpadeNorm, StyleMaps
+from edge_i2i.models.bridgegan.variables import Depths, infer_depths, variable_names
+from edge_i2i.models.pix2pixhd.model import GlobalGenerator
 
 SIZE = FAMILY.tiny_size
 PLAIN = FAMILY.tiny(FAMILY.full_config())

@@ -7,9 +7,9 @@ import torch
 from reference import FIXTURES, Reference, assert_same_keys
 from torch import Tensor
 
-from edge_i2i.models.bridgegan import BridgeGANNetworks, Discriminator, FrameGraph, StyleGraph
-from edge_i2i.models.bridgegan_config import BridgeGANConfig, infer_config
-from edge_i2i.models.bridgegan_variables import convert, discriminator_names, infer_depths, our_keys, variable_names
+from edge_i2i.models.bridgegan.config import BridgeGANConfig, infer_config
+from edge_i2i.models.bridgegan.model import BridgeGANNetworks, Discriminator, FrameGraph, StyleGraph
+from edge_i2i.models.bridgegan.variables import convert, discriminator_names, infer_depths, our_keys, variable_names
 from edge_i2i.models.family import load_state
 
 ATTRIBUTES = "Smiling,Bangs,Male"

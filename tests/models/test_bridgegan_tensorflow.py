@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import CheckpointError
-from edge_i2i.models.bridgegan import FAMILY, BridgeGANNetworks
-from edge_i2i.models.bridgegan_config import BridgeGANConfig
-from edge_i2i.models.contract import Size
-from edge_i2i.models.tensorflow_checkpoint import read_tensorflow_checkpoint
+from edge_i2i.models.bridgegan.config import BridgeGANConfig
+from edge_i2i.models.bridgegan.model import FAMILY, BridgeGANNetworks
+from edge_i2i.models.checkpoints.tensorflow import read_tensorflow_checkpoint
 
 tensorflow = pytest.importorskip(
     "tensorflow", reason="TensorFlow is not installed: it writes the checkpoints that are read here"

@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from edge_i2i.contract import GraphKind, Role, Size
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models import cyclegan, pix2pix, pix2pixhd
-from edge_i2i.models.contract import GraphKind, Role, Size
-from edge_i2i.models.cyclegan import CycleGANConfig, CycleGANFamily, to_grey
-from edge_i2i.models.cyclegan_config import Generator, Padding
-from edge_i2i.models.cyclegan_networks import NLayerDiscriminator, PixelDiscriminator, build_generator
+from edge_i2i.models.cyclegan.config import Generator, Padding
+from edge_i2i.models.cyclegan.model import CycleGANConfig, CycleGANFamily, pix2pix, to_grey
+from edge_i2i.models.cyclegan.model import model as cyclegan
+from edge_i2i.models.cyclegan.networks import NLayerDiscriminator, PixelDiscriminator, build_generator
 from edge_i2i.models.family import NormMode, StateDict
+from edge_i2i.models.pix2pixhd.model import model as pix2pixhd
 
 CYCLEGAN, PIX2PIX = cyclegan.FAMILY, pix2pix.FAMILY
 RESNET = CycleGANConfig(ngf=4, n_blocks=2)

@@ -10,17 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edge_i2i.models.cyclegan import FAMILY
-from edge_i2i.models.cyclegan_config import Padding
-from edge_i2i.models.cyclegan_networks import (
+from edge_i2i.models.cyclegan.config import Padding
+from edge_i2i.models.cyclegan.model import FAMILY
+from edge_i2i.models.cyclegan.networks import (
     NLayerDiscriminator,
     PixelDiscriminator,
     ResnetGenerator,
     UnetGenerator,
     build_generator,
 )
+from edge_i2i.models.cyclegan.pix2pix import FAMILY as PIX2PIX
 from edge_i2i.models.family import NormMode, load_state
-from edge_i2i.models.pix2pix import FAMILY as PIX2PIX
 from tests.models.reference import FIXTURES, Reference, assert_same_keys
 
 REFERENCE = Reference.of("cyclegan")

@@ -10,9 +10,9 @@ import torch
 from reference import Reference
 from torch import Tensor
 
+from edge_i2i.contract import GraphKind, Size
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.contract import GraphKind, Size
-from edge_i2i.models.egscit import (
+from edge_i2i.models.egscit.model import (
     FAMILY,
     SMALLEST_VARIANCE,
     Egscit,
@@ -22,8 +22,8 @@ from edge_i2i.models.egscit import (
     moments,
 )
 from edge_i2i.models.family import Direction
-from edge_i2i.models.pix2pixhd import FAMILY as PIX2PIXHD
-from edge_i2i.models.pix2pixhd import Pix2PixHDConfig
+from edge_i2i.models.pix2pixhd.model import FAMILY as PIX2PIXHD
+from edge_i2i.models.pix2pixhd.model import Pix2PixHDConfig
 
 TINY = FAMILY.tiny(EgscitConfig())
 SIZE = FAMILY.tiny_size

@@ -6,9 +6,9 @@ import pytest
 import torch
 from reference import FIXTURES, Reference
 
-from edge_i2i.models.contract import Size
-from edge_i2i.models.egscit import FAMILY, EgscitConfig, EgscitNetworks
-from edge_i2i.models.egscit_config import torch_state
+from edge_i2i.contract import Size
+from edge_i2i.models.egscit.config import torch_state
+from edge_i2i.models.egscit.model import FAMILY, EgscitConfig, EgscitNetworks
 from edge_i2i.models.family import Direction
 
 REFERENCE = Reference.of("egscit")

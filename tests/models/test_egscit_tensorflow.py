@@ -12,11 +12,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import CheckpointError
-from edge_i2i.models.contract import Size
-from edge_i2i.models.egscit import FAMILY, EgscitConfig
+from edge_i2i.models.checkpoints.tensorflow import read_tensorflow_checkpoint
+from edge_i2i.models.egscit.model import FAMILY, EgscitConfig
 from edge_i2i.models.family import Direction, StateDict
-from edge_i2i.models.tensorflow_checkpoint import read_tensorflow_checkpoint
 
 tf: Any = pytest.importorskip(
     "tensorflow", reason="TensorFlow is not installed: it writes the checkpoints that are read here"

@@ -12,8 +12,8 @@ from reference import FIXTURES, Reference
 from torch import Tensor, nn
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.egscit import FAMILY, EgscitConfig, EgscitNetworks, Encoder
-from edge_i2i.models.egscit_training import (
+from edge_i2i.models.egscit.model import FAMILY, EgscitConfig, EgscitNetworks, Encoder
+from edge_i2i.models.egscit.training_networks import (
     Autoencoder,
     Autoencoders,
     Discriminator,

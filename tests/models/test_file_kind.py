@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.errors import BundleError, CheckpointError
-from edge_i2i.models.checkpoint import check_checkpoint, read_checkpoint
-from edge_i2i.models.file_kind import BUNDLE, SAFETENSORS, TORCH, TORCHSCRIPT, file_kind
+from edge_i2i.models.checkpoints.file_kind import BUNDLE, SAFETENSORS, TORCH, TORCHSCRIPT, file_kind
+from edge_i2i.models.checkpoints.reading import check_checkpoint, read_checkpoint
 
 STATE = {"w": torch.ones(3)}
 

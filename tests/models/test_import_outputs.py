@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from edge_i2i.errors import EdgeI2IError, OutputError, UsageError
-from edge_i2i.models.cyclegan_networks import ResnetGenerator
-from edge_i2i.models.importing import find_family, import_checkpoint
+from edge_i2i.models.checkpoints.importing import find_family, import_checkpoint
+from edge_i2i.models.cyclegan.networks import ResnetGenerator
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from edge_i2i.contract import Role, Size
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models import munit
-from edge_i2i.models.contract import Role, Size
 from edge_i2i.models.family import Fidelity
-from edge_i2i.models.init import FAMILY, INIT, InitConfig
-from edge_i2i.models.init_boxes import box_shares, spread_modulations
-from edge_i2i.models.munit import ADAIN_AS_INPUT
+from edge_i2i.models.init.boxes import box_shares, spread_modulations
+from edge_i2i.models.init.model import FAMILY, INIT, InitConfig
+from edge_i2i.models.munit.model import ADAIN_AS_INPUT
+from edge_i2i.models.munit.model import model as munit
 
 SIZE = Size(32, 48)
 FULL_BOX = (0.0, 0.0, 48.0, 32.0)

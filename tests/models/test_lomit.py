@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edge_i2i.contract import DType, GraphKind, Role, Size, TensorSpec
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models import pix2pixhd
-from edge_i2i.models.contract import DType, GraphKind, Role, Size, TensorSpec
 from edge_i2i.models.family import ModelGraph, NormMode
-from edge_i2i.models.lomit import FAMILY, LOMIT, Discriminator, LOMITConfig, approximation_error, at_mask_size
-from edge_i2i.models.lomit_blocks import Generator
+from edge_i2i.models.lomit.model import FAMILY, LOMIT, Discriminator, LOMITConfig, approximation_error, at_mask_size
+from edge_i2i.models.lomit.networks import Generator
+from edge_i2i.models.pix2pixhd.model import model as pix2pixhd
 
 SIZE = Size(32, 48)
 TINY = FAMILY.tiny(FAMILY.full_config())

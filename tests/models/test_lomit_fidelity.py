@@ -10,8 +10,8 @@ from reference import FIXTURES, Reference, assert_same_keys
 from torch import Tensor
 
 from edge_i2i.models.family import NormMode
-from edge_i2i.models.lomit import FAMILY, LOMIT, Discriminator, LOMITConfig, approximate_style, exact_style
-from edge_i2i.models.lomit_blocks import Generator, highway_adain
+from edge_i2i.models.lomit.model import FAMILY, LOMIT, Discriminator, LOMITConfig, approximate_style, exact_style
+from edge_i2i.models.lomit.networks import Generator, highway_adain
 
 REFERENCE = Reference.of("lomit")
 CONFIGS = {

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from edge_i2i.errors import CheckpointError
-from edge_i2i.models.checkpoint import file_sha256, read_checkpoint, read_metadata
+from edge_i2i.models.checkpoints.reading import file_sha256, read_checkpoint, read_metadata
 
 STATE = OrderedDict({"model.1.weight": torch.arange(24.0).reshape(2, 3, 2, 2), "model.1.bias": torch.ones(2)})
 

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_i2i.errors import UsageError
-from edge_i2i.models.contract import (
+from edge_i2i.contract import (
     LARGEST_SIDE,
     DType,
     GraphDeclaration,
@@ -22,6 +21,7 @@ from edge_i2i.models.contract import (
     TensorSpec,
     picture_spec,
 )
+from edge_i2i.errors import UsageError
 
 sides = st.integers(1, LARGEST_SIDE)
 
@@ -129,5 +129,5 @@ def test_a_declaration_knows_its_size_and_its_roles() -> None:
 
 
 def test_the_contract_imports_neither_torch_nor_numpy() -> None:
-    code = "import sys, edge_i2i.models.contract; print(sorted({'torch', 'numpy', 'onnx'} & sys.modules.keys()))"
+    code = "import sys, edge_i2i.contract; print(sorted({'torch', 'numpy', 'onnx'} & sys.modules.keys()))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -8,7 +8,7 @@ from torch import nn
 
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.family import load_state, materialise
-from edge_i2i.models.pix2pixhd import FAMILY
+from edge_i2i.models.pix2pixhd.model import FAMILY
 
 
 def test_overrides_become_values_of_the_configs_types() -> None:

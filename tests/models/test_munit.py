@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from edge_i2i.contract import GraphKind, Role, Size
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.contract import GraphKind, Role, Size
 from edge_i2i.models.family import Direction
-from edge_i2i.models.munit import ADAIN_AS_INPUT, FAMILY, MUNIT
-from edge_i2i.models.munit_blocks import Activation, MsImageDis, Padding
-from edge_i2i.models.munit_config import MUNITConfig
-from edge_i2i.models.pix2pixhd import GlobalGenerator
+from edge_i2i.models.munit.config import MUNITConfig
+from edge_i2i.models.munit.model import ADAIN_AS_INPUT, FAMILY, MUNIT
+from edge_i2i.models.munit.networks import Activation, MsImageDis, Padding
+from edge_i2i.models.pix2pixhd.model import GlobalGenerator
 
 TINY = FAMILY.tiny(FAMILY.full_config())
 SIZE = FAMILY.tiny_size

@@ -12,11 +12,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from edge_i2i.errors import CheckpointError, EdgeI2IError, UsageError
-from edge_i2i.models.cyclegan_config import CycleGANConfig, Generator
-from edge_i2i.models.cyclegan_networks import ResnetGenerator, build_generator
-from edge_i2i.models.importing import find_family, import_checkpoint
-from edge_i2i.models.loading import load_checkpoint
-from edge_i2i.models.pix2pixhd import FeatureEncoder, GlobalGenerator, MultiscaleDiscriminator
+from edge_i2i.models.checkpoints.importing import find_family, import_checkpoint
+from edge_i2i.models.checkpoints.loading import load_checkpoint
+from edge_i2i.models.cyclegan.config import CycleGANConfig, Generator
+from edge_i2i.models.cyclegan.networks import ResnetGenerator, build_generator
+from edge_i2i.models.pix2pixhd.model import FeatureEncoder, GlobalGenerator, MultiscaleDiscriminator
 from edge_i2i.models.registry import get_family
 
 State = Mapping[str, Tensor]

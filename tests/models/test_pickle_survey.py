@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from edge_i2i.models.pickle_survey import survey
+from edge_i2i.models.checkpoints.pickle_survey import survey
 
 
 class _Calls:

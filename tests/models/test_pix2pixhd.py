@@ -15,9 +15,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from edge_i2i.contract import DType, GraphKind, Role, Size
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.contract import DType, GraphKind, Role, Size
-from edge_i2i.models.pix2pixhd import (
+from edge_i2i.models.pix2pixhd.model import (
     FAMILY,
     FeatureEncoder,
     GlobalGenerator,

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_i2i.errors import BadInputError, CheckpointError
-from edge_i2i.models import pix2pixhd_features
-from edge_i2i.models.pix2pixhd_features import FeatureClusters, label_of
+from edge_i2i.models.pix2pixhd.features import FeatureClusters, label_of
+from edge_i2i.models.pix2pixhd.model import features as pix2pixhd_features
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CENTRES = {

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edge_i2i.models.pix2pixhd import (
+from edge_i2i.models.pix2pixhd.model import (
     FeatureEncoder,
     GlobalGenerator,
     LocalEnhancer,

@@ -11,11 +11,11 @@ import torch
 from reference import FIXTURES
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.importing import find_family, import_checkpoint
-from edge_i2i.models.loading import load_checkpoint
-from edge_i2i.models.recognise import recognise
+from edge_i2i.models.checkpoints.importing import find_family, import_checkpoint
+from edge_i2i.models.checkpoints.loading import load_checkpoint
+from edge_i2i.models.checkpoints.recognise import recognise
+from edge_i2i.models.checkpoints.weights_file import split_networks, write_weights_file
 from edge_i2i.models.registry import get_family
-from edge_i2i.models.weights_file import split_networks, write_weights_file
 
 # model → its fixture, the listing there, and what stands before the keys in the official file
 OFFICIAL = {
@@ -107,7 +107,7 @@ def test_import_asks_what_the_file_cannot_tell(tmp_path: Path) -> None:
 
 
 def test_several_networks_share_a_weights_file(tmp_path: Path) -> None:
-    from edge_i2i.models.checkpoint import read_checkpoint, read_metadata
+    from edge_i2i.models.checkpoints.reading import read_checkpoint, read_metadata
 
     states = {"generator": {"w": torch.ones(2)}, "encoder": {"w": torch.zeros(3)}}
     path = write_weights_file(tmp_path / "two.safetensors", "bicyclegan", {"nz": 8}, states)

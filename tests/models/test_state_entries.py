@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from edge_i2i.errors import CheckpointError
-from edge_i2i.models.checkpoint import read_checkpoint
-from edge_i2i.models.state_entries import without_wrappers
+from edge_i2i.models.checkpoints.reading import read_checkpoint
+from edge_i2i.models.checkpoints.state_entries import without_wrappers
 
 HERE = Path("net.pth")
 STATE = {"model.1.weight": torch.ones(2, 3), "model.1.bias": torch.zeros(2)}

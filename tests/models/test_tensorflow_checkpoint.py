@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from edge_i2i.errors import CheckpointError, MissingRequirementError
-from edge_i2i.models.tensorflow_checkpoint import (
+from edge_i2i.models.checkpoints.tensorflow import (
     is_tensorflow_checkpoint,
     read_tensorflow_checkpoint,
     tensorflow_files,

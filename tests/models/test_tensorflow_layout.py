@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edge_i2i.models.tensorflow_layout import (
+from edge_i2i.models.checkpoints.tensorflow_layout import (
     SLIM_INSTANCE_NORM_EPSILON,
     SameConv2d,
     SameConvTranspose2d,

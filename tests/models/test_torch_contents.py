@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_i2i.errors import CheckpointError
-from edge_i2i.models.checkpoint import check_checkpoint, read_checkpoint
-from edge_i2i.models.torch_contents import TensorRecord, torch_contents
+from edge_i2i.models.checkpoints.reading import check_checkpoint, read_checkpoint
+from edge_i2i.models.checkpoints.torch_contents import TensorRecord, torch_contents
 
 GIGA = 1 << 30
 MOST_MEMORY = 64 << 20  # bytes that Python may take to refuse a file of a few hundred

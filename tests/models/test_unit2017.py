@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from edge_i2i.contract import Role, Size
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models import pix2pixhd
-from edge_i2i.models.contract import Role, Size
 from edge_i2i.models.family import Direction
-from edge_i2i.models.unit2017 import FAMILY, CocoGenerator, Unit2017, Unit2017Config, Variant
+from edge_i2i.models.pix2pixhd.model import model as pix2pixhd
+from edge_i2i.models.unit2017.model import FAMILY, CocoGenerator, Unit2017, Unit2017Config, Variant
 
 VARIANTS = list(FAMILY.architectures().values())
 

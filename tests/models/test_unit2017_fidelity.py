@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from edge_i2i.models.family import Direction
-from edge_i2i.models.unit2017 import CocoGenerator, Unit2017Config, Variant
-from edge_i2i.models.unit2017_discriminators import MultiscaleDiscriminator, PatchDiscriminator, SharedDiscriminator
+from edge_i2i.models.unit2017.discriminators import MultiscaleDiscriminator, PatchDiscriminator, SharedDiscriminator
+from edge_i2i.models.unit2017.model import CocoGenerator, Unit2017Config, Variant
 from tests.models.reference import Reference, assert_same_keys
 
 CONFIGS = {

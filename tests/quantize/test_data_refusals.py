@@ -14,9 +14,9 @@ from animation_samples import save as save_animation
 from calibration_samples import Networks, ids, load, notes, photographs, picture, save, street
 from PIL import Image
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import BadInputError, PictureError
 from edge_i2i.media.geometry import Fit
-from edge_i2i.models.contract import Size
 from edge_i2i.quantize.sources import Folders
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from edge_i2i.arrays import Array
+from edge_i2i.contract import GraphKind
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.errors import BadInputError, GraphError, UsageError
 from edge_i2i.graphs.model_bytes import model_to_bytes
@@ -25,7 +26,6 @@ from edge_i2i.graphs.qdq.scheme import Range, Scheme
 from edge_i2i.graphs.running import run_onnxruntime
 from edge_i2i.graphs.samples import sample_network
 from edge_i2i.graphs.trace import trace
-from edge_i2i.models.contract import GraphKind
 from edge_i2i.models.family import ModelGraph
 from edge_i2i.models.registry import get_family
 from edge_i2i.quantize.qat import fine_tune

@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 
 from edge_i2i.bundle.reader import open_bundle
+from edge_i2i.contract import GraphDeclaration
 from edge_i2i.errors import BudgetError, UsageError
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
@@ -20,8 +21,7 @@ from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.targets import get_target
 from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.media.pictures import write_picture
-from edge_i2i.models.contract import GraphDeclaration
-from edge_i2i.models.loading import LoadedModel, WeightsOrigin
+from edge_i2i.models.checkpoints.loading import LoadedModel, WeightsOrigin
 from edge_i2i.models.registry import get_family
 from edge_i2i.quantize.data import CalibrationOptions, CalibrationSet, load_calibration
 from edge_i2i.quantize.qat_bundle import QatJob, fine_tune_bundle

@@ -14,7 +14,7 @@ from edge_i2i.cli.console import StageLines, result
 
 if TYPE_CHECKING:
     from edge_i2i.export import ExportSummary
-    from edge_i2i.models.loading import LoadedModel
+    from edge_i2i.models.checkpoints.loading import LoadedModel
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
@@ -57,10 +57,10 @@ def write_bundle(
     loaded: LoadedModel, writing: Writing, output: Path, precisions: tuple[str, ...], quiet: bool
 ) -> ExportSummary:
     """Export every graph of a network into the bundle ``output``."""
+    from edge_i2i.contract import Size
     from edge_i2i.export import default_size, export_bundle
     from edge_i2i.graphs.export import ExportOptions
     from edge_i2i.graphs.passes import DEFAULT_PASSES
-    from edge_i2i.models.contract import Size
 
     passes, rewrites = _names(writing.passes), _names(writing.rewrites)
     return export_bundle(

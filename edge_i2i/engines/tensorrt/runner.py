@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from edge_i2i.arrays import Array
+from edge_i2i.contract import GraphDeclaration, TensorSpec
 from edge_i2i.engines.protocol import Session, SessionInfo
 from edge_i2i.engines.tensorrt.adapter import EngineTensor
 from edge_i2i.engines.tensorrt.cuda import Cuda
 from edge_i2i.errors import EdgeI2IError, GraphError, PlanError, UsageError
-from edge_i2i.models.contract import GraphDeclaration, TensorSpec
 
 _log = logging.getLogger(__name__)
 

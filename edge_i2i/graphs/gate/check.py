@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edge_i2i.contract import GraphDeclaration, TensorSpec
 from edge_i2i.errors import GraphFileError
 from edge_i2i.graphs.gate.facts import Fact, Given, Outcome, RuleError
 from edge_i2i.graphs.gate.limits import GraphCost, Limits
@@ -17,7 +18,6 @@ from edge_i2i.graphs.gate.onnx_file import MOST_DIMENSIONS, Border, Node, OnnxFi
 from edge_i2i.graphs.gate.rules import RULES
 from edge_i2i.graphs.gate.vocabulary import vocabulary
 from edge_i2i.graphs.gate.wire import WireError
-from edge_i2i.models.contract import GraphDeclaration, TensorSpec
 
 DEFAULT_LIMITS = Limits()
 _UNPACKED = 4  # bytes that a quantized weight takes in FP32

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from edge_i2i.models.contract import GraphDeclaration, TensorSpec
+from edge_i2i.contract import GraphDeclaration, TensorSpec
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from enum import StrEnum
 import numpy as np
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.errors import UsageError
 from edge_i2i.media.geometry import resized
-from edge_i2i.models.contract import Size
 
 LINE = 2
 """Pixels between the two of a split view or a pair; white."""

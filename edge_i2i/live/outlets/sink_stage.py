@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.live.capture.capture import Emit
 from edge_i2i.live.clock import Clock
 from edge_i2i.live.figures.drops import DropCause
@@ -18,7 +19,6 @@ from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.threads.ending import text_of
 from edge_i2i.live.threads.handover import Handover, HandoverClosedError, Lane, Slot
 from edge_i2i.live.threads.worker import Worker
-from edge_i2i.models.contract import Size
 
 _ROOM = 8
 """Results that wait for a sink that wants every one: a quarter of a second at 30 fps, 50 MB at 1080p."""

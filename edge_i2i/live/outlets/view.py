@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.live.clock import Clock, SystemClock
 from edge_i2i.live.figures.events import Event, EventKind
 from edge_i2i.live.figures.stats import StatsSnapshot
@@ -18,7 +19,6 @@ from edge_i2i.live.outlets.compare import Comparison, blend, check_share, side_b
 from edge_i2i.live.outlets.hud import draw_hud, hud_lines
 from edge_i2i.live.steps.flip import Flip, flipped
 from edge_i2i.media.geometry import Fit, place
-from edge_i2i.models.contract import Size
 
 
 @dataclass(frozen=True)

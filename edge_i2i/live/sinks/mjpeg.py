@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.errors import UsageError
 from edge_i2i.live.clock import Clock, SystemClock
 from edge_i2i.live.frame import Result
@@ -17,7 +18,6 @@ from edge_i2i.live.sinks.page_server import Address, PageServer, read_text, refu
 from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.sinks.webrtc_track import PictureFeed, Shown
 from edge_i2i.live.web.hosting import need_web_packages
-from edge_i2i.models.contract import Size
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.live.frame import Result
-from edge_i2i.models.contract import Size
 
 
 class Sink(ABC):

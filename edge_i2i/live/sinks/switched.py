@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.errors import UsageError
 from edge_i2i.live.frame import Origin, Result
 from edge_i2i.live.sinks.file import FileSink
 from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.media.pictures import write_picture
-from edge_i2i.models.contract import Size
 
 
 def numbered(folder: Path, stem: str, suffix: str) -> Path:

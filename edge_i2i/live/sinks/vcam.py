@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError, MissingRequirementError
 from edge_i2i.live.frame import Origin, Result
 from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.media.geometry import Fit, place, place_into
-from edge_i2i.models.contract import Size
 from edge_i2i.requirements import require
 
 NOMINAL_FPS = 30.0

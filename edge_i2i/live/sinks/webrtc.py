@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError
 from edge_i2i.live.clock import Clock, SystemClock
 from edge_i2i.live.frame import Result
@@ -16,7 +17,6 @@ from edge_i2i.live.sinks.page_server import Address, PageServer, parse_offer, re
 from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.sinks.webrtc_track import PictureFeed, picture_track, prefer_sharp_codec
 from edge_i2i.live.web.hosting import need_web_packages
-from edge_i2i.models.contract import Size
 from edge_i2i.requirements import require
 
 if TYPE_CHECKING:

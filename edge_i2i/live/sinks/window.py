@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError, MissingRequirementError
 from edge_i2i.live.clock import Clock, Signal, SystemClock, Task
 from edge_i2i.live.frame import Result
@@ -19,7 +20,6 @@ from edge_i2i.live.sinks.mjpeg import MjpegSink, OnKey
 from edge_i2i.live.sinks.page_server import Address
 from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.threads.handover import HandoverClosedError, Slot
-from edge_i2i.models.contract import Size
 
 TITLE = "edge-i2i"
 CLOSED = "quit"

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.errors import UsageError
 from edge_i2i.live.frame import Captured
 from edge_i2i.live.source import Source, SourceInfo, SourceLostError, SourceSpec
 from edge_i2i.live.sources.pixels import to_rgb
 from edge_i2i.live.sources.uri import SourceRequest
 from edge_i2i.live.sources.v4l import LinuxCamera
-from edge_i2i.models.contract import Size
 
 if TYPE_CHECKING:
     import cv2

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError
 from edge_i2i.live.clock import Clock
 from edge_i2i.live.frame import Captured
@@ -17,7 +18,6 @@ from edge_i2i.live.sources.uri import SourceRequest, path_of
 from edge_i2i.media.films import is_film
 from edge_i2i.media.pictures import holds_picture, read_picture
 from edge_i2i.media.suffixes import LISTED_SUFFIXES, READABLE_SUFFIXES, is_picture
-from edge_i2i.models.contract import Size
 
 DEFAULT_FPS = 25.0
 

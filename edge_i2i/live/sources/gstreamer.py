@@ -14,13 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import MissingRequirementError, UsageError
 from edge_i2i.live.frame import Captured
 from edge_i2i.live.source import Source, SourceInfo, SourceLostError, SourceSpec
 from edge_i2i.live.sources.pixels import to_rgb
 from edge_i2i.live.sources.uri import SourceRequest
 from edge_i2i.live.uris import without_credentials
-from edge_i2i.models.contract import Size
 
 CSI_SIZE = Size(720, 1280)
 CSI_FPS = 30.0

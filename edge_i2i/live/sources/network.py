@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError, UsageError
 from edge_i2i.live.clock import Clock
 from edge_i2i.live.frame import Captured
@@ -18,7 +19,6 @@ from edge_i2i.live.uris import without_credentials
 from edge_i2i.media.film_decoder import FilmDecoder, bounds
 from edge_i2i.media.rgb import FrameToRgb
 from edge_i2i.media.tone_mapping import Hdr
-from edge_i2i.models.contract import Size
 from edge_i2i.requirements import require
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.errors import UsageError
 from edge_i2i.live.clock import Clock
 from edge_i2i.live.coded import stamp
@@ -14,7 +15,6 @@ from edge_i2i.live.frame import Captured
 from edge_i2i.live.source import Source, SourceInfo, SourceSpec
 from edge_i2i.live.sources.pace import Pace
 from edge_i2i.live.sources.uri import SourceRequest, check_fps
-from edge_i2i.models.contract import Size
 
 DEFAULT_SIZE = Size(480, 640)
 DEFAULT_FPS = 30.0

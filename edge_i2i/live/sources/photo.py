@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.live.clock import Clock
 from edge_i2i.live.frame import Captured
 from edge_i2i.live.source import Source, SourceInfo, SourceSpec
 from edge_i2i.live.sources.pace import Pace
 from edge_i2i.live.sources.uri import SourceRequest, path_of
 from edge_i2i.media.pictures import read_picture
-from edge_i2i.models.contract import Size
 
 DEFAULT_SIZE = Size(480, 640)
 DEFAULT_FPS = 30.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import UsageError
 from edge_i2i.live.clock import Clock, SystemClock
 from edge_i2i.live.source import SourceSpec
@@ -18,7 +19,6 @@ from edge_i2i.live.sources.photo import photo_spec
 from edge_i2i.live.sources.screen import screen_spec
 from edge_i2i.live.sources.uri import SourceRequest, check_fps, split_source
 from edge_i2i.media.tone_mapping import Hdr
-from edge_i2i.models.contract import Size
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.errors import MissingRequirementError, UsageError
 from edge_i2i.live.clock import Clock
 from edge_i2i.live.frame import Captured
@@ -15,7 +16,6 @@ from edge_i2i.live.source import Source, SourceInfo, SourceLostError, SourceSpec
 from edge_i2i.live.sources.pace import Pace
 from edge_i2i.live.sources.pixels import to_rgb
 from edge_i2i.live.sources.uri import SourceRequest
-from edge_i2i.models.contract import Size
 from edge_i2i.requirements import require
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import UsageError, known_names
 from edge_i2i.live.clock import Clock
 from edge_i2i.live.source import Source, SourceSpec
@@ -17,7 +18,6 @@ from edge_i2i.live.uris import without_credentials
 from edge_i2i.media.films import is_film
 from edge_i2i.media.suffixes import is_picture, is_video
 from edge_i2i.media.tone_mapping import Hdr
-from edge_i2i.models.contract import Size
 
 FASTEST = 1000.0
 """Frames a second, above which a rate is taken for a mistake."""

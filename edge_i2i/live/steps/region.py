@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError, UsageError
 from edge_i2i.live.clock import Clock, Stopwatch
 from edge_i2i.live.frame import Frame
 from edge_i2i.live.model.process import Process, Processed
 from edge_i2i.live.steps.step import Decorator, with_seconds
 from edge_i2i.media.geometry import Rectangle
-from edge_i2i.models.contract import Size
 
 FEATHER = 0.08
 """Width of the soft edge, as a share of the region's shorter side."""

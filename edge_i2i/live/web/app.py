@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import BadInputError, BundleError, EdgeI2IError, MissingRequirementError, UsageError
 from edge_i2i.live.figures.prometheus import CONTENT_TYPE, render
 from edge_i2i.live.web.asgi import ASGIApp
@@ -28,7 +29,6 @@ from edge_i2i.live.web.site import BUNDLES, PAGE_FOLDER, RequestError, Site
 from edge_i2i.live.web.thumbnails import Thumbnails
 from edge_i2i.live.web.uploads import TooLargeError, WrongFormatError, decode_exemplar
 from edge_i2i.live.web.webrtc import answer_offer, webrtc_available
-from edge_i2i.models.contract import Size
 from edge_i2i.texts import shown_in
 
 LARGEST_OFFER = 1 << 18  # bytes; an SDP with every candidate of a well-connected machine has some 10 KiB

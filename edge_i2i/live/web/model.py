@@ -11,12 +11,12 @@ import numpy as np
 from edge_i2i.arrays import Array, Picture
 from edge_i2i.bundle.reader import Bundle
 from edge_i2i.conditions import PER_FRAME, SEED, Given, Look
+from edge_i2i.contract import Role, Size, TensorSpec
 from edge_i2i.errors import BadInputError, UsageError
 from edge_i2i.live.model.translation import WARM_UP_RUNS, blank_frame, check_draws
 from edge_i2i.live.web.recipes import Base, BaseKind, Recipe
 from edge_i2i.live.web.sharing import ModelInfo, ModelLoader, Note
 from edge_i2i.live.web.styles import LooksTaken, Style
-from edge_i2i.models.contract import Role, Size, TensorSpec
 from edge_i2i.texts import one_line
 from edge_i2i.translator import Translator
 

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from edge_i2i.bundle.manifest import VariantRecord
 from edge_i2i.bundle.reader import Bundle
 from edge_i2i.conditions import SEED
+from edge_i2i.contract import GraphDeclaration, TensorSpec, in_order
 from edge_i2i.errors import EdgeI2IError
 from edge_i2i.live.clock import Clock
 from edge_i2i.live.web.metrics import ServerFigures
@@ -19,7 +20,6 @@ from edge_i2i.live.web.sharing import SharedModel
 from edge_i2i.live.web.styles import LooksTaken, Style
 from edge_i2i.live.web.uploads import Exemplars, Limits
 from edge_i2i.live.web.vendor import runtime_is_here
-from edge_i2i.models.contract import GraphDeclaration, TensorSpec, in_order
 
 T = TypeVar("T")
 P = ParamSpec("P")

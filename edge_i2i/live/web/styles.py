@@ -16,8 +16,8 @@ from edge_i2i.arrays import Picture
 from edge_i2i.bundle.golden import golden_input
 from edge_i2i.bundle.reader import Bundle
 from edge_i2i.conditions import SEED, Given, once_only
+from edge_i2i.contract import GraphDeclaration, Role, Size, TensorSpec
 from edge_i2i.errors import UsageError
-from edge_i2i.models.contract import GraphDeclaration, Role, Size, TensorSpec
 
 DRAWN_STYLES = 8  # a row of thumbnails
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.errors import BadInputError, PictureError
 from edge_i2i.live.web.doors import Patience
 from edge_i2i.live.web.wire import FrameMessage
@@ -27,7 +28,6 @@ from edge_i2i.media.headers import (
     sniff,
 )
 from edge_i2i.media.pictures import decode_picture
-from edge_i2i.models.contract import Size
 
 UPLOADABLE = (PictureFormat.JPEG, PictureFormat.PNG, PictureFormat.WEBP)  # what browsers show themselves
 

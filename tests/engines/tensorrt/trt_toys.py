@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_i2i.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 from edge_i2i.engines.tensorrt.device import DeviceAttributes, HostPlatform
 from edge_i2i.engines.tensorrt.key import EngineKey
 from edge_i2i.engines.tensorrt.options import BuildOptions
-from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 
 SIZE = Size(32, 48)
 DEVICE = DeviceAttributes("Orin", "8.7", 16, 128, 4 << 20, 49152, 166912, 167936, 16 << 30, True, False, "12.6")

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
+from edge_i2i.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 
 SIZE = Size(16, 16)
 SHAPE = [16, 16, 3]

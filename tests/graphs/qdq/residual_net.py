@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from tiny_graphs import picture_graph, proto, run_many
 from torch import nn
 
+from edge_i2i.contract import Size
 from edge_i2i.engines.openvino import OVERFLOW_SAFE
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.scheme import Range, Scheme, WeightMemo
 from edge_i2i.graphs.qdq.targets import Target
 from edge_i2i.graphs.trace import trace
-from edge_i2i.models.contract import Size
 
 SIZE = Size(48, 64)
 FLOAT_OUTPUT = "network_output"

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.live.frame import Frame, Origin, Result
-from edge_i2i.models.contract import Size
 
 SIZE = Size(96, 128)
 PRIMARIES = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 255, 255), (255, 0, 255), (255, 255, 0), (0, 0, 0), (255,) * 3]

@@ -29,6 +29,7 @@ from sink_samples import (
 from test_window import GUI_BUILD, FakeGui
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.live.sinks.file import FileSink
 from edge_i2i.live.sinks.folder import FolderSink
 from edge_i2i.live.sinks.mjpeg import MjpegSink
@@ -38,7 +39,6 @@ from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.sinks.window import WindowSink
 from edge_i2i.media.pictures import read_picture
 from edge_i2i.media.video import VideoReader
-from edge_i2i.models.contract import Size
 
 OTHER_SIZES = [Size(48, 64), Size(97, 131), SIZE]
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from sink_samples import SIZE, grey, result
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError, UsageError
 from edge_i2i.live.sinks.file import FileSink
 from edge_i2i.media.video import VideoReader
 from edge_i2i.media.video_writer import VideoWriter
-from edge_i2i.models.contract import Size
 
 AV_TICK = 1 / 90_000
 
@@ -184,7 +184,7 @@ import numpy as np
 from edge_i2i.errors import EdgeI2IError
 from edge_i2i.live.frame import Frame, Result
 from edge_i2i.live.sinks.file import FileSink
-from edge_i2i.models.contract import Size
+from edge_i2i.contract import Size
 
 path, how, frames = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if how == "full":

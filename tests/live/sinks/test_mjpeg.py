@@ -12,11 +12,11 @@ import pytest
 from sink_samples import SIZE, decode_jpeg, get, grey, no_thread_left, result, until
 
 from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
 from edge_i2i.live.coded import read_code, stamp
 from edge_i2i.live.sinks import mjpeg
 from edge_i2i.live.sinks.mjpeg import MjpegSink
 from edge_i2i.live.sinks.page_server import Address
-from edge_i2i.models.contract import Size
 
 BOUNDARY = b"\r\n--edge-i2i-7d1f0c9b4e\r\n"
 

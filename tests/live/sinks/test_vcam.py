@@ -7,9 +7,9 @@ import pytest
 from fake_camera import Camera
 from sink_samples import SIZE, grey, primaries, result
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError, MissingRequirementError
 from edge_i2i.live.sinks.vcam import VirtualCameraSink
-from edge_i2i.models.contract import Size
 
 pyvirtualcam = pytest.importorskip("pyvirtualcam", reason="pip install 'edge-i2i[vcam]'")
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from source_samples import ODD, FakeCapture, scene
 
+from edge_i2i.contract import Size
 from edge_i2i.live.source import SourceLostError
 from edge_i2i.live.sources import source_spec
 from edge_i2i.live.sources.camera import CameraSource, NumberedCamera
 from edge_i2i.live.sources.v4l import LinuxCamera, VideoDevices
-from edge_i2i.models.contract import Size
 
 SMALL, LARGE = Size(48, 64), Size(96, 128)
 BGR = np.ascontiguousarray(scene()[..., ::-1])

@@ -14,11 +14,11 @@ import pytest
 from fake_gst import FakeGst, install_fake_gst
 from source_samples import ODD, FakeCapture, scene, worst_colour
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import MissingRequirementError, UsageError
 from edge_i2i.live.source import SourceLostError
 from edge_i2i.live.sources import source_spec
 from edge_i2i.live.sources.gstreamer import csi_pipeline, with_sink
-from edge_i2i.models.contract import Size
 
 BGR = np.ascontiguousarray(scene()[..., ::-1])
 

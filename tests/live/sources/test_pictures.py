@@ -11,13 +11,13 @@ import pytest
 from source_samples import PRIMARIES, scene
 from virtual_clock import VirtualClock
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError
 from edge_i2i.live.coded import read_code
 from edge_i2i.live.sources import source_spec
 from edge_i2i.live.sources.folder import natural_key
 from edge_i2i.live.sources.pattern import BARS, Pattern
 from edge_i2i.media.pictures import write_picture
-from edge_i2i.models.contract import Size
 
 SMALL = Size(10, 12)
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from virtual_clock import VirtualClock
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError, UsageError
 from edge_i2i.live.source import SourceLostError
 from edge_i2i.live.sources import SOURCE_KINDS, source_spec
@@ -21,7 +22,6 @@ from edge_i2i.live.sources.network import NetworkSource
 from edge_i2i.live.sources.pattern import PatternClip, PatternSource
 from edge_i2i.live.sources.photo import PhotoSource
 from edge_i2i.live.sources.screen import ScreenSource
-from edge_i2i.models.contract import Size
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import pytest
 
 from edge_i2i.bundle.manifest import ModelRecord
 from edge_i2i.bundle.writer import BundleWriter
+from edge_i2i.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.live.web.server import Server, serve
-from edge_i2i.models.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
-from edge_i2i.models.loading import LoadedModel, WeightsOrigin, load_demo
+from edge_i2i.models.checkpoints.loading import LoadedModel, WeightsOrigin, load_demo
 from edge_i2i.models.registry import get_family
 
 if TYPE_CHECKING:

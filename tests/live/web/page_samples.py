@@ -18,9 +18,7 @@ from calibration_samples import MODEL
 from numpy.typing import NDArray
 
 from edge_i2i.bundle.writer import BundleWriter
-from edge_i2i.live.coded import Code, read_code, stamp
-from edge_i2i.measure.picture import psnr
-from edge_i2i.models.contract import (
+from edge_i2i.contract import (
     DType,
     GraphDeclaration,
     GraphKind,
@@ -30,6 +28,8 @@ from edge_i2i.models.contract import (
     attributes_spec,
     picture_spec,
 )
+from edge_i2i.live.coded import Code, read_code, stamp
+from edge_i2i.measure.picture import psnr
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright

@@ -12,12 +12,12 @@ import numpy as np
 import page_samples as samples
 import pytest
 
+from edge_i2i.contract import Size
 from edge_i2i.errors import BadInputError, MissingRequirementError
 from edge_i2i.live.web import vendor
 from edge_i2i.live.web.server import serve
 from edge_i2i.live.web.site import PAGE_FOLDER
 from edge_i2i.media.geometry import Fit, Rectangle, place
-from edge_i2i.models.contract import Size
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

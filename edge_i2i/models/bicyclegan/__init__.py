@@ -1,0 +1,1 @@
+"""BicycleGAN (Zhu et al. 2017)."""

@@ -1,0 +1,1 @@
+"""CycleGAN and pix2pix, of one repository."""

@@ -1,0 +1,1 @@
+"""UNIT, as the MUNIT repository has it."""
