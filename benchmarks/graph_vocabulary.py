@@ -30,8 +30,8 @@ from edge_i2i.graphs.samples import sample_network
 from edge_i2i.graphs.trace import trace
 from edge_i2i.models.family import ModelGraph
 from edge_i2i.models.registry import family_names, get_family
-from edge_i2i.quantize.graphs import Quantizer
-from edge_i2i.quantize.statistics import collect_statistics
+from edge_i2i.quantize.calibration.statistics import collect_statistics
+from edge_i2i.quantize.quantizer import Quantizer
 
 FULL_CONVOLUTIONS = (0, 2)
 Words = dict[str, Any]

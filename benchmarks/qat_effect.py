@@ -25,9 +25,9 @@ from edge_i2i.learn.recipe import Recipe, read_recipe
 from edge_i2i.machine import describe_machine, installed_versions
 from edge_i2i.media.pictures import write_picture
 from edge_i2i.models.checkpoints.loading import load_demo
-from edge_i2i.quantize.data import CalibrationOptions, CalibrationSet, load_calibration
-from edge_i2i.quantize.qat_bundle import QatJob, QatSummary, fine_tune_bundle
-from edge_i2i.quantize.qat_plan import QatOptions, Run
+from edge_i2i.quantize.calibration.calibration_set import CalibrationOptions, CalibrationSet, load_calibration
+from edge_i2i.quantize.qat.plan import QatOptions, Run
+from edge_i2i.quantize.qat.run import QatJob, QatSummary, fine_tune_bundle
 
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "docs" / "figures" / "qat.json"

@@ -35,10 +35,10 @@ from edge_i2i.graphs.qdq.targets import Target, get_target
 from edge_i2i.measure.seeded_weights import WEIGHTS_NOTE, load_realistic
 from edge_i2i.models.checkpoints.loading import LoadedModel, load_demo
 from edge_i2i.models.registry import get_family
-from edge_i2i.quantize.contest import Entry, hold_contest
-from edge_i2i.quantize.data import CalibrationOptions, CalibrationSet, load_calibration
+from edge_i2i.quantize.calibration.calibration_set import CalibrationOptions, CalibrationSet, load_calibration
 from edge_i2i.quantize.job import QuantizeJob
-from edge_i2i.quantize.judge import JudgedInputs, judge_for
+from edge_i2i.quantize.judging.contest import Entry, hold_contest
+from edge_i2i.quantize.judging.judge import JudgedInputs, judge_for
 from edge_i2i.quantize.variants import Ingredients, QuantizedVariant, make_variant
 
 sys.path.insert(0, str(Path(__file__).parent))

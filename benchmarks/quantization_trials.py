@@ -28,10 +28,10 @@ from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.layers import Layer, find_layers
 from edge_i2i.graphs.qdq.scheme import Scheme
 from edge_i2i.models.checkpoints.loading import load_demo
-from edge_i2i.quantize.contest import Entry, hold_contest
-from edge_i2i.quantize.data import CalibrationOptions, load_calibration
-from edge_i2i.quantize.judge import Judge, JudgedInputs
-from edge_i2i.quantize.statistics import RangeKind, Statistics, collect_statistics
+from edge_i2i.quantize.calibration.calibration_set import CalibrationOptions, load_calibration
+from edge_i2i.quantize.calibration.statistics import RangeKind, Statistics, collect_statistics
+from edge_i2i.quantize.judging.contest import Entry, hold_contest
+from edge_i2i.quantize.judging.judge import Judge, JudgedInputs
 
 sys.path.insert(0, str(Path(__file__).parent))
 from shared import photographs, write_figures

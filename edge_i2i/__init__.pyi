@@ -43,10 +43,10 @@ from .models.checkpoints.loading import (
     load_random as load_random,
 )
 from .models.pix2pixhd.features import FeatureClusters as FeatureClusters
-from .quantize.data import CalibrationOptions as CalibrationOptions
+from .quantize.calibration.calibration_set import CalibrationOptions as CalibrationOptions
 from .quantize.job import QuantizeJob as QuantizeJob
 from .quantize.outcome import QuantizeSummary as QuantizeSummary
-from .quantize.road import quantize_bundle as quantize_bundle
+from .quantize.run import quantize_bundle as quantize_bundle
 from .translate_files import TranslateSummary as TranslateSummary, translate_path as translate_path
 from .translator import Translator as Translator, TranslatorInfo as TranslatorInfo, load as load
 from .verify import Verdict as Verdict, verify_bundle as verify_bundle

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 import edge_i2i
 from edge_i2i.bundle.reader import open_bundle
-from edge_i2i.cli.console import Bar, BuildBar, StageLines, result, say
 from edge_i2i.cli.main import run_program
+from edge_i2i.cli.show.console import Bar, BuildBar, StageLines, result, say
 from edge_i2i.contract import Size
 from edge_i2i.engines.tensorrt.options import BuildOptions
 from edge_i2i.errors import MissingRequirementError

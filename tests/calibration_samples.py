@@ -21,8 +21,8 @@ from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.contract import GraphDeclaration, Size
 from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.models.registry import get_family
-from edge_i2i.quantize.data import CalibrationOptions, CalibrationSet, load_calibration
-from edge_i2i.quantize.sources import Folders
+from edge_i2i.quantize.calibration.calibration_set import CalibrationOptions, CalibrationSet, load_calibration
+from edge_i2i.quantize.calibration.folders import Folders
 
 SIZE = Size(60, 80)
 NETWORKS = {

@@ -22,8 +22,8 @@ from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.measure.latency import Timings
 from edge_i2i.progress import Progress
-from edge_i2i.quantize.contest import Entry, Placing
-from edge_i2i.quantize.samples import Sample
+from edge_i2i.quantize.calibration.samples import Sample
+from edge_i2i.quantize.judging.contest import Entry, Placing
 
 Weights = NDArray[np.float32]
 ROUNDS = 5

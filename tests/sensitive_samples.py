@@ -17,9 +17,9 @@ from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT
 from edge_i2i.graphs.qdq.targets import get_target
-from edge_i2i.quantize.graphs import Quantizer
-from edge_i2i.quantize.judge import Judge, JudgedInputs, engine_for, judge_for
-from edge_i2i.quantize.statistics import collect_statistics
+from edge_i2i.quantize.calibration.statistics import collect_statistics
+from edge_i2i.quantize.judging.judge import Judge, JudgedInputs, engine_for, judge_for
+from edge_i2i.quantize.quantizer import Quantizer
 
 SIZE = Size(40, 48)
 LAYERS = ("stem", "edges", "body", "more", "paint")

@@ -34,6 +34,7 @@ ROOMS = ["models", "graphs", "bundle", "engines", "media", "translator", "learn"
 ANYWHERE = {
     *(
         "arrays",
+        "contract",
         "errors",
         "caches",
         "requirements",

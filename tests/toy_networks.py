@@ -13,11 +13,11 @@ from edge_i2i.engines.protocol import GraphSource
 from edge_i2i.graphs.qdq.targets import Placement
 from edge_i2i.measure.latency import Timings
 from edge_i2i.measure.quality import PictureQuality, QualityBudget
-from edge_i2i.quantize.combinations import MixedResult
-from edge_i2i.quantize.graphs import QuantizedGraph
-from edge_i2i.quantize.mixed import search_mixed
-from edge_i2i.quantize.sensitivity_report import LayerSensitivity, SensitivityReport, error_power
-from edge_i2i.quantize.verdicts import Verdict
+from edge_i2i.quantize.judging.verdicts import Verdict
+from edge_i2i.quantize.quantizer import QuantizedGraph
+from edge_i2i.quantize.search.combinations import MixedResult
+from edge_i2i.quantize.search.mixed import search_mixed
+from edge_i2i.quantize.search.report import LayerSensitivity, SensitivityReport, error_power
 
 
 @dataclass

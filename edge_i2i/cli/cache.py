@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_i2i.cli.console import result, result_json
-from edge_i2i.cli.whole_help import WholeHelp
+from edge_i2i.cli.show.console import result, result_json
+from edge_i2i.cli.show.whole_help import WholeHelp
 
 if TYPE_CHECKING:
     from edge_i2i.caches import Cache

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_i2i.cli.console import Bar, result, result_json, say
-from edge_i2i.cli.numbers import not_negative, positive
+from edge_i2i.cli.options.numbers import not_negative, positive
+from edge_i2i.cli.show.console import Bar, result, result_json, say
 
 if TYPE_CHECKING:
-    from edge_i2i.quantize.collection_folder import Collection
+    from edge_i2i.collect.folder import Collection
 
 
 def collect(
@@ -51,9 +51,9 @@ def collect(
 
     Example: edge-i2i collect drive.mp4 --output frames --count 32
     """
+    from edge_i2i.collect.frames import Sampling, open_source
+    from edge_i2i.collect.run import collect_frames
     from edge_i2i.places import check_folder
-    from edge_i2i.quantize.collect import collect_frames
-    from edge_i2i.quantize.frame_sources import Sampling, open_source
 
     check_folder(output)
     frames = open_source(source, output, Sampling(seconds, every))
@@ -65,7 +65,7 @@ def collect(
 
 
 def _tell(collection: Collection, output: Path) -> None:
-    from edge_i2i.quantize.collection_folder import EXTRAS_FOLDER, SHEET_NAME
+    from edge_i2i.collect.folder import EXTRAS_FOLDER, SHEET_NAME
 
     out, coverage, chosen = collection.left_out, collection.coverage, len(collection.frames)
     result(f"{output}: {chosen} frames, {collection.bytes / 1e6:.1f} MB on disk")

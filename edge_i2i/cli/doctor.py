@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edge_i2i.cli.console import result, result_json
+from edge_i2i.cli.show.console import result, result_json
 
 
 def doctor(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_i2i.cli.console import result, result_json, say
-from edge_i2i.cli.network import Architecture
-from edge_i2i.cli.option_groups import with_groups
+from edge_i2i.cli.options.network import Architecture
+from edge_i2i.cli.options.option_groups import with_groups
+from edge_i2i.cli.show.console import result, result_json, say
 
 if TYPE_CHECKING:
     from edge_i2i.models.checkpoints.importing import ImportSummary

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_i2i.cli.console import result, result_json
-from edge_i2i.cli.evidence_table import KINDS, evidence_tables
+from edge_i2i.cli.show.console import result, result_json
+from edge_i2i.cli.show.evidence_table import KINDS, evidence_tables
 
 
 def inspect(

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_i2i.cli.choices import TARGETS, completing, shown
-from edge_i2i.cli.console import Bar, StageLines, result, result_json, say
-from edge_i2i.cli.network import Architecture, Network, load_network
-from edge_i2i.cli.numbers import positive
-from edge_i2i.cli.option_groups import with_groups
+from edge_i2i.cli.options.choices import TARGETS, completing, shown
+from edge_i2i.cli.options.network import Architecture, Network, load_network
+from edge_i2i.cli.options.numbers import positive
+from edge_i2i.cli.options.option_groups import with_groups
+from edge_i2i.cli.show.console import Bar, StageLines, result, result_json, say
 from edge_i2i.cli.signals import stop_on_signal
 from edge_i2i.errors import UsageError
 
 if TYPE_CHECKING:
     import threading
 
-    from edge_i2i.quantize.qat_bundle import QatSummary
+    from edge_i2i.quantize.qat.run import QatSummary
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _check_run(folder: Path, output: Path, *, resume: bool) -> None:
     from edge_i2i.requirements import require_extra
 
     require_extra("quantize", purpose="QAT")
-    from edge_i2i.quantize.qat_checkpoint import check_folder as check_run_folder
+    from edge_i2i.quantize.qat.checkpoint import check_folder as check_run_folder
 
     check_run_folder(folder, resume=resume)
     check_bundle_place(output)
@@ -161,9 +161,9 @@ def _fine_tune(
 ) -> QatSummary:
     from edge_i2i.bundle.reader import open_bundle
     from edge_i2i.graphs.qdq.targets import get_target
-    from edge_i2i.quantize.data import GOLDEN, CalibrationOptions, load_calibration
-    from edge_i2i.quantize.qat_bundle import QatJob, fine_tune_bundle
-    from edge_i2i.quantize.qat_plan import QatOptions, Run
+    from edge_i2i.quantize.calibration.calibration_set import GOLDEN, CalibrationOptions, load_calibration
+    from edge_i2i.quantize.qat.plan import QatOptions, Run
+    from edge_i2i.quantize.qat.run import QatJob, fine_tune_bundle
 
     job = QatJob(get_target(target), keep_float, seed=training.seed, command=_command())
     options = QatOptions(

@@ -10,12 +10,12 @@ from typing import Annotated
 
 import typer
 
-from edge_i2i.cli.calibration_options import CalibrationDataOptions
-from edge_i2i.cli.choices import TARGETS, completing, shown
-from edge_i2i.cli.console import Bar, StageLines, result, result_json
-from edge_i2i.cli.numbers import positive
-from edge_i2i.cli.option_groups import with_groups
-from edge_i2i.cli.quantize_text import as_json, lines
+from edge_i2i.cli.options.calibration_options import CalibrationDataOptions
+from edge_i2i.cli.options.choices import TARGETS, completing, shown
+from edge_i2i.cli.options.numbers import positive
+from edge_i2i.cli.options.option_groups import with_groups
+from edge_i2i.cli.show.console import Bar, StageLines, result, result_json
+from edge_i2i.cli.show.quantize_text import as_json, lines
 
 ALL = "all"
 
@@ -108,10 +108,10 @@ def quantize(
 
     require_extra("quantize", purpose="Quantizing")
     from edge_i2i.caches import cache_folder
+    from edge_i2i.quantize.calibration.statistics import range_kind
     from edge_i2i.quantize.job import QuantizeJob
     from edge_i2i.quantize.outcome import raise_if_missed
-    from edge_i2i.quantize.road import quantize_bundle
-    from edge_i2i.quantize.statistics import range_kind
+    from edge_i2i.quantize.run import quantize_bundle
 
     job = QuantizeJob(
         targets=_targets(target),

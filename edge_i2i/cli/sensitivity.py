@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_i2i.cli.calibration_options import CalibrationDataOptions
-from edge_i2i.cli.choices import TARGETS, completing, shown
-from edge_i2i.cli.console import Bar, result, result_json
-from edge_i2i.cli.numbers import positive
-from edge_i2i.cli.option_groups import with_groups
-from edge_i2i.cli.sensitivity_table import print_table
+from edge_i2i.cli.options.calibration_options import CalibrationDataOptions
+from edge_i2i.cli.options.choices import TARGETS, completing, shown
+from edge_i2i.cli.options.numbers import positive
+from edge_i2i.cli.options.option_groups import with_groups
+from edge_i2i.cli.show.console import Bar, result, result_json
+from edge_i2i.cli.show.sensitivity_table import print_table
 from edge_i2i.errors import OutputError
 from edge_i2i.places import check_file, refuse_foreign
 
 if TYPE_CHECKING:
-    from edge_i2i.quantize.sensitivity_report import SensitivityReport
+    from edge_i2i.quantize.search.report import SensitivityReport
 
 
 @with_groups
@@ -64,7 +64,7 @@ def sensitivity(
     from edge_i2i.bundle.locking import only_run
     from edge_i2i.bundle.reader import open_bundle
     from edge_i2i.caches import cache_folder
-    from edge_i2i.quantize.bundle_sensitivity import bundle_sensitivity
+    from edge_i2i.quantize.search.run import bundle_sensitivity
 
     recipe = output or bundle.with_suffix(f".sensitivity-{target}.json")
     _check_places(recipe, plot)
@@ -84,7 +84,7 @@ def sensitivity(
     else:
         _tell(report, recipe)
     if plot is not None:
-        from edge_i2i.quantize.sensitivity_plot import plot_sensitivity
+        from edge_i2i.quantize.search.plot import plot_sensitivity
 
         plot_sensitivity(report, plot)
         if not json:
@@ -93,8 +93,8 @@ def sensitivity(
 
 def _check_places(recipe: Path, plot: Path | None) -> None:
     """Before minutes of work, not after them."""
-    from edge_i2i.quantize.sensitivity_plot import check_plot
-    from edge_i2i.quantize.sensitivity_report import is_recipe
+    from edge_i2i.quantize.search.plot import check_plot
+    from edge_i2i.quantize.search.report import is_recipe
 
     check_file(recipe)
     if plot is not None:

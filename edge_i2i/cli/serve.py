@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_i2i.cli.console import result, say
-from edge_i2i.cli.live_options import NetworkOptions
-from edge_i2i.cli.option_groups import with_groups
-from edge_i2i.cli.serve_options import ReachOptions
+from edge_i2i.cli.options.live_options import NetworkOptions
+from edge_i2i.cli.options.option_groups import with_groups
+from edge_i2i.cli.options.serve_options import ReachOptions
+from edge_i2i.cli.show.console import result, say
 from edge_i2i.cli.signals import stop_on_signal
 from edge_i2i.errors import UsageError
 from edge_i2i.requirements import require

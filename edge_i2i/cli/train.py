@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_i2i.cli.console import Bar, result, result_json
+from edge_i2i.cli.show.console import Bar, result, result_json
 from edge_i2i.cli.signals import stop_on_signal
 
 if TYPE_CHECKING:

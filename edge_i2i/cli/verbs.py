@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from edge_i2i.cli.whole_help import WholeHelp
+from edge_i2i.cli.show.whole_help import WholeHelp
 from edge_i2i.errors import UsageError, known_names
 from edge_i2i.models.checkpoints.file_kind import BUNDLE, file_kind
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from edge_i2i.cli.choices import Engine, Precision, Variants
-from edge_i2i.cli.console import result, result_json
+from edge_i2i.cli.options.choices import Engine, Precision, Variants
+from edge_i2i.cli.show.console import result, result_json
 from edge_i2i.errors import ParityError
 
 

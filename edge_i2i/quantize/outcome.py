@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_i2i.errors import BudgetError
-from edge_i2i.quantize.contest import Placing, verdict_on
 from edge_i2i.quantize.job import QuantizeJob
+from edge_i2i.quantize.judging.contest import Placing, verdict_on
 from edge_i2i.quantize.variants import QuantizedVariant, names_for
 
 NOT_TIMED = "not timed: nothing on the machine that quantized it runs this target"

@@ -19,18 +19,18 @@ from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT
 from edge_i2i.graphs.qdq.targets.protocol import Target
 from edge_i2i.measure.quality import LARGEST_FIGURE, QualityBudget, quality_of
 from edge_i2i.progress import NullProgress, Progress
-from edge_i2i.quantize.combinations import Combination, Estimated, Latency, Measured, MixedResult
-from edge_i2i.quantize.contest import FULL_PRECISION, LEAST_GAIN, Contest, Entry, hold_contest
-from edge_i2i.quantize.data import CalibrationSet
-from edge_i2i.quantize.delicate import spare_delicate
-from edge_i2i.quantize.emulation import EmulatingEngine
-from edge_i2i.quantize.graphs import QuantizedGraph, Quantizer
-from edge_i2i.quantize.judge import Judge, JudgedInputs, engine_for, judge_for
-from edge_i2i.quantize.mixed import MixedBudgetError, search_mixed
-from edge_i2i.quantize.sensitivity import measure_sensitivity
-from edge_i2i.quantize.statistics import RangeKind, cached_statistics
-from edge_i2i.quantize.timing import EngineTimer
-from edge_i2i.quantize.verdicts import Verdict
+from edge_i2i.quantize.calibration.calibration_set import CalibrationSet
+from edge_i2i.quantize.calibration.statistics import RangeKind, cached_statistics
+from edge_i2i.quantize.judging.contest import FULL_PRECISION, LEAST_GAIN, Contest, Entry, hold_contest
+from edge_i2i.quantize.judging.emulation import EmulatingEngine
+from edge_i2i.quantize.judging.judge import Judge, JudgedInputs, engine_for, judge_for
+from edge_i2i.quantize.judging.timing import EngineTimer
+from edge_i2i.quantize.judging.verdicts import Verdict
+from edge_i2i.quantize.quantizer import QuantizedGraph, Quantizer
+from edge_i2i.quantize.search.combinations import Combination, Estimated, Latency, Measured, MixedResult
+from edge_i2i.quantize.search.delicate import spare_delicate
+from edge_i2i.quantize.search.mixed import MixedBudgetError, search_mixed
+from edge_i2i.quantize.search.sensitivity import measure_sensitivity
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")

@@ -15,7 +15,7 @@ from sensitive_samples import LAYERS, SENSITIVE, SIZE, write_painter
 
 from edge_i2i.bundle.locking import only_run
 from edge_i2i.cli.main import run_command
-from edge_i2i.quantize.sensitivity_report import read_recipe
+from edge_i2i.quantize.search.report import read_recipe
 
 PROGRAM = Path(__file__).parents[2] / "calibration" / "sensitivity.py"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from edge_i2i.cli.console import Bar, Door, open_doors, result, result_json, say, shown_on
+from edge_i2i.cli.show.console import Bar, Door, open_doors, result, result_json, say, shown_on
 from edge_i2i.errors import OutputError
 
 EVIL = "\x1b]0;pwned\x07\x1b[2J\rforged\u202e"
@@ -172,7 +172,7 @@ def test_real_consoles(command: str, code: int) -> None:
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks at descriptors as Linux shows them")
 def test_a_file_never_becomes_a_closed_standard_stream() -> None:
     code = (
-        "from edge_i2i.cli.console import open_doors\nimport os\n"
+        "from edge_i2i.cli.show.console import open_doors\nimport os\n"
         "with open_doors():\n    number = os.open('/dev/null', os.O_RDONLY)\nos._exit(number)"
     )
     done = subprocess.run(["bash", "-c", f'{sys.executable} -c "{code}" <&- >&- 2>&-'], check=False, timeout=60)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_i2i.cli import choices
+from edge_i2i.cli.options import choices
 from edge_i2i.engines.choice import AUTO
 from edge_i2i.engines.registry import engine_names
 from edge_i2i.graphs.qdq.targets import target_names

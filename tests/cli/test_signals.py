@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from edge_i2i.cli import main
-from edge_i2i.cli.console import Bar, StageLines
+from edge_i2i.cli.show.console import Bar, StageLines
 from edge_i2i.cli.signals import Interruption, interrupt_on_signal, stop_on_signal
 from edge_i2i.errors import GraphError
 

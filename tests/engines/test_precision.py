@@ -24,7 +24,7 @@ from edge_i2i.graphs.qdq.targets import get_target
 from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.machine import describe_machine
 from edge_i2i.measure.picture import psnr
-from edge_i2i.quantize.emulation import EmulatingEngine
+from edge_i2i.quantize.judging.emulation import EmulatingEngine
 
 ONE_THREAD = EngineOptions(threads=1)
 

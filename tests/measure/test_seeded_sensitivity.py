@@ -22,7 +22,7 @@ from edge_i2i.measure.seeded_weights import realistic
 from edge_i2i.media.geometry import Fit, place, place_into
 from edge_i2i.models.checkpoints.loading import load_demo
 from edge_i2i.models.family import TranslationModel
-from edge_i2i.quantize.taps import TappedGraph
+from edge_i2i.quantize.calibration.taps import TappedGraph
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_i2i.quantize.choosing import split, spread_order
-from edge_i2i.quantize.samples import LazySamples
-from edge_i2i.quantize.scenes import HeldScene, MirroredScene
+from edge_i2i.quantize.calibration.choosing import split, spread_order
+from edge_i2i.quantize.calibration.samples import LazySamples
+from edge_i2i.quantize.calibration.scenes import HeldScene, MirroredScene
 
 
 @given(count=st.integers(1, 400), held_out=st.integers(2, 20))

@@ -14,14 +14,14 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_i2i.collect import folder as collection_folder
+from edge_i2i.collect.diversity import farthest_points, nearest_distances
+from edge_i2i.collect.features import NEAR_DUPLICATE_DISTANCE, frame_features
+from edge_i2i.collect.folder import Collection, read_collection
+from edge_i2i.collect.frames import Sampling, SourceFrame, SourcePosition, Unreadable, open_source
+from edge_i2i.collect.run import collect_frames
 from edge_i2i.errors import BadInputError, EdgeI2IError, PictureError, UsageError
 from edge_i2i.media.pictures import read_picture
-from edge_i2i.quantize import collection_folder
-from edge_i2i.quantize.collect import collect_frames
-from edge_i2i.quantize.collection_folder import Collection, read_collection
-from edge_i2i.quantize.diversity import farthest_points, nearest_distances
-from edge_i2i.quantize.frame_features import NEAR_DUPLICATE_DISTANCE, frame_features
-from edge_i2i.quantize.frame_sources import Sampling, SourceFrame, SourcePosition, Unreadable, open_source
 from edge_i2i.translate_plan import make_plan
 
 EVERY_FRAME = Sampling(every=0)

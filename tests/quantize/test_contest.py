@@ -18,7 +18,7 @@ from edge_i2i.engines.protocol import Availability, Engine, EngineOptions, Graph
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.errors import GraphError
 from edge_i2i.measure.latency import Timings
-from edge_i2i.quantize.contest import Entry, Placing, best_float, entries, hold_contest, verdict_on
+from edge_i2i.quantize.judging.contest import Entry, Placing, best_float, entries, hold_contest, verdict_on
 
 
 @dataclass

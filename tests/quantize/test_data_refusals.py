@@ -17,7 +17,7 @@ from PIL import Image
 from edge_i2i.contract import Size
 from edge_i2i.errors import BadInputError, PictureError
 from edge_i2i.media.geometry import Fit
-from edge_i2i.quantize.sources import Folders
+from edge_i2i.quantize.calibration.folders import Folders
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from toy_networks import Toy
 
 from edge_i2i.measure.quality import QualityBudget
-from edge_i2i.quantize.combinations import Estimated, Measured, MixedResult
-from edge_i2i.quantize.delicate import spare_delicate
+from edge_i2i.quantize.search.combinations import Estimated, Measured, MixedResult
+from edge_i2i.quantize.search.delicate import spare_delicate
 
 
 def _spare(toy: Toy, min_psnr: float) -> MixedResult | None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edge_i2i.quantize.diversity import EvenSample, Reservoir, Verdict, farthest_points, nearest_distances
+from edge_i2i.collect.diversity import EvenSample, Reservoir, Verdict, farthest_points, nearest_distances
 
 # Few different coordinates, so that ties and repeated points are common.
 clouds = st.integers(1, 30).flatmap(

@@ -15,13 +15,13 @@ from sensitive_samples import ONE_THREAD
 import edge_i2i
 from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.reader import Bundle, open_bundle
-from edge_i2i.cli.quantize_text import as_json, lines
+from edge_i2i.cli.show.quantize_text import as_json, lines
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.errors import MissingRequirementError
-from edge_i2i.quantize.data import CalibrationOptions
+from edge_i2i.quantize.calibration.calibration_set import CalibrationOptions
 from edge_i2i.quantize.job import QuantizeJob
 from edge_i2i.quantize.outcome import QuantizeSummary, raise_if_missed
-from edge_i2i.quantize.road import quantize_bundle
+from edge_i2i.quantize.run import quantize_bundle
 from edge_i2i.verify import verify_bundle
 
 QUICK_BF16 = {"int8-openvino on openvino": 8.0, "int8-openvino on openvino (bf16)": 4.0}

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_i2i.quantize.frame_features import FEATURE_COUNT, NEAR_DUPLICATE_DISTANCE, frame_features, is_blank
+from edge_i2i.collect.features import FEATURE_COUNT, NEAR_DUPLICATE_DISTANCE, frame_features, is_blank
 
 
 def scene(seed: int, height: int = 90, width: int = 160) -> np.ndarray:

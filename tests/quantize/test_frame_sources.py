@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_i2i.collect.frames import CameraSource, Sampling, open_source
 from edge_i2i.errors import MissingRequirementError, PictureError, UsageError
-from edge_i2i.quantize.frame_sources import CameraSource, Sampling, open_source
 
 RATE = 25
 

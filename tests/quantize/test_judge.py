@@ -23,9 +23,9 @@ from edge_i2i.errors import BadInputError, GraphError
 from edge_i2i.graphs.parity import NETWORK_OUTPUT
 from edge_i2i.graphs.qdq.targets import get_target
 from edge_i2i.measure.quality import PictureQuality
-from edge_i2i.quantize.emulation import EmulatingEngine
-from edge_i2i.quantize.judge import Judge, JudgedInputs, engine_for, judge_for, with_network_output
-from edge_i2i.quantize.verdicts import Verdict, VerdictCache
+from edge_i2i.quantize.judging.emulation import EmulatingEngine
+from edge_i2i.quantize.judging.judge import Judge, JudgedInputs, engine_for, judge_for, with_network_output
+from edge_i2i.quantize.judging.verdicts import Verdict, VerdictCache
 
 
 def variant(target: str = "openvino", layers: tuple[str, ...] = ("body",)) -> GraphInMemory:
@@ -101,7 +101,7 @@ def test_targets_are_judged_on_the_engine_that_computes_them() -> None:
 
 
 def test_a_target_that_no_engine_computes_here_is_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
-    import edge_i2i.quantize.judge as module
+    import edge_i2i.quantize.judging.judge as module
 
     monkeypatch.setattr(module, "engine_for", lambda target: None)
     made = judge_for(get_target("tensorrt"), painter(), judged_inputs(clip=False), ONE_THREAD)
@@ -217,7 +217,7 @@ class Listener(logging.Handler):
 @contextmanager
 def said() -> Iterator[list[str]]:
     """What is logged meanwhile; caplog would hear every example."""
-    listener, logger = Listener(), logging.getLogger("edge_i2i.quantize.verdicts")
+    listener, logger = Listener(), logging.getLogger("edge_i2i.quantize.judging.verdicts")
     logger.addHandler(listener)
     try:
         yield listener.lines

@@ -13,12 +13,12 @@ from toy_networks import Toy
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.errors import BadInputError, UsageError
 from edge_i2i.measure.quality import PictureQuality, QualityBudget
-from edge_i2i.quantize.combinations import Combination, MixedResult
-from edge_i2i.quantize.mixed import MixedBudgetError, search_mixed
-from edge_i2i.quantize.sensitivity import measure_sensitivity
-from edge_i2i.quantize.sensitivity_report import LayerSensitivity, SensitivityReport
-from edge_i2i.quantize.timing import EngineTimer
-from edge_i2i.quantize.verdicts import Verdict
+from edge_i2i.quantize.judging.timing import EngineTimer
+from edge_i2i.quantize.judging.verdicts import Verdict
+from edge_i2i.quantize.search.combinations import Combination, MixedResult
+from edge_i2i.quantize.search.mixed import MixedBudgetError, search_mixed
+from edge_i2i.quantize.search.report import LayerSensitivity, SensitivityReport
+from edge_i2i.quantize.search.sensitivity import measure_sensitivity
 
 
 @st.composite

@@ -28,11 +28,11 @@ from edge_i2i.graphs.samples import sample_network
 from edge_i2i.graphs.trace import trace
 from edge_i2i.models.family import ModelGraph
 from edge_i2i.models.registry import get_family
-from edge_i2i.quantize.qat import fine_tune
-from edge_i2i.quantize.qat_network import GraphNetwork, put_weights, with_float_picture
-from edge_i2i.quantize.qat_plan import QatOptions, QatResult, Run, Stream
-from edge_i2i.quantize.qat_quantizers import FakeQuantizers
-from edge_i2i.quantize.statistics import collect_statistics
+from edge_i2i.quantize.calibration.statistics import collect_statistics
+from edge_i2i.quantize.qat.network import GraphNetwork, put_weights, with_float_picture
+from edge_i2i.quantize.qat.plan import QatOptions, QatResult, Run, Stream
+from edge_i2i.quantize.qat.quantizers import FakeQuantizers
+from edge_i2i.quantize.qat.tuning import fine_tune
 
 pytest.importorskip("nncf")
 

@@ -23,10 +23,10 @@ from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.media.pictures import write_picture
 from edge_i2i.models.checkpoints.loading import LoadedModel, WeightsOrigin
 from edge_i2i.models.registry import get_family
-from edge_i2i.quantize.data import CalibrationOptions, CalibrationSet, load_calibration
-from edge_i2i.quantize.qat_bundle import QatJob, fine_tune_bundle
-from edge_i2i.quantize.qat_data import CalibrationDraw
-from edge_i2i.quantize.qat_plan import QatOptions, Run, Stream
+from edge_i2i.quantize.calibration.calibration_set import CalibrationOptions, CalibrationSet, load_calibration
+from edge_i2i.quantize.qat.draws import CalibrationDraw
+from edge_i2i.quantize.qat.plan import QatOptions, Run, Stream
+from edge_i2i.quantize.qat.run import QatJob, fine_tune_bundle
 
 pytest.importorskip("nncf")
 

@@ -13,8 +13,8 @@ from filelock import FileLock
 
 from edge_i2i.caches import cache_folder
 from edge_i2i.errors import MissingRequirementError
-from edge_i2i.quantize import qat_kernels
-from edge_i2i.quantize.qat_kernels import LONGEST_S, load_kernels
+from edge_i2i.quantize.qat.kernels import LONGEST_S, load_kernels
+from edge_i2i.quantize.qat.tuning import kernels as qat_kernels
 
 LIMIT, PLACE = "NNCF_EXTENSION_LOAD_TIMEOUT", "TORCH_EXTENSIONS_DIR"
 

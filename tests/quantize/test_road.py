@@ -28,10 +28,10 @@ from edge_i2i.engines.figures import evidence_versions
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.errors import BadInputError, BudgetError, BundleError, OutputError, UsageError
-from edge_i2i.quantize.data import CalibrationOptions
+from edge_i2i.quantize.calibration.calibration_set import CalibrationOptions
 from edge_i2i.quantize.job import QuantizeJob
 from edge_i2i.quantize.outcome import NOT_TIMED, QuantizeSummary, raise_if_missed
-from edge_i2i.quantize.road import quantize_bundle
+from edge_i2i.quantize.run import quantize_bundle
 from edge_i2i.verify import verify_bundle
 
 FAST = {"int8-openvino on openvino": 4.0, "int8-onnxruntime on onnxruntime": 6.0}

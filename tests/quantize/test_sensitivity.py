@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from sensitive_samples import LAYERS, SENSITIVE, judge, painter, quantizer
 
-from edge_i2i.quantize.judge import Judge
-from edge_i2i.quantize.sensitivity import (
+from edge_i2i.quantize.judging.judge import Judge
+from edge_i2i.quantize.judging.verdicts import Verdict
+from edge_i2i.quantize.search.report import LayerSensitivity, SensitivityReport
+from edge_i2i.quantize.search.sensitivity import (
     interaction_of,
     measure_sensitivity,
     predicted_psnr,
     suggest_float,
     worth_first,
 )
-from edge_i2i.quantize.sensitivity_report import LayerSensitivity, SensitivityReport
-from edge_i2i.quantize.verdicts import Verdict
 
 
 class Steps:

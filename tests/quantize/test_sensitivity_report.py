@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from edge_i2i.errors import BadInputError, MissingRequirementError, OutputError
 from edge_i2i.measure.quality import PictureQuality
-from edge_i2i.quantize.sensitivity_plot import check_plot, plot_sensitivity
-from edge_i2i.quantize.sensitivity_report import LayerSensitivity, SensitivityReport, figures_of, read_recipe
-from edge_i2i.quantize.verdicts import Verdict
+from edge_i2i.quantize.judging.verdicts import Verdict
+from edge_i2i.quantize.search.plot import check_plot, plot_sensitivity
+from edge_i2i.quantize.search.report import LayerSensitivity, SensitivityReport, figures_of, read_recipe
 
 
 def report(layers: int = 3, **more: object) -> SensitivityReport:

@@ -22,8 +22,8 @@ from sensitive_samples import DECLARATION, LAYERS, painter, scenes
 
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.errors import BadInputError, UsageError
-from edge_i2i.quantize.samples import Sample
-from edge_i2i.quantize.statistics import (
+from edge_i2i.quantize.calibration.samples import Sample
+from edge_i2i.quantize.calibration.statistics import (
     RangeKind,
     Statistics,
     cache_key,

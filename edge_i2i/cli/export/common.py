@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_i2i.cli.console import StageLines, result
+from edge_i2i.cli.show.console import StageLines, result
 
 if TYPE_CHECKING:
     from edge_i2i.export import ExportSummary

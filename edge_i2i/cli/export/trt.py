@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_i2i.cli.console import BuildBar, result, result_json
 from edge_i2i.cli.export.common import Json, Writing, check_writing, tell_bundle, write_bundle
-from edge_i2i.cli.network import Architecture, Network, load_network
-from edge_i2i.cli.option_groups import with_groups
+from edge_i2i.cli.options.network import Architecture, Network, load_network
+from edge_i2i.cli.options.option_groups import with_groups
+from edge_i2i.cli.show.console import BuildBar, result, result_json
 from edge_i2i.errors import MissingRequirementError, UsageError
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from edge_i2i.graphs.samples import sample_network
 from edge_i2i.graphs.trace import trace
 from edge_i2i.measure.picture import psnr
 from edge_i2i.models.registry import get_family
-from edge_i2i.quantize.emulation import EmulatingEngine
-from edge_i2i.quantize.graphs import Quantizer
-from edge_i2i.quantize.statistics import collect_statistics
+from edge_i2i.quantize.calibration.statistics import collect_statistics
+from edge_i2i.quantize.judging.emulation import EmulatingEngine
+from edge_i2i.quantize.quantizer import Quantizer
 
 TARGET = get_target("openvino")
 OPTIONS = EngineOptions(threads=2)

@@ -1,0 +1,1 @@
+"""Calibration frames that differ, from whatever shows pictures."""

@@ -1,0 +1,55 @@
+"""A bundle's golden inputs as calibration data: enough to try the tools, not to calibrate by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from edge_i2i.arrays import Array
+from edge_i2i.bundle.golden import golden_input
+from edge_i2i.bundle.reader import Bundle
+from edge_i2i.conditions import PER_FRAME
+from edge_i2i.contract import Size
+from edge_i2i.errors import BundleError
+from edge_i2i.quantize.calibration.samples import Recipe, Sample
+from edge_i2i.quantize.calibration.scenes import HeldScene, MirroredScene, digest_of, digest_text
+
+
+def golden_recipes(bundle: Bundle) -> tuple[list[Recipe], list[Recipe]]:
+    """The golden inputs of the frame graph as they are, and mirrored (with the same looks) to judge by.
+
+    Raises:
+        BundleError: the bundle has none.
+    """
+    own = {spec.name for spec in bundle.frame_graph.inputs if spec.role in PER_FRAME}
+    plain: list[Recipe] = []
+    for number, arrays in enumerate(_golden_inputs(bundle)):
+        scene = HeldScene(f"golden input {number}", {name: arrays[name] for name in arrays if name in own})
+        look = {name: array for name, array in arrays.items() if name not in own}
+        plain.append(Recipe(scene, no_regions, partial(dict, look)))
+    views = [replace(recipe, scene=MirroredScene(recipe.scene, zoomed)) for zoomed in (False, True) for recipe in plain]
+    return plain, views[: max(2, len(plain))]
+
+
+def golden_sha256(recipes: Sequence[Recipe]) -> str:
+    """The checksum of the samples: of all their arrays with names, types and shapes."""
+    return digest_text(digest_of({**recipe.scene.read(), **recipe.look()}) for recipe in recipes)
+
+
+def no_regions(size: Size) -> Sample:
+    """The regions of a golden input: none are drawn, since it is complete."""
+    return {}
+
+
+def _golden_inputs(bundle: Bundle) -> list[dict[str, Array]]:
+    golden, frame = bundle.golden(), bundle.frame_graph
+    inputs: list[dict[str, Array]] = []
+    while golden_input(frame.name, len(inputs), frame.inputs[0].name) in golden:
+        number = len(inputs)
+        inputs.append({spec.name: golden[golden_input(frame.name, number, spec.name)] for spec in frame.inputs})
+    if not inputs:
+        raise BundleError(
+            f"The bundle '{bundle.path}' has no golden inputs.", remedy="Export it again, or give pictures with --data."
+        )
+    return inputs

@@ -1,0 +1,1 @@
+"""Fine-tuning a quantized network: quantization-aware training."""
