@@ -227,7 +227,7 @@ def _use(path: Path) -> None:
     from edge_i2i.bundle.describe import describe
     from edge_i2i.bundle.reader import open_bundle
     from edge_i2i.engines.protocol import EngineOptions
-    from edge_i2i.translator import load
+    from edge_i2i.translate.translator import load
     from edge_i2i.verify import verify_bundle
 
     bundle = open_bundle(path)
@@ -358,7 +358,7 @@ def picture_target(_folder: Path) -> Target:
 
 def wire_target(_folder: Path) -> Target:
     """Messages of the web page: frames and requests."""
-    from edge_i2i.live.web.wire import frame_id, read_frame, read_request
+    from edge_i2i.serve.wire import frame_id, read_frame, read_request
 
     requests = [
         {"type": "look", "style_seed": 7, "attributes": {"Smiling": 0.5}, "mix": 0.3, "from": {"exemplar": 2}},

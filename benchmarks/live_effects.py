@@ -58,7 +58,7 @@ from edge_i2i.media.geometry import Fit, Placement, place, place_into
 from edge_i2i.media.pictures import write_picture
 from edge_i2i.models.checkpoints.loading import load_demo
 from edge_i2i.progress import NullProgress
-from edge_i2i.translator import Translator
+from edge_i2i.translate.translator import Translator
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures" / "live-effects.json"
 NETWORK = Size(256, 448)

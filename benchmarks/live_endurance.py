@@ -16,18 +16,18 @@ from fake_sinks import BlockingSink
 from faulty_source import FaultyCamera, Trouble
 from live_samples import MODEL, Reading, Setup, Sleeping, TimedSink, extent, growth
 
+from edge_i2i.clock import SystemClock
 from edge_i2i.contract import Size
-from edge_i2i.live.clock import SystemClock
-from edge_i2i.live.coded import read_code
 from edge_i2i.live.figures.stats import StatsSnapshot
 from edge_i2i.live.model.process import Process
 from edge_i2i.live.opening import network_loader, open_session
 from edge_i2i.live.policy import Policy
 from edge_i2i.live.session import LiveSession
 from edge_i2i.live.sinks.sink import Sink
-from edge_i2i.live.source import SourceSpec
 from edge_i2i.media.video import VideoReader
 from edge_i2i.media.video_writer import VideoWriter
+from edge_i2i.sources.coded import read_code
+from edge_i2i.sources.source import SourceSpec
 
 Row = dict[str, Any]
 HOUR = 108_000

@@ -94,7 +94,7 @@ def shown(trace: Path, began: float) -> tuple[float, float]:
 
 def main() -> None:
     """One session of the library."""
-    from edge_i2i.live.clock import SystemClock
+    from edge_i2i.clock import SystemClock
     from edge_i2i.live.figures.trace import Trace
     from edge_i2i.live.frame import Origin
     from edge_i2i.live.opening import open_session

@@ -2,8 +2,8 @@
 
 from .arrays import Array as Array, Picture as Picture
 from .bundle.reader import Bundle as Bundle, open_bundle as open_bundle
-from .condition_inputs import ConditionInputs as ConditionInputs
-from .conditions import Look as Look
+from .translate.condition_inputs import ConditionInputs as ConditionInputs
+from .translate.conditions import Look as Look
 from .engines.protocol import EngineOptions as EngineOptions
 from .errors import (
     BadInputError as BadInputError,
@@ -32,7 +32,7 @@ from .live.steps.picture_path import PicturePathOptions as PicturePathOptions
 from .live.policy import Mode as Mode, Policy as Policy
 from .live.session import LiveSession as LiveSession
 from .live.figures.stats import StatsSnapshot as StatsSnapshot
-from .live.web.server import Server as Server, serve as serve
+from .serve.server import Server as Server, serve as serve
 from .media.geometry import Fit as Fit
 from .media.pictures import read_picture as read_picture, write_picture as write_picture
 from .contract import Size as Size, TensorSpec as TensorSpec
@@ -47,8 +47,8 @@ from .quantize.calibration.calibration_set import CalibrationOptions as Calibrat
 from .quantize.job import QuantizeJob as QuantizeJob
 from .quantize.outcome import QuantizeSummary as QuantizeSummary
 from .quantize.run import quantize_bundle as quantize_bundle
-from .translate_files import TranslateSummary as TranslateSummary, translate_path as translate_path
-from .translator import Translator as Translator, TranslatorInfo as TranslatorInfo, load as load
+from .translate.files import TranslateSummary as TranslateSummary, translate_path as translate_path
+from .translate.translator import Translator as Translator, TranslatorInfo as TranslatorInfo, load as load
 from .verify import Verdict as Verdict, verify_bundle as verify_bundle
 
 __version__: str

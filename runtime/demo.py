@@ -35,8 +35,8 @@ from edge_i2i.measure.sheet import side_by_side
 from edge_i2i.media.pictures import write_picture
 from edge_i2i.media.video_writer import VideoWriter
 from edge_i2i.models.checkpoints.loading import load_demo
-from edge_i2i.translate_files import translate_path
-from edge_i2i.translator import Translator, default_engine_folder
+from edge_i2i.translate.files import translate_path
+from edge_i2i.translate.translator import Translator, default_engine_folder
 
 Picture = NDArray[np.uint8]
 

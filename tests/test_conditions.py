@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_i2i.conditions import Conditions
 from edge_i2i.contract import (
     DType,
     GraphDeclaration,
@@ -21,6 +20,7 @@ from edge_i2i.contract import (
 )
 from edge_i2i.errors import BadInputError, PictureError, UsageError
 from edge_i2i.media.geometry import Fit
+from edge_i2i.translate.conditions import Conditions
 
 SIZE = Size(32, 32)
 INF = float("inf")

@@ -21,7 +21,7 @@ from edge_i2i.errors import BadInputError, EdgeI2IError, MissingRequirementError
 from edge_i2i.media.pictures import read_picture, write_picture
 from edge_i2i.media.video import VideoReader
 from edge_i2i.media.video_writer import VideoWriter
-from edge_i2i.translate_files import STATE_NAME, TranslateSummary, translate_path
+from edge_i2i.translate.files import STATE_NAME, TranslateSummary, translate_path
 
 IDENTITY = {"bundle": "sha256:abc", "variant": "fp32", "fit": "letterbox"}
 
@@ -449,7 +449,7 @@ def test_a_network_that_fails_in_an_unexpected_way_is_not_hidden(tmp_path: Path)
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
-    program = "import sys, edge_i2i.translate_files; print(*{'cv2', 'av', 'torch', 'onnxruntime'} & set(sys.modules))"
+    program = "import sys, edge_i2i.translate.files; print(*{'cv2', 'av', 'torch', 'onnxruntime'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 

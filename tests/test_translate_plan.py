@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_i2i.errors import PictureError, UsageError
-from edge_i2i.translate_plan import _result_names, make_plan
+from edge_i2i.translate.plan import _result_names, make_plan
 
 
 def touch(root: Path, *names: str) -> Path:

@@ -15,8 +15,8 @@ from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.golden import golden_input, golden_output
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.errors import BadInputError, BundleError, MissingRequirementError, PictureError, UsageError
-from edge_i2i.tensor_checks import renumber_instances
-from edge_i2i.translator import Translator
+from edge_i2i.translate.tensor_checks import renumber_instances
+from edge_i2i.translate.translator import Translator
 
 RNG = np.random.default_rng(0)
 

@@ -78,7 +78,7 @@ def live(
 
     Example: edge-i2i live city.i2i --source 0 --sink window --compare split --hud
     """
-    from edge_i2i.live.clock import SystemClock
+    from edge_i2i.clock import SystemClock
     from edge_i2i.live.figures.trace import Trace
     from edge_i2i.live.opening import (
         default_policy,
@@ -90,8 +90,8 @@ def live(
     )
     from edge_i2i.live.outlets.view import View
     from edge_i2i.live.sinks.switched import SnapshotSink, SwitchedRecording
-    from edge_i2i.live.source import SourceLostError
-    from edge_i2i.live.sources.registry import source_spec
+    from edge_i2i.sources.registry import source_spec
+    from edge_i2i.sources.source import SourceLostError
 
     logs = [path for path in (trace, events) if path is not None]
     _check_logs(trace, events)

@@ -105,7 +105,7 @@ def run_program(verb: Callable[..., Any]) -> None:
 
 def _leave(code: int) -> NoReturn:
     """End the process; at once where a thread of a live session hangs in foreign code, which would abort it later."""
-    clock = sys.modules.get("edge_i2i.live.clock")
+    clock = sys.modules.get("edge_i2i.clock")
     patience = {"seconds": 0.0} if code >= INTERRUPTED else {}  # somebody has asked twice
     if clock is not None and not clock.wait_for_threads(**patience):
         sys.stdout.flush()

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge_i2i.translate_files import TranslateSummary
-    from edge_i2i.translator import Translator
+    from edge_i2i.translate.files import TranslateSummary
+    from edge_i2i.translate.translator import Translator
 
 
 @with_groups
@@ -66,8 +66,8 @@ def translate(
     from edge_i2i.cli.options.live_options import chosen
     from edge_i2i.media.geometry import Fit
     from edge_i2i.media.tone_mapping import Hdr
-    from edge_i2i.translate_files import check_job, translate_path
-    from edge_i2i.translator import load
+    from edge_i2i.translate.files import check_job, translate_path
+    from edge_i2i.translate.translator import load
 
     if fit not in {item.value for item in Fit}:
         raise UsageError(f"There is no fit '{fit}'.", remedy=f"Known: {', '.join(item.value for item in Fit)}.")

@@ -32,7 +32,7 @@ def verify(
     """
     from edge_i2i.bundle.reader import open_bundle
     from edge_i2i.engines.protocol import EngineOptions
-    from edge_i2i.translator import default_engine_folder
+    from edge_i2i.translate.translator import default_engine_folder
     from edge_i2i.verify import check_names, verify_bundle
 
     opened = open_bundle(bundle)

@@ -21,7 +21,7 @@ from edge_i2i.errors import BadInputError, MissingRequirementError, UsageError
 from edge_i2i.media.films import is_film, open_film
 from edge_i2i.media.heif import MissingDecoderError
 from edge_i2i.media.pictures import read_picture
-from edge_i2i.translate_plan import make_plan
+from edge_i2i.translate.plan import make_plan
 
 _log = logging.getLogger(__name__)
 

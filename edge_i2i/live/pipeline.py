@@ -6,9 +6,9 @@ import threading
 from collections.abc import Sequence
 from typing import cast
 
+from edge_i2i.clock import Clock, Signal
 from edge_i2i.live.capture.capture import Capture
 from edge_i2i.live.capture.inlet import Inlet
-from edge_i2i.live.clock import Clock, Signal
 from edge_i2i.live.figures.drops import DropCause
 from edge_i2i.live.figures.event_thread import EventThread
 from edge_i2i.live.figures.events import EventKind, OnEvent
@@ -24,10 +24,10 @@ from edge_i2i.live.outlets.outlets import Outlets
 from edge_i2i.live.outlets.sink_stage import Composes, SinkStage, handover_of_results
 from edge_i2i.live.policy import Mode, Policy
 from edge_i2i.live.sinks.sink import Sink
-from edge_i2i.live.source import SourceSpec
 from edge_i2i.live.threads.ending import Ending, LiveError, text_of
 from edge_i2i.live.threads.gate import Gate
 from edge_i2i.live.threads.handover import Handover, Lane, Slot
+from edge_i2i.sources.source import SourceSpec
 
 _FOR_STAGES = 0.9  # of the time that stopping may take; the rest is for telling about it
 _FOR_SOURCE_S = 2.0  # seconds at most: nobody needs it any more, and one that nobody answers cannot be interrupted

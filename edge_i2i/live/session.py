@@ -17,8 +17,8 @@ from typing import Any, Self
 import numpy as np
 
 from edge_i2i.arrays import Picture
+from edge_i2i.clock import Clock, SystemClock
 from edge_i2i.errors import PictureError, UsageError
-from edge_i2i.live.clock import Clock, SystemClock
 from edge_i2i.live.figures.events import OnEvent
 from edge_i2i.live.figures.stats import StatsSnapshot
 from edge_i2i.live.figures.trace import Trace
@@ -30,9 +30,9 @@ from edge_i2i.live.outlets.sink_stage import Composes, handover_of_results
 from edge_i2i.live.pipeline import Pipeline
 from edge_i2i.live.policy import Mode, Policy
 from edge_i2i.live.sinks.sink import Sink
-from edge_i2i.live.source import SourceSpec
 from edge_i2i.live.threads.ending import LiveError
 from edge_i2i.live.threads.handover import HandoverClosedError, Slot
+from edge_i2i.sources.source import SourceSpec
 
 __all__ = ["LiveError", "LiveSession"]
 

@@ -15,7 +15,6 @@ import numpy as np
 import onnx_ir as ir
 
 from edge_i2i.arrays import Array
-from edge_i2i.conditions import PER_FRAME
 from edge_i2i.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions
@@ -27,6 +26,7 @@ from edge_i2i.graphs.running import run_torch_network
 from edge_i2i.graphs.samples import sample_network
 from edge_i2i.graphs.trace import DEFAULT_OPSET, trace
 from edge_i2i.models.family import ModelFamily, ModelGraph
+from edge_i2i.translate.conditions import PER_FRAME
 
 CPU_ENGINES = ("onnxruntime", "openvino", "torch")
 LOOKS = 2

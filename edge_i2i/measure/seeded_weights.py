@@ -59,7 +59,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edge_i2i.conditions import PER_FRAME
 from edge_i2i.contract import GraphDeclaration, GraphKind, Role, Size, TensorSpec, in_order
 from edge_i2i.graphs.picture import to_network_form
 from edge_i2i.graphs.samples import sample_inputs
@@ -69,6 +68,7 @@ from edge_i2i.media.geometry import Fit, place, place_into
 from edge_i2i.models.checkpoints.loading import LoadedModel, WeightsOrigin
 from edge_i2i.models.family import ModelFamily, TranslationModel
 from edge_i2i.models.registry import get_family
+from edge_i2i.translate.conditions import PER_FRAME
 
 WEIGHTS_NOTE = "seeded, not trained: drawn so that INT8 costs about what it costs the trained demo network"
 """What a report or a bundle says of these weights, beside the origin ``random``."""

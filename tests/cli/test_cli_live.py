@@ -35,12 +35,12 @@ from edge_i2i.live.outlets.view import View
 from edge_i2i.live.session import LiveSession
 from edge_i2i.live.sinks.null import NullSink
 from edge_i2i.live.sinks.switched import SnapshotSink, SwitchedRecording
-from edge_i2i.live.sources.registry import source_spec
 from edge_i2i.live.steps.flip import Flip
 from edge_i2i.media.pictures import read_picture
 from edge_i2i.media.video import VideoReader
 from edge_i2i.models.checkpoints.loading import LoadedModel, WeightsOrigin
 from edge_i2i.models.registry import get_family
+from edge_i2i.sources.registry import source_spec
 
 MULTIPART = b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=b\r\n\r\n"
 PATTERN = "pattern:64x64@30?frames=12"

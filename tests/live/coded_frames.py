@@ -16,12 +16,12 @@ from functools import lru_cache
 import numpy as np
 
 from edge_i2i.arrays import Picture
+from edge_i2i.clock import Clock
 from edge_i2i.contract import Size
-from edge_i2i.live.clock import Clock
-from edge_i2i.live.coded import Code, read_code, stamp
 from edge_i2i.live.frame import Captured, Result
 from edge_i2i.live.sinks.sink import Sink
-from edge_i2i.live.source import Source, SourceInfo, SourceSpec
+from edge_i2i.sources.coded import Code, read_code, stamp
+from edge_i2i.sources.source import Source, SourceInfo, SourceSpec
 
 DEFAULT_SIZE = Size(64, 64)
 

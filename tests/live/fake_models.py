@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_i2i.live.clock import Clock
+from edge_i2i.clock import Clock
 from edge_i2i.live.frame import Frame
 from edge_i2i.live.model.process import Process, Processed
 from edge_i2i.progress import Progress

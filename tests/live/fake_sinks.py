@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edge_i2i.arrays import Picture
+from edge_i2i.clock import Clock
 from edge_i2i.contract import Size
-from edge_i2i.live.clock import Clock
 from edge_i2i.live.frame import Result
 from edge_i2i.live.sinks.sink import Sink
 

@@ -21,11 +21,11 @@ import numpy as np
 from coded_frames import coded_picture
 
 from edge_i2i.arrays import Picture
+from edge_i2i.clock import Clock
 from edge_i2i.contract import Size
 from edge_i2i.errors import BadInputError
-from edge_i2i.live.clock import Clock
 from edge_i2i.live.frame import Captured
-from edge_i2i.live.source import Source, SourceInfo, SourceLostError, SourceSpec
+from edge_i2i.sources.source import Source, SourceInfo, SourceLostError, SourceSpec
 
 SIZE, OTHER_SIZE = Size(64, 64), Size(128, 64)
 

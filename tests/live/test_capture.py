@@ -14,18 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_clock import VirtualClock
 
+from edge_i2i.clock import Clock, Signal
 from edge_i2i.errors import BadInputError
 from edge_i2i.live.capture.backoff import BackOff
 from edge_i2i.live.capture.capture import Capture
 from edge_i2i.live.capture.entrance import Continuity
 from edge_i2i.live.capture.watchdog import Patience, Repeats, Watchdog
-from edge_i2i.live.clock import Clock, Signal
-from edge_i2i.live.coded import read_code
 from edge_i2i.live.figures.drops import DropCause
 from edge_i2i.live.figures.events import Event, EventKind
 from edge_i2i.live.figures.stats import LiveStats
 from edge_i2i.live.frame import Captured, Frame
-from edge_i2i.live.source import SourceLostError, SourceSpec
+from edge_i2i.sources.coded import read_code
+from edge_i2i.sources.source import SourceLostError, SourceSpec
 
 
 class Harness:

@@ -13,8 +13,8 @@ from virtual_clock import VirtualClock
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
 from edge_i2i.errors import UsageError
-from edge_i2i.live.coded import Code, read_code, stamp
 from edge_i2i.live.frame import Frame, Result
+from edge_i2i.sources.coded import Code, read_code, stamp
 
 numbers = st.integers(0, 2**32 - 1)
 streams = st.integers(0, 255)

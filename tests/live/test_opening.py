@@ -23,13 +23,13 @@ from edge_i2i.live.outlets.view import View, ViewSettings
 from edge_i2i.live.policy import Policy
 from edge_i2i.live.sinks.registry import SinkSettings
 from edge_i2i.live.sinks.sink import Sink
-from edge_i2i.live.sources.registry import source_spec
 from edge_i2i.live.steps.picture_path import PicturePathOptions
 from edge_i2i.live.threads.ending import LiveError
 from edge_i2i.media.video import VideoReader
 from edge_i2i.media.video_writer import VideoWriter
 from edge_i2i.progress import NullProgress
-from edge_i2i.translator import Translator
+from edge_i2i.sources.registry import source_spec
+from edge_i2i.translate.translator import Translator
 
 CLIP = "pattern:64x96?frames=5"
 ONE_THREAD = {"engine": "onnxruntime", "threads": 1}

@@ -11,7 +11,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from edge_i2i.errors import UsageError
-from edge_i2i.live.clock import SystemClock
+from edge_i2i.clock import SystemClock
 from edge_i2i.live.session import LiveSession
 
 def load(progress):

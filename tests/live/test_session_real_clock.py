@@ -11,7 +11,7 @@ from coded_frames import CodedSink, coded_picture, coded_spec
 from fake_models import FakeModel, loader, raising
 from fake_sinks import KeepingSink
 
-from edge_i2i.live.clock import SystemClock
+from edge_i2i.clock import SystemClock
 from edge_i2i.live.policy import Policy
 from edge_i2i.live.session import LiveSession
 from edge_i2i.live.sinks.sink import Sink

@@ -16,13 +16,13 @@ import pytest
 from coded_frames import CodedSink, coded_spec
 from fake_models import FakeModel
 
-from edge_i2i.live.clock import SystemClock
+from edge_i2i.clock import SystemClock
 from edge_i2i.live.frame import Frame
 from edge_i2i.live.memory import resident_bytes
 from edge_i2i.live.model.process import Processed
 from edge_i2i.live.policy import Policy
 from edge_i2i.live.session import LiveSession
-from edge_i2i.live.source import SourceSpec
+from edge_i2i.sources.source import SourceSpec
 
 HOUR = 108_000  # frames, at 30 fps
 MOST_MB_AN_HOUR = 5.0

@@ -7,7 +7,7 @@ import threading
 import pytest
 from virtual_clock import VirtualClock, VirtualDeadlockError
 
-from edge_i2i.live.clock import Signal, Stopwatch
+from edge_i2i.clock import Signal, Stopwatch
 from edge_i2i.live.threads.handover import HandoverClosedError, Lane, Slot
 
 

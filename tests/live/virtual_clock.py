@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 from typing import Self
 
-from edge_i2i.live.clock import Clock
+from edge_i2i.clock import Clock
 
 _PATIENCE = 60.0
 """Real seconds without any change of turn after which the test is taken to be stuck outside the clock."""

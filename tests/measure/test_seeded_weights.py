@@ -11,7 +11,6 @@ import torch
 from architectures import tiny_architectures
 from torch import Tensor, nn
 
-from edge_i2i.conditions import PER_FRAME
 from edge_i2i.contract import Size, TensorSpec, in_order
 from edge_i2i.errors import UsageError
 from edge_i2i.graphs.parity import NETWORK_OUTPUT
@@ -21,6 +20,7 @@ from edge_i2i.measure.seeded_weights import load_realistic, photograph_inputs, r
 from edge_i2i.models.checkpoints.loading import WeightsOrigin, load_demo
 from edge_i2i.models.family import ModelFamily, ModelGraph, TranslationModel
 from edge_i2i.models.registry import get_family
+from edge_i2i.translate.conditions import PER_FRAME
 
 LOOKS = 3
 

@@ -22,7 +22,7 @@ from edge_i2i.collect.frames import Sampling, SourceFrame, SourcePosition, Unrea
 from edge_i2i.collect.run import collect_frames
 from edge_i2i.errors import BadInputError, EdgeI2IError, PictureError, UsageError
 from edge_i2i.media.pictures import read_picture
-from edge_i2i.translate_plan import make_plan
+from edge_i2i.translate.plan import make_plan
 
 EVERY_FRAME = Sampling(every=0)
 

@@ -106,7 +106,7 @@ def trt(
 def _accept(bundle: Path | None, json: bool) -> None:
     from edge_i2i.bundle.reader import open_bundle
     from edge_i2i.engines.tensorrt.store import EngineStore
-    from edge_i2i.translator import default_engine_folder
+    from edge_i2i.translate.translator import default_engine_folder
 
     if bundle is None:
         raise UsageError("There is no bundle whose engines to take over.", remedy="Name it: --bundle NAME.i2i.")
@@ -146,7 +146,7 @@ def _build(
     from edge_i2i.bundle.reader import open_bundle
     from edge_i2i.export_trt import build_engines, choose_runtime
     from edge_i2i.places import check_folder
-    from edge_i2i.translator import default_engine_folder
+    from edge_i2i.translate.translator import default_engine_folder
 
     path = bundle or (summary.bundle if summary else Path())
     opened = open_bundle(path)

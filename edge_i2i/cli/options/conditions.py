@@ -15,7 +15,7 @@ from edge_i2i.errors import BadInputError, EdgeI2IError, UsageError
 from edge_i2i.plain_files import PlainFileError, read_json
 
 if TYPE_CHECKING:
-    from edge_i2i.translator import Translator
+    from edge_i2i.translate.translator import Translator
 
 
 @dataclass(frozen=True)

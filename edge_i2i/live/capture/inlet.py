@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from edge_i2i.clock import Clock
 from edge_i2i.live.capture.entrance import Entrance
-from edge_i2i.live.clock import Clock
 from edge_i2i.live.figures.drops import DropCause
 from edge_i2i.live.figures.stats import LiveStats
 from edge_i2i.live.figures.trace import Trace

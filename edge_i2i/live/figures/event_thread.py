@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edge_i2i.live.clock import Clock
+from edge_i2i.clock import Clock
 from edge_i2i.live.figures.events import Event, EventKind, OnEvent
 from edge_i2i.live.threads.handover import HandoverClosedError, Lane
 from edge_i2i.live.threads.worker import Worker

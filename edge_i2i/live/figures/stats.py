@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_i2i.live.clock import Clock
+from edge_i2i.clock import Clock
 from edge_i2i.live.figures.drops import DropCause
 from edge_i2i.live.figures.histogram import Histogram
 from edge_i2i.live.frame import Origin, Result

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_i2i.live.clock import Clock
+from edge_i2i.clock import Clock
 from edge_i2i.live.uris import without_credentials
 from edge_i2i.media.atomic import replacing
 

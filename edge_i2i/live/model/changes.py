@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge_i2i.live.clock import Clock, Signal
+from edge_i2i.clock import Clock, Signal
 from edge_i2i.live.model.process import Process
 
 

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from edge_i2i.clock import Clock
 from edge_i2i.live.capture.capture import Emit
-from edge_i2i.live.clock import Clock
 from edge_i2i.live.figures.events import EventKind
 from edge_i2i.live.memory import resident_bytes
 from edge_i2i.live.model.changes import Change, Replacement

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from edge_i2i.clock import Clock, Signal
 from edge_i2i.errors import BadInputError
 from edge_i2i.live.capture.capture import Emit
-from edge_i2i.live.clock import Clock, Signal
 from edge_i2i.live.figures.drops import DropCause
 from edge_i2i.live.figures.events import EventKind
 from edge_i2i.live.figures.stats import LiveStats

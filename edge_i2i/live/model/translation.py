@@ -10,15 +10,15 @@ from typing import Any, Unpack
 import numpy as np
 
 from edge_i2i.arrays import Picture
+from edge_i2i.clock import Clock, Stopwatch, SystemClock
 from edge_i2i.contract import Role, Size
 from edge_i2i.engines.choice import AUTO
 from edge_i2i.errors import BadInputError, UsageError
-from edge_i2i.live.clock import Clock, Stopwatch, SystemClock
 from edge_i2i.live.frame import Frame
 from edge_i2i.live.model.process import Loader, Process, Processed
 from edge_i2i.live.model.upsampling import Upsampling, lifted
 from edge_i2i.progress import Progress
-from edge_i2i.translator import LoadOptions, Translator, load
+from edge_i2i.translate.translator import LoadOptions, Translator, load
 
 WARM_UP_RUNS = 2
 """The first run allocates (CPU: up to 1.3 times a steady one; TensorRT: up to a second), the second is steady."""

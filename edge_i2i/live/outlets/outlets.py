@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
-from edge_i2i.live.clock import Clock
+from edge_i2i.clock import Clock
 from edge_i2i.live.frame import Result
 from edge_i2i.live.outlets.receivers import Receiver
 from edge_i2i.live.outlets.sink_stage import SinkStage

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from edge_i2i.arrays import Picture
+from edge_i2i.clock import Clock
 from edge_i2i.contract import Size
 from edge_i2i.live.capture.capture import Emit
-from edge_i2i.live.clock import Clock
 from edge_i2i.live.figures.drops import DropCause
 from edge_i2i.live.figures.events import EventKind
 from edge_i2i.live.figures.stats import LiveStats, StatsSnapshot

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_i2i.arrays import Picture
+from edge_i2i.clock import Clock, SystemClock
 from edge_i2i.contract import Size
-from edge_i2i.live.clock import Clock, SystemClock
 from edge_i2i.live.figures.events import Event, EventKind
 from edge_i2i.live.figures.stats import StatsSnapshot
 from edge_i2i.live.frame import Origin, Result

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import parse_qsl
 
+from edge_i2i.clock import Clock
 from edge_i2i.errors import UsageError, known_names
-from edge_i2i.live.clock import Clock
 from edge_i2i.live.sinks.mjpeg import OnKey
 from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.media.suffixes import is_video

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from edge_i2i.arrays import Picture
+from edge_i2i.clock import Clock, Signal, SystemClock, Task
 from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError, MissingRequirementError
-from edge_i2i.live.clock import Clock, Signal, SystemClock, Task
 from edge_i2i.live.frame import Result
 from edge_i2i.live.sinks.mjpeg import MjpegSink, OnKey
 from edge_i2i.live.sinks.page_server import Address

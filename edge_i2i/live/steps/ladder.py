@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edge_i2i.clock import Clock, SystemClock
 from edge_i2i.contract import Size
 from edge_i2i.errors import UsageError
-from edge_i2i.live.clock import Clock, SystemClock
 from edge_i2i.live.frame import Frame
 from edge_i2i.live.model.process import Loader, Process, Processed
 from edge_i2i.live.model.translation import blank_frame

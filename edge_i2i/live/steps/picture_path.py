@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edge_i2i.clock import Clock
 from edge_i2i.errors import UsageError
-from edge_i2i.live.clock import Clock
 from edge_i2i.live.model.process import Loader, Process
 from edge_i2i.live.model.translation import TranslatorProcess
 from edge_i2i.live.model.upsampling import Upsampling
@@ -21,7 +21,7 @@ from edge_i2i.live.steps.region import Region, RegionProcess
 from edge_i2i.live.steps.similarity import SimilarityOptions, SimilarityProcess
 from edge_i2i.live.steps.smoothing import SmoothedProcess, SmoothingOptions
 from edge_i2i.progress import Progress
-from edge_i2i.translator import Translator
+from edge_i2i.translate.translator import Translator
 
 
 @dataclass(frozen=True)

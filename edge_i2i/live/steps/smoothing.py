@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_i2i.arrays import Picture
+from edge_i2i.clock import Clock, Stopwatch
 from edge_i2i.errors import UsageError
-from edge_i2i.live.clock import Clock, Stopwatch
 from edge_i2i.live.frame import Frame
 from edge_i2i.live.model.process import Process, Processed
 from edge_i2i.live.steps.step import Decorator, with_seconds

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from edge_i2i.live.clock import Clock, SystemClock
+from edge_i2i.clock import Clock, SystemClock
 from edge_i2i.live.frame import Frame
 from edge_i2i.live.model.process import Process, Processed
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from edge_i2i.clock import Clock, Signal
 from edge_i2i.errors import EdgeI2IError
-from edge_i2i.live.clock import Clock, Signal
 
 
 def text_of(error: Exception) -> str:

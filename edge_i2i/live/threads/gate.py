@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_i2i.live.clock import Clock
+from edge_i2i.clock import Clock
 
 
 class Gate:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import Generic, TypeVar
 
-from edge_i2i.live.clock import Clock
+from edge_i2i.clock import Clock
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from edge_i2i.live.clock import Clock, Task
+from edge_i2i.clock import Clock, Task
 
 
 class Worker:

@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import Literal, Self
 
 from edge_i2i.bundle.reader import Bundle
-from edge_i2i.conditions import PER_FRAME
 from edge_i2i.contract import Role, Size
 from edge_i2i.errors import BadInputError, UsageError
 from edge_i2i.media.geometry import Fit
@@ -42,6 +41,7 @@ from edge_i2i.quantize.calibration.scenes import (
     video_scenes,
 )
 from edge_i2i.quantize.calibration.summary import CalibrationSummary, summarize
+from edge_i2i.translate.conditions import PER_FRAME
 
 GOLDEN: Literal["golden"] = "golden"
 _FORMAT = "edge-i2i calibration 1"  # to be raised when the same files and options give other samples

@@ -12,7 +12,7 @@ from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError
 from edge_i2i.progress import Progress
 from edge_i2i.quantize.calibration.scenes import Scene, Specs, digest_of
-from edge_i2i.tensor_checks import check_picture, check_values, renumber_instances, size_of
+from edge_i2i.translate.tensor_checks import check_picture, check_values, renumber_instances, size_of
 
 ONE_COLOUR = 1.0
 """Grey levels: a picture none of whose channels deviates more (JPEG's noise on a wall does not) shows nothing."""

@@ -9,11 +9,11 @@ from functools import partial
 from edge_i2i.arrays import Array
 from edge_i2i.bundle.golden import golden_input
 from edge_i2i.bundle.reader import Bundle
-from edge_i2i.conditions import PER_FRAME
 from edge_i2i.contract import Size
 from edge_i2i.errors import BundleError
 from edge_i2i.quantize.calibration.samples import Recipe, Sample
 from edge_i2i.quantize.calibration.scenes import HeldScene, MirroredScene, digest_of, digest_text
+from edge_i2i.translate.conditions import PER_FRAME
 
 
 def golden_recipes(bundle: Bundle) -> tuple[list[Recipe], list[Recipe]]:

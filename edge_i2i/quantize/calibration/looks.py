@@ -15,12 +15,12 @@ import numpy as np
 
 from edge_i2i.arrays import Array
 from edge_i2i.bundle.reader import Bundle
-from edge_i2i.conditions import PER_FRAME, SEED, Conditions
 from edge_i2i.contract import GraphDeclaration, Role, TensorSpec
 from edge_i2i.engines.choice import choose
 from edge_i2i.engines.protocol import EngineOptions, Session
 from edge_i2i.media.geometry import Fit
 from edge_i2i.quantize.calibration.scenes import Scene
+from edge_i2i.translate.conditions import PER_FRAME, SEED, Conditions
 
 _ENGINE = "onnxruntime"  # the one that is always there, and computes FP32 as FP32
 _VARIANT = "fp32"

@@ -22,8 +22,8 @@ from edge_i2i.media.geometry import Fit, place, place_boxes, place_into
 from edge_i2i.media.pictures import read_instance_map, read_label_map, read_picture
 from edge_i2i.media.suffixes import may_be_picture
 from edge_i2i.progress import Progress
-from edge_i2i.tensor_checks import size_of
-from edge_i2i.translate_plan import Item, make_plan
+from edge_i2i.translate.plan import Item, make_plan
+from edge_i2i.translate.tensor_checks import size_of
 
 _log = logging.getLogger(__name__)
 

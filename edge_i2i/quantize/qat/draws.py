@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from edge_i2i.arrays import Array
-from edge_i2i.conditions import PER_FRAME
 from edge_i2i.contract import GraphDeclaration, Role
 from edge_i2i.quantize.calibration.calibration_set import CalibrationSet
 from edge_i2i.quantize.calibration.samples import Sample
 from edge_i2i.quantize.qat.plan import Stream
+from edge_i2i.translate.conditions import PER_FRAME
 
 _MOST_CHECKED = 8
 _MIRRORED = 0.5  # the share of training inputs that are seen in a mirror

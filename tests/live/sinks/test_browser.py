@@ -14,9 +14,9 @@ from sink_samples import grey, no_thread_left, result, until
 
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
-from edge_i2i.live.coded import Code, read_code, stamp
 from edge_i2i.live.sinks.mjpeg import MjpegSink
 from edge_i2i.live.sinks.page_server import Address
+from edge_i2i.sources.coded import Code, read_code, stamp
 
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

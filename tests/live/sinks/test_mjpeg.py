@@ -13,10 +13,10 @@ from sink_samples import SIZE, decode_jpeg, get, grey, no_thread_left, result, u
 
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
-from edge_i2i.live.coded import read_code, stamp
 from edge_i2i.live.sinks import mjpeg
 from edge_i2i.live.sinks.mjpeg import MjpegSink
 from edge_i2i.live.sinks.page_server import Address
+from edge_i2i.sources.coded import read_code, stamp
 
 BOUNDARY = b"\r\n--edge-i2i-7d1f0c9b4e\r\n"
 

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from edge_i2i.clock import SystemClock
 from edge_i2i.errors import EdgeI2IError
-from edge_i2i.live.clock import SystemClock
 from edge_i2i.live.sinks.page_server import LARGEST_BODY, Address, PageServer, read_text
 
 

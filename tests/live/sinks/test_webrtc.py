@@ -15,8 +15,8 @@ from sink_samples import get, grey, no_thread_left, result, until
 
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
-from edge_i2i.live.coded import read_code, stamp
 from edge_i2i.live.sinks.page_server import Address
+from edge_i2i.sources.coded import read_code, stamp
 
 pytest.importorskip("aiortc", reason="pip install 'edge-i2i[webrtc]'")
 

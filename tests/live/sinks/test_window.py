@@ -12,8 +12,8 @@ from sink_samples import SIZE, get, grey, no_thread_left, primaries, result, unt
 from virtual_clock import VirtualClock
 
 from edge_i2i.arrays import Picture
+from edge_i2i.clock import SystemClock
 from edge_i2i.errors import EdgeI2IError, MissingRequirementError
-from edge_i2i.live.clock import SystemClock
 from edge_i2i.live.sinks.window import OpenCvGui, ScreenWindow, WindowSink, can_browse, find_obstacle
 
 GUI_BUILD = "\nGeneral configuration for OpenCV\n  GUI:                           QT5\n    QT: YES\n\n  Media I/O:\n"

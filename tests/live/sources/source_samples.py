@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 
+from edge_i2i.clock import Clock
 from edge_i2i.contract import Size
-from edge_i2i.live.clock import Clock
-from edge_i2i.live.source import Source
 from edge_i2i.media.video_writer import VideoWriter
+from edge_i2i.sources.source import Source
 
 PRIMARIES = (
     ((255, 255, 255), (255, 255, 0), (0, 255, 255), (0, 255, 0)),

@@ -15,10 +15,10 @@ import pytest
 from source_samples import ODD, FakeCapture, scene
 
 from edge_i2i.contract import Size
-from edge_i2i.live.source import SourceLostError
-from edge_i2i.live.sources import source_spec
-from edge_i2i.live.sources.camera import CameraSource, NumberedCamera
-from edge_i2i.live.sources.v4l import LinuxCamera, VideoDevices
+from edge_i2i.sources import source_spec
+from edge_i2i.sources.camera import CameraSource, NumberedCamera
+from edge_i2i.sources.source import SourceLostError
+from edge_i2i.sources.v4l import LinuxCamera, VideoDevices
 
 SMALL, LARGE = Size(48, 64), Size(96, 128)
 BGR = np.ascontiguousarray(scene()[..., ::-1])
@@ -309,6 +309,6 @@ def test_a_real_camera_gives_new_pictures() -> None:
 
 
 def test_opencv_is_not_imported_to_name_a_source() -> None:
-    program = "import sys; from edge_i2i.live.sources import source_spec; source_spec('0'); source_spec('screen:')"
+    program = "import sys; from edge_i2i.sources import source_spec; source_spec('0'); source_spec('screen:')"
     check = "assert not {'cv2', 'av', 'mss', 'torch', 'gi'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", f"{program}; {check}"], check=True)

@@ -15,19 +15,19 @@ from source_samples import EVEN, ODD, Case, FakeCapture, FakeScreens, film, scen
 from stream_server import StreamServer
 from virtual_clock import VirtualClock
 
+from edge_i2i.clock import Clock
 from edge_i2i.contract import Size
-from edge_i2i.live.clock import Clock
 from edge_i2i.live.frame import Captured
-from edge_i2i.live.source import Source
-from edge_i2i.live.sources.camera import CameraSource, NumberedCamera
-from edge_i2i.live.sources.film import FilmSource
-from edge_i2i.live.sources.folder import FolderSource
-from edge_i2i.live.sources.gstreamer import GStreamerSource
-from edge_i2i.live.sources.network import NetworkSource
-from edge_i2i.live.sources.pattern import PatternClip, PatternSource
-from edge_i2i.live.sources.photo import PhotoSource
-from edge_i2i.live.sources.screen import ScreenSource
 from edge_i2i.media.pictures import write_picture
+from edge_i2i.sources.camera import CameraSource, NumberedCamera
+from edge_i2i.sources.film import FilmSource
+from edge_i2i.sources.folder import FolderSource
+from edge_i2i.sources.gstreamer import GStreamerSource
+from edge_i2i.sources.network import NetworkSource
+from edge_i2i.sources.pattern import PatternClip, PatternSource
+from edge_i2i.sources.photo import PhotoSource
+from edge_i2i.sources.screen import ScreenSource
+from edge_i2i.sources.source import Source
 
 YUV_LEVELS = 2  # 8 bits of limited range hold 220 shades: half a step is 0.6 of a level, three channels add up
 JPEG_LEVELS = 3  # quality 98 over 4:4:4, flat blocks

@@ -10,8 +10,8 @@ from source_samples import EVEN, film, mark
 from virtual_clock import VirtualClock
 
 from edge_i2i.errors import PictureError
-from edge_i2i.live.sources import source_spec
-from edge_i2i.live.sources.film import FilmSource
+from edge_i2i.sources import source_spec
+from edge_i2i.sources.film import FilmSource
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])

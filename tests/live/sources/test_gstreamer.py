@@ -16,9 +16,9 @@ from source_samples import ODD, FakeCapture, scene, worst_colour
 
 from edge_i2i.contract import Size
 from edge_i2i.errors import MissingRequirementError, UsageError
-from edge_i2i.live.source import SourceLostError
-from edge_i2i.live.sources import source_spec
-from edge_i2i.live.sources.gstreamer import csi_pipeline, with_sink
+from edge_i2i.sources import source_spec
+from edge_i2i.sources.gstreamer import csi_pipeline, with_sink
+from edge_i2i.sources.source import SourceLostError
 
 BGR = np.ascontiguousarray(scene()[..., ::-1])
 

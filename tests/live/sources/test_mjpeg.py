@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_i2i.clock import SystemClock
 from edge_i2i.errors import PictureError
-from edge_i2i.live.clock import SystemClock
-from edge_i2i.live.source import SourceLostError
-from edge_i2i.live.sources.network import NetworkSource, Timeouts
+from edge_i2i.sources.network import NetworkSource, Timeouts
+from edge_i2i.sources.source import SourceLostError
 
 SHADES = [20, 60, 100, 140, 180]
 JPEGS = [cv2.imencode(".jpg", np.full((96, 128, 3), shade, np.uint8))[1].tobytes() for shade in SHADES]

@@ -15,10 +15,10 @@ from source_samples import EVEN, film, scene, worst_colour
 from stream_server import StreamServer
 from virtual_clock import VirtualClock
 
+from edge_i2i.clock import SystemClock
 from edge_i2i.errors import PictureError
-from edge_i2i.live.clock import SystemClock
-from edge_i2i.live.source import SourceLostError
-from edge_i2i.live.sources.network import NetworkSource, Timeouts
+from edge_i2i.sources.network import NetworkSource, Timeouts
+from edge_i2i.sources.source import SourceLostError
 
 YUV_LEVELS = 2  # as in the conformance suite
 SHORT = Timeouts(opening=0.5, reading=0.3)

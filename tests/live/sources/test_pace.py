@@ -13,11 +13,11 @@ from source_samples import film, mark, scene
 from virtual_clock import VirtualClock
 
 from edge_i2i.contract import Size
-from edge_i2i.live.source import Source
-from edge_i2i.live.sources import source_spec
-from edge_i2i.live.sources.pace import Pace
 from edge_i2i.live.threads.handover import HandoverClosedError, Slot
 from edge_i2i.media.pictures import write_picture
+from edge_i2i.sources import source_spec
+from edge_i2i.sources.pace import Pace
+from edge_i2i.sources.source import Source
 
 
 def arrivals(source: Source, clock: VirtualClock, count: int, busy: float = 0.0) -> list[float]:

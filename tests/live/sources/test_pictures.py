@@ -13,11 +13,11 @@ from virtual_clock import VirtualClock
 
 from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError
-from edge_i2i.live.coded import read_code
-from edge_i2i.live.sources import source_spec
-from edge_i2i.live.sources.folder import natural_key
-from edge_i2i.live.sources.pattern import BARS, Pattern
 from edge_i2i.media.pictures import write_picture
+from edge_i2i.sources import source_spec
+from edge_i2i.sources.coded import read_code
+from edge_i2i.sources.folder import natural_key
+from edge_i2i.sources.pattern import BARS, Pattern
 
 SMALL = Size(10, 12)
 

@@ -12,16 +12,16 @@ from virtual_clock import VirtualClock
 
 from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError, UsageError
-from edge_i2i.live.source import SourceLostError
-from edge_i2i.live.sources import SOURCE_KINDS, source_spec
-from edge_i2i.live.sources.camera import CameraSource
-from edge_i2i.live.sources.film import FilmSource
-from edge_i2i.live.sources.folder import FolderSource
-from edge_i2i.live.sources.gstreamer import GStreamerSource
-from edge_i2i.live.sources.network import NetworkSource
-from edge_i2i.live.sources.pattern import PatternClip, PatternSource
-from edge_i2i.live.sources.photo import PhotoSource
-from edge_i2i.live.sources.screen import ScreenSource
+from edge_i2i.sources import SOURCE_KINDS, source_spec
+from edge_i2i.sources.camera import CameraSource
+from edge_i2i.sources.film import FilmSource
+from edge_i2i.sources.folder import FolderSource
+from edge_i2i.sources.gstreamer import GStreamerSource
+from edge_i2i.sources.network import NetworkSource
+from edge_i2i.sources.pattern import PatternClip, PatternSource
+from edge_i2i.sources.photo import PhotoSource
+from edge_i2i.sources.screen import ScreenSource
+from edge_i2i.sources.source import SourceLostError
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import pytest
 from source_samples import FakeScreens, scene
 from virtual_clock import VirtualClock
 
+from edge_i2i.clock import SystemClock
 from edge_i2i.errors import MissingRequirementError, UsageError
-from edge_i2i.live.clock import SystemClock
-from edge_i2i.live.source import SourceLostError
-from edge_i2i.live.sources import source_spec
-from edge_i2i.live.sources.screen import ScreenSource
+from edge_i2i.sources import source_spec
+from edge_i2i.sources.screen import ScreenSource
+from edge_i2i.sources.source import SourceLostError
 
 
 def test_it_is_looked_at_at_its_rate(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,9 @@ from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
-from edge_i2i.live.web.server import Server, serve
 from edge_i2i.models.checkpoints.loading import LoadedModel, WeightsOrigin, load_demo
 from edge_i2i.models.registry import get_family
+from edge_i2i.serve.server import Server, serve
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright

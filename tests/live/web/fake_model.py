@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from edge_i2i.bundle.reader import open_bundle
+from edge_i2i.clock import Clock, Signal, SystemClock
 from edge_i2i.errors import BadInputError
-from edge_i2i.live.clock import Clock, Signal, SystemClock
-from edge_i2i.live.web.reach import LOOPBACK, Reach
-from edge_i2i.live.web.recipes import Recipe
-from edge_i2i.live.web.server import Server
-from edge_i2i.live.web.sharing import ModelInfo, ModelLoader, Note, SharedModel
-from edge_i2i.live.web.site import Site
-from edge_i2i.live.web.styles import LooksTaken, own_styles
-from edge_i2i.live.web.uploads import Exemplars, Limits
+from edge_i2i.serve.hosting.reach import LOOPBACK, Reach
+from edge_i2i.serve.looks import Recipe
+from edge_i2i.serve.server import Server
+from edge_i2i.serve.shared_model import ModelInfo, ModelLoader, Note, SharedModel
+from edge_i2i.serve.site import Site
+from edge_i2i.serve.styles import LooksTaken, own_styles
+from edge_i2i.serve.uploads import Exemplars, Limits
 
 
 class FakeModel:

@@ -28,8 +28,8 @@ from edge_i2i.contract import (
     attributes_spec,
     picture_spec,
 )
-from edge_i2i.live.coded import Code, read_code, stamp
 from edge_i2i.measure.picture import psnr
+from edge_i2i.sources.coded import Code, read_code, stamp
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright

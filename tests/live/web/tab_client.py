@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
-from edge_i2i.live.web.server import Server
+from edge_i2i.serve.server import Server
 
 JPEG, WEBP = 0, 1
 PATIENCE = 20.0

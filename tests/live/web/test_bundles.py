@@ -14,8 +14,8 @@ import page_samples as samples
 import pytest
 from tab_client import encoded, photo, tab
 
-from edge_i2i.live.web.server import Server, serve
 from edge_i2i.measure.picture import psnr
+from edge_i2i.serve.server import Server, serve
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -23,15 +23,15 @@ from fake_model import FakeModel, loads, serve_model
 from tab_client import encoded, photo, tab
 from websockets.exceptions import ConnectionClosed
 
-from edge_i2i.live.clock import SystemClock
-from edge_i2i.live.web.asgi import Receive, Scope, Send
-from edge_i2i.live.web.certificates import self_made
-from edge_i2i.live.web.doors import Patience
-from edge_i2i.live.web.hosting import HostOptions, WebHost
-from edge_i2i.live.web.reach import LOOPBACK, listen
-from edge_i2i.live.web.server import Server
-from edge_i2i.live.web.shares import visitor_of, who_makes_room
-from edge_i2i.live.web.uploads import Limits
+from edge_i2i.clock import SystemClock
+from edge_i2i.serve.hosting.asgi import Receive, Scope, Send
+from edge_i2i.serve.hosting.certificates import self_made
+from edge_i2i.serve.hosting.doors import Patience
+from edge_i2i.serve.hosting.hosting import HostOptions, WebHost
+from edge_i2i.serve.hosting.reach import LOOPBACK, listen
+from edge_i2i.serve.hosting.shares import visitor_of, who_makes_room
+from edge_i2i.serve.server import Server
+from edge_i2i.serve.uploads import Limits
 
 HANG = 60.0  # seconds; a deadline against hanging, nothing is measured
 SHORT = Patience(head=0.3, body=0.3, stuck=0.3, closing=0.3)
@@ -255,7 +255,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import logging; logging.basicConfig(level=logging.WARNING)
 from test_doors import Site, hello, LONG
-import edge_i2i.live.web.hosting as hosting
+import edge_i2i.serve.hosting.hosting as hosting
 hosting.most_connections = lambda wanted: wanted  # else the doors would not let it come so far
 made = Site(hello, patience=LONG, connections=1000, **{options!r})
 print(made.port, flush=True)

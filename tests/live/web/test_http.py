@@ -24,12 +24,12 @@ from tab_client import encoded, photo
 
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.bundle.writer import BundleWriter
+from edge_i2i.clock import Signal, SystemClock
 from edge_i2i.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec, picture_spec
 from edge_i2i.errors import MissingRequirementError, UsageError
-from edge_i2i.live.clock import Signal, SystemClock
-from edge_i2i.live.web.server import Server, serve
-from edge_i2i.live.web.sharing import Note
-from edge_i2i.live.web.uploads import Exemplars, Limits
+from edge_i2i.serve.server import Server, serve
+from edge_i2i.serve.shared_model import Note
+from edge_i2i.serve.uploads import Exemplars, Limits
 
 
 def get(server: Server, path: str, **options: Any) -> httpx.Response:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from edge_i2i.bundle.reader import open_bundle
-from edge_i2i.conditions import SEED
 from edge_i2i.errors import UsageError
-from edge_i2i.live.web.server import serve
-from edge_i2i.live.web.styles import check_looks
+from edge_i2i.serve.server import serve
+from edge_i2i.serve.styles import check_looks
+from edge_i2i.translate.conditions import SEED
 
 Run = Callable[..., tuple[int, str, str]]
 PICTURE = np.zeros((64, 64, 3), np.uint8)

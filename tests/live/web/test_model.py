@@ -16,13 +16,13 @@ import edge_i2i
 from edge_i2i.bundle.golden import golden_input
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.bundle.writer import BundleWriter
-from edge_i2i.conditions import Look
 from edge_i2i.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec, picture_spec
 from edge_i2i.errors import UsageError
-from edge_i2i.live.web.model import LOOKS_KEPT, TranslatorModel, model_loader
-from edge_i2i.live.web.recipes import Base, BaseKind, Recipe
-from edge_i2i.live.web.styles import LooksTaken, named_styles, own_styles
-from edge_i2i.live.web.uploads import Exemplars
+from edge_i2i.serve.looks import Base, BaseKind, Recipe
+from edge_i2i.serve.model import LOOKS_KEPT, TranslatorModel, model_loader
+from edge_i2i.serve.styles import LooksTaken, named_styles, own_styles
+from edge_i2i.serve.uploads import Exemplars
+from edge_i2i.translate.conditions import Look
 
 SIZE = Size(32, 32)
 

@@ -14,9 +14,9 @@ import pytest
 
 import edge_i2i
 from edge_i2i.contract import Size
-from edge_i2i.live.web.server import Server, serve
-from edge_i2i.live.web.webrtc import webrtc_available
 from edge_i2i.measure.picture import psnr
+from edge_i2i.serve.server import Server, serve
+from edge_i2i.serve.webrtc import webrtc_available
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright

@@ -13,11 +13,11 @@ import page_samples as samples
 import pytest
 
 import edge_i2i
-from edge_i2i.live.web.reach import Reach
-from edge_i2i.live.web.server import Server, serve
-from edge_i2i.live.web.vendor import runtime_is_here
-from edge_i2i.live.web.webrtc import webrtc_available
 from edge_i2i.measure.picture import psnr
+from edge_i2i.serve.hosting.reach import Reach
+from edge_i2i.serve.server import Server, serve
+from edge_i2i.serve.vendor import runtime_is_here
+from edge_i2i.serve.webrtc import webrtc_available
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, JSHandle, Page, Playwright

@@ -14,10 +14,10 @@ import pytest
 
 from edge_i2i.contract import Size
 from edge_i2i.errors import BadInputError, MissingRequirementError
-from edge_i2i.live.web import vendor
-from edge_i2i.live.web.server import serve
-from edge_i2i.live.web.site import PAGE_FOLDER
 from edge_i2i.media.geometry import Fit, Rectangle, place
+from edge_i2i.serve import vendor
+from edge_i2i.serve.server import serve
+from edge_i2i.serve.site import PAGE_FOLDER
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -11,8 +11,8 @@ import numpy as np
 import page_samples as samples
 import pytest
 
-from edge_i2i.live.web.server import Server
 from edge_i2i.measure.picture import psnr
+from edge_i2i.serve.server import Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -19,10 +19,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from edge_i2i.errors import BadInputError, UsageError
-from edge_i2i.live.web.certificates import check_pair, self_made
-from edge_i2i.live.web.forwarded import as_forwarded
-from edge_i2i.live.web.reach import Reach, reachable
-from edge_i2i.live.web.server import Server
+from edge_i2i.serve.hosting.certificates import check_pair, self_made
+from edge_i2i.serve.hosting.forwarded import as_forwarded
+from edge_i2i.serve.hosting.reach import Reach, reachable
+from edge_i2i.serve.server import Server
 
 NAME = "i2i.example.org"
 HANG = 60.0

@@ -14,8 +14,8 @@ from tab_client import encoded, photo, tab
 from websockets.exceptions import InvalidStatus
 
 from edge_i2i.errors import UsageError
-from edge_i2i.live.web.security import Rules
-from edge_i2i.live.web.server import Server, serve
+from edge_i2i.serve.security import Rules
+from edge_i2i.serve.server import Server, serve
 
 PORT = 8000
 

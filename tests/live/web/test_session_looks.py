@@ -13,10 +13,10 @@ import pytest
 from tab_client import Answer, encoded, photo, tab
 
 import edge_i2i
-from edge_i2i.live.web.encoding import encode
-from edge_i2i.live.web.server import Server
-from edge_i2i.live.web.wire import WireFormat
-from edge_i2i.translator import Translator
+from edge_i2i.serve.encoding import encode
+from edge_i2i.serve.server import Server
+from edge_i2i.serve.wire import WireFormat
+from edge_i2i.translate.translator import Translator
 
 RED = np.full((64, 64, 3), (255, 0, 0), np.uint8)
 

@@ -19,10 +19,10 @@ from tab_client import JPEG, WEBP, Answer, TabClient, encoded, photo, tab
 from websockets.exceptions import ConnectionClosed
 
 import edge_i2i
-from edge_i2i.live.clock import Signal, SystemClock
-from edge_i2i.live.web.server import Server
-from edge_i2i.live.web.sharing import Note
-from edge_i2i.live.web.uploads import Limits
+from edge_i2i.clock import Signal, SystemClock
+from edge_i2i.serve.server import Server
+from edge_i2i.serve.shared_model import Note
+from edge_i2i.serve.uploads import Limits
 
 RED = np.full((64, 64, 3), (255, 0, 0), np.uint8)
 

@@ -11,10 +11,10 @@ import pytest
 from fake_model import FakeModel, loads
 from virtual_clock import VirtualClock
 
+from edge_i2i.clock import Signal
 from edge_i2i.errors import BadInputError, EdgeI2IError, MissingRequirementError
-from edge_i2i.live.clock import Signal
-from edge_i2i.live.web.recipes import Base, BaseKind, Recipe
-from edge_i2i.live.web.sharing import (
+from edge_i2i.serve.looks import Base, BaseKind, Recipe
+from edge_i2i.serve.shared_model import (
     ModelFailedError,
     ModelGoneError,
     ModelState,

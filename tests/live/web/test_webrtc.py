@@ -13,11 +13,11 @@ import pytest
 from fake_model import FakeModel, loads, serve_model
 from tab_client import TabClient, tab
 
-from edge_i2i.live.clock import SystemClock
+from edge_i2i.clock import SystemClock
 from edge_i2i.live.sinks.webrtc_track import PictureFeed, picture_track
-from edge_i2i.live.web.server import Server
-from edge_i2i.live.web.uploads import Limits
-from edge_i2i.live.web.webrtc import TabPeer
+from edge_i2i.serve.server import Server
+from edge_i2i.serve.uploads import Limits
+from edge_i2i.serve.webrtc import TabPeer
 
 aiortc = pytest.importorskip("aiortc")
 
@@ -147,5 +147,5 @@ def test_a_close_that_takes_too_long_is_left_to_end_by_itself(monkeypatch: pytes
         closed.set_result(True)
         await asyncio.sleep(0)
 
-    monkeypatch.setattr("edge_i2i.live.web.webrtc._CLOSING_SECONDS", 0.05)
+    monkeypatch.setattr("edge_i2i.serve.webrtc._CLOSING_SECONDS", 0.05)
     asyncio.run(hang_up())

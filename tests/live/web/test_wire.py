@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_i2i.errors import BadInputError
-from edge_i2i.live.web.recipes import Base, BaseKind, LookRequest, Recipe
-from edge_i2i.live.web.wire import (
+from edge_i2i.serve.looks import Base, BaseKind, LookRequest, Recipe
+from edge_i2i.serve.wire import (
     FrameMessage,
     QualityRequest,
     WireFormat,

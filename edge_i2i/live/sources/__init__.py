@@ -1,5 +1,0 @@
-"""Where frames come from: one file a kind, and the registry that picks by what a person writes."""
-
-from edge_i2i.live.sources.registry import SOURCE_KINDS, SourceKind, source_spec
-
-__all__ = ["SOURCE_KINDS", "SourceKind", "source_spec"]

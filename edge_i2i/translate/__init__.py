@@ -1,0 +1,1 @@
+"""Pictures and films through a bundle: one call, a folder, what is set once."""
