@@ -21,7 +21,7 @@ from edge_i2i.export import default_size, export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.graphs.passes import PASSES
 from edge_i2i.machine import describe_machine, installed_versions
-from edge_i2i.measure.latency import time_interleaved
+from edge_i2i.metrics.latency import time_interleaved
 from edge_i2i.models.checkpoints.loading import load_demo
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures" / "engine-speed.json"

@@ -224,11 +224,11 @@ def _change(manifest: Any, rng: random.Random) -> None:
 
 
 def _use(path: Path) -> None:
+    from edge_i2i.bench.verify import verify_bundle
     from edge_i2i.bundle.describe import describe
     from edge_i2i.bundle.reader import open_bundle
     from edge_i2i.engines.protocol import EngineOptions
     from edge_i2i.translate.translator import load
-    from edge_i2i.verify import verify_bundle
 
     bundle = open_bundle(path)
     json.dumps(describe(bundle))

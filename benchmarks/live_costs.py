@@ -19,8 +19,8 @@ from edge_i2i.live.steps.flip import Flip, flipped
 from edge_i2i.live.steps.region import Region, pasted
 from edge_i2i.live.steps.similarity import SimilarityOptions, SimilarityProcess
 from edge_i2i.live.steps.smoothing import SmoothedProcess
-from edge_i2i.measure.latency import time_interleaved
 from edge_i2i.media.geometry import Fit, place, place_into, take_back
+from edge_i2i.metrics.latency import time_interleaved
 
 
 def times(rounds: int) -> Iterator[dict[str, Any]]:

@@ -52,10 +52,10 @@ from edge_i2i.live.steps.ladder import LadderProcess, Rung
 from edge_i2i.live.steps.similarity import SimilarityOptions, SimilarityProcess, psnr, thumbnail_of
 from edge_i2i.live.steps.smoothing import SmoothedProcess, SmoothingOptions
 from edge_i2i.live.steps.step import Decorator
-from edge_i2i.measure.flicker import PanningClip, warp_error
-from edge_i2i.measure.latency import time_interleaved
 from edge_i2i.media.geometry import Fit, Placement, place, place_into
 from edge_i2i.media.pictures import write_picture
+from edge_i2i.metrics.flicker import PanningClip, warp_error
+from edge_i2i.metrics.latency import time_interleaved
 from edge_i2i.models.checkpoints.loading import load_demo
 from edge_i2i.progress import NullProgress
 from edge_i2i.translate.translator import Translator

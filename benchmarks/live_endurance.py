@@ -24,8 +24,8 @@ from edge_i2i.live.opening import network_loader, open_session
 from edge_i2i.live.policy import Policy
 from edge_i2i.live.session import LiveSession
 from edge_i2i.live.sinks.sink import Sink
-from edge_i2i.media.video import VideoReader
-from edge_i2i.media.video_writer import VideoWriter
+from edge_i2i.media.films.video import VideoReader
+from edge_i2i.media.films.video_writer import VideoWriter
 from edge_i2i.sources.coded import read_code
 from edge_i2i.sources.source import SourceSpec
 

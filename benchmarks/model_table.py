@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from edge_i2i.cards.check import check_model
+from edge_i2i.cards.page import TABLE, page, read_table
+from edge_i2i.cards.table import model_rows, verified
 from edge_i2i.machine import describe_machine, installed_versions
-from edge_i2i.measure.model_check import check_model
-from edge_i2i.measure.model_page import TABLE, page, read_table
-from edge_i2i.measure.model_table import model_rows, verified
 from edge_i2i.models.registry import family_names, get_family
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"

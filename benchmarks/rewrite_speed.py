@@ -31,7 +31,7 @@ from edge_i2i.graphs.passes import DEFAULT_PASSES, PASSES, get_passes, keep_decl
 from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.graphs.trace import trace
 from edge_i2i.machine import describe_machine, installed_versions
-from edge_i2i.measure.latency import time_interleaved
+from edge_i2i.metrics.latency import time_interleaved
 from edge_i2i.models.family import ModelGraph, TranslationModel
 from edge_i2i.models.registry import family_names, get_family
 

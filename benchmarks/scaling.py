@@ -19,9 +19,9 @@ import numpy as np
 
 from edge_i2i.arrays import Array
 from edge_i2i.contract import Size
-from edge_i2i.measure.latency import time_interleaved
-from edge_i2i.measure.picture import psnr
 from edge_i2i.media.geometry import resized
+from edge_i2i.metrics.latency import time_interleaved
+from edge_i2i.metrics.picture import psnr
 
 sys.path.insert(0, str(Path(__file__).parent))
 from shared import write_figures

@@ -49,6 +49,6 @@ from .quantize.outcome import QuantizeSummary as QuantizeSummary
 from .quantize.run import quantize_bundle as quantize_bundle
 from .translate.files import TranslateSummary as TranslateSummary, translate_path as translate_path
 from .translate.translator import Translator as Translator, TranslatorInfo as TranslatorInfo, load as load
-from .verify import Verdict as Verdict, verify_bundle as verify_bundle
+from .bench.verify import Verdict as Verdict, verify_bundle as verify_bundle
 
 __version__: str

@@ -31,9 +31,9 @@ from edge_i2i.export_trt import build_engines, choose_runtime
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.learn.data import load_photograph
 from edge_i2i.machine import describe_machine, installed_versions
-from edge_i2i.measure.sheet import side_by_side
+from edge_i2i.media.films.video_writer import VideoWriter
 from edge_i2i.media.pictures import write_picture
-from edge_i2i.media.video_writer import VideoWriter
+from edge_i2i.media.sheet import side_by_side
 from edge_i2i.models.checkpoints.loading import load_demo
 from edge_i2i.translate.files import translate_path
 from edge_i2i.translate.translator import Translator, default_engine_folder

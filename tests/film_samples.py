@@ -11,7 +11,7 @@ import av
 import cv2
 import numpy as np
 
-from edge_i2i.media.video import VideoFrame, VideoReader
+from edge_i2i.media.films.video import VideoFrame, VideoReader
 
 RATE = 25
 SIDE = 32

@@ -13,9 +13,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from edge_i2i.arrays import Array
-from edge_i2i.engines import openvino_capabilities, registry
-from edge_i2i.engines.openvino import OpenVinoEngine
-from edge_i2i.engines.openvino_capabilities import Capabilities
+from edge_i2i.engines import registry
+from edge_i2i.engines.openvino import capabilities as openvino_capabilities
+from edge_i2i.engines.openvino.capabilities import Capabilities
+from edge_i2i.engines.openvino.engine import OpenVinoEngine
 from edge_i2i.engines.protocol import EngineOptions, GraphSource, Session, SessionInfo
 from edge_i2i.errors import MissingRequirementError
 

@@ -20,7 +20,7 @@ from edge_i2i.bundle.golden import golden_input, golden_output
 from edge_i2i.bundle.writer import BundleWriter, Layout
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions
-from edge_i2i.measure.latency import Timings
+from edge_i2i.metrics.latency import Timings
 from edge_i2i.progress import Progress
 from edge_i2i.quantize.calibration.samples import Sample
 from edge_i2i.quantize.judging.contest import Entry, Placing

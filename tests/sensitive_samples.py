@@ -110,7 +110,7 @@ def scenes(count: int = 5, first: int = 0) -> tuple[dict[str, NDArray[np.uint8]]
 
 def judged_inputs(clip: bool = True) -> JudgedInputs:
     """Two pictures, and a clip of three frames."""
-    from edge_i2i.measure.flicker import pan_clip
+    from edge_i2i.metrics.flicker import pan_clip
 
     frames = pan_clip(scenes(1, 90)[0]["frame"], SIZE, (1, 2), 3).frames if clip else ()
     return JudgedInputs(scenes(2, 50), tuple({"frame": frame} for frame in frames), (1, 2))

@@ -150,7 +150,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, rgb_bundle: Path) -> Path:
     import torch
 
     from edge_i2i.contract import Size
-    from edge_i2i.media.video_writer import VideoWriter
+    from edge_i2i.media.films.video_writer import VideoWriter
     from edge_i2i.models.registry import get_family
 
     folder = tmp_path_factory.mktemp("readme")

@@ -177,7 +177,7 @@ ORDERS = {
     "nncf and openvino": FIRST + "import nncf, openvino",
     "openvino's converter": FIRST + "import openvino as ov\nov.convert_model({graph!r})",
     "a room, then onnxruntime": "import edge_i2i.graphs.parity\n{run}",
-    "the engine alone": "import edge_i2i.engines.onnxruntime\n{run}",
+    "the engine alone": "import edge_i2i.engines.onnxruntime.engine\n{run}",
     "a child process": FIRST + "import subprocess, sys\nsubprocess.run([sys.executable, '-c', {run!r}], check=True)",
     "a spawned worker": (
         FIRST + "import multiprocessing\nif __name__ == '__main__':\n"

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from edge_i2i.contract import Size
 from edge_i2i.errors import BadInputError, EdgeI2IError, MissingRequirementError, OutputError, PictureError, UsageError
+from edge_i2i.media.films.video import VideoReader
+from edge_i2i.media.films.video_writer import VideoWriter
 from edge_i2i.media.pictures import read_picture, write_picture
-from edge_i2i.media.video import VideoReader
-from edge_i2i.media.video_writer import VideoWriter
 from edge_i2i.translate.files import STATE_NAME, TranslateSummary, translate_path
 
 IDENTITY = {"bundle": "sha256:abc", "variant": "fp32", "fit": "letterbox"}

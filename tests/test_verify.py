@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_i2i.bench.verify import verify_bundle
 from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.golden import golden_output
 from edge_i2i.bundle.manifest import ModelRecord
@@ -14,7 +15,6 @@ from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.errors import GraphError, UsageError
-from edge_i2i.verify import verify_bundle
 
 OPTIONS = EngineOptions(threads=2)
 

@@ -11,8 +11,8 @@ from sensitive_samples import DECLARATION
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import GraphSource
 from edge_i2i.graphs.qdq.targets import Placement
-from edge_i2i.measure.latency import Timings
-from edge_i2i.measure.quality import PictureQuality, QualityBudget
+from edge_i2i.metrics.latency import Timings
+from edge_i2i.metrics.quality import PictureQuality, QualityBudget
 from edge_i2i.quantize.judging.verdicts import Verdict
 from edge_i2i.quantize.quantizer import QuantizedGraph
 from edge_i2i.quantize.search.combinations import MixedResult

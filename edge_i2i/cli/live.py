@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_i2i.cli.live_keys import KEYS, LiveKeys
 from edge_i2i.cli.options.conditions import ConditionOptions, apply_conditions
 from edge_i2i.cli.options.live_options import NetworkOptions, PaceOptions, PathOptions, ShowOptions, SourceOptions
 from edge_i2i.cli.options.numbers import positive
 from edge_i2i.cli.options.option_groups import with_groups
 from edge_i2i.cli.show.console import result, result_json, say
+from edge_i2i.cli.show.live_keys import KEYS, LiveKeys
 from edge_i2i.cli.signals import stop_on_signal
 from edge_i2i.errors import OutputError
 from edge_i2i.places import check_apart, check_file, check_folder, refuse_foreign

@@ -32,9 +32,9 @@ from edge_i2i.cli import (
 )
 from edge_i2i.cli.options.conditions import TakesBundle
 from edge_i2i.cli.show.console import open_doors, say
+from edge_i2i.cli.show.verbs import Verbs
 from edge_i2i.cli.show.whole_help import AS_WIDE_AS_THE_TERMINAL
 from edge_i2i.cli.signals import Interruption, interrupt_on_signal
-from edge_i2i.cli.verbs import Verbs
 from edge_i2i.errors import EdgeI2IError, OutputError
 from edge_i2i.requirements import missing_requirement
 

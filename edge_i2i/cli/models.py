@@ -23,7 +23,7 @@ def models(
 
     Example: edge-i2i models munit
     """
-    from edge_i2i.measure.model_page import SIZES, read_table
+    from edge_i2i.cards.page import SIZES, read_table
 
     table = read_table()
     rows = [row for row in table["models"] if name is None or row["model"] == name]

@@ -30,10 +30,10 @@ def verify(
 
     Example: edge-i2i verify city.i2i --engine openvino
     """
+    from edge_i2i.bench.verify import check_names, verify_bundle
     from edge_i2i.bundle.reader import open_bundle
     from edge_i2i.engines.protocol import EngineOptions
     from edge_i2i.translate.translator import default_engine_folder
-    from edge_i2i.verify import check_names, verify_bundle
 
     opened = open_bundle(bundle)
     check_names(opened, engine, variant or ())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edge_i2i.arrays import Picture
-from edge_i2i.measure.sheet import side_by_side
+from edge_i2i.media.sheet import side_by_side
 
 _THUMBNAIL_HEIGHT, _THUMBNAIL_WIDTH = 128, 192  # pixels; 3:2, between a webcam's 4:3 and a film's 16:9
 _COLUMNS = 6

@@ -18,7 +18,7 @@ import numpy as np
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Role
 from edge_i2i.errors import BadInputError, MissingRequirementError, UsageError
-from edge_i2i.media.films import is_film, open_film
+from edge_i2i.media.film import is_film, open_film
 from edge_i2i.media.heif import MissingDecoderError
 from edge_i2i.media.pictures import read_picture
 from edge_i2i.translate.plan import make_plan

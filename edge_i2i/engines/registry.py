@@ -12,9 +12,9 @@ from edge_i2i.errors import UsageError, known_names
 # Their order here says nothing about the order in which `auto` tries them: see `choice`.
 _ENGINES: Mapping[str, str] = MappingProxyType(
     {
-        "onnxruntime": "edge_i2i.engines.onnxruntime:OnnxRuntimeEngine",
-        "openvino": "edge_i2i.engines.openvino:OpenVinoEngine",
-        "torch": "edge_i2i.engines.torch:TorchEngine",
+        "onnxruntime": "edge_i2i.engines.onnxruntime.engine:OnnxRuntimeEngine",
+        "openvino": "edge_i2i.engines.openvino.engine:OpenVinoEngine",
+        "torch": "edge_i2i.engines.torch.engine:TorchEngine",
         "tensorrt": "edge_i2i.engines.tensorrt.engine:TensorRtEngine",
         "rtx": "edge_i2i.engines.tensorrt.engine:TensorRtRtxEngine",
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from edge_i2i.media.atomic import replacing
+from edge_i2i.files import replacing
 from edge_i2i.places import writing
 from edge_i2i.requirements import installed_version
 

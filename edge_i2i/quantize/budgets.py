@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_i2i.graphs.qdq.scheme import Scheme
-from edge_i2i.measure.quality import QualityBudget
+from edge_i2i.metrics.quality import QualityBudget
 
 
 def default_budget(scheme: Scheme) -> QualityBudget:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edge_i2i.caches import cache_folder
 from edge_i2i.errors import UsageError
-from edge_i2i.measure.quality import QualityBudget
+from edge_i2i.metrics.quality import QualityBudget
 from edge_i2i.quantize.budgets import default_budget
 from edge_i2i.quantize.calibration.statistics import RangeKind
 

@@ -8,17 +8,17 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from edge_i2i.bench.verify import GOLDEN_PSNR
 from edge_i2i.bundle.manifest import EvidenceRecord
 from edge_i2i.engines.figures import evidence_versions
+from edge_i2i.files import replacing
 from edge_i2i.machine import describe_machine, installed_versions
-from edge_i2i.media.atomic import replacing
 from edge_i2i.places import writing
 from edge_i2i.quantize.calibration.statistics import RangeKind
 from edge_i2i.quantize.judging.contest import Placing
 from edge_i2i.quantize.judging.judge import engine_for
 from edge_i2i.quantize.judging.verdicts import Verdict
 from edge_i2i.quantize.variants import QuantizedVariant
-from edge_i2i.verify import GOLDEN_PSNR
 
 STAGE = "quantize"
 

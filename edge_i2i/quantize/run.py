@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edge_i2i.arrays import Array
+from edge_i2i.bench.verify import golden_samples
 from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.locking import only_run
 from edge_i2i.bundle.manifest import EvidenceRecord
@@ -28,7 +29,6 @@ from edge_i2i.quantize.quantizer import check_names, layers_of
 from edge_i2i.quantize.records import keep_aside, latency_record, quality_record, recipe_record
 from edge_i2i.quantize.search.report import read_recipe
 from edge_i2i.quantize.variants import Ingredients, QuantizedVariant, golden_psnr, make_variant, names_for
-from edge_i2i.verify import golden_samples
 
 if TYPE_CHECKING:
     from edge_i2i.graphs.qdq.targets.protocol import Target

@@ -17,7 +17,7 @@ from edge_i2i.engines.protocol import EngineOptions, GraphSource
 from edge_i2i.errors import BadInputError, MissingRequirementError
 from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT
 from edge_i2i.graphs.qdq.targets.protocol import Target
-from edge_i2i.measure.quality import LARGEST_FIGURE, QualityBudget, quality_of
+from edge_i2i.metrics.quality import LARGEST_FIGURE, QualityBudget, quality_of
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.calibration.calibration_set import CalibrationSet
 from edge_i2i.quantize.calibration.statistics import RangeKind, cached_statistics

@@ -13,7 +13,7 @@ from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError, UsageError
 from edge_i2i.live.frame import Captured
 from edge_i2i.live.uris import without_credentials
-from edge_i2i.media.film_decoder import FilmDecoder, bounds
+from edge_i2i.media.films.decoder import FilmDecoder, bounds
 from edge_i2i.media.rgb import FrameToRgb
 from edge_i2i.media.tone_mapping import Hdr
 from edge_i2i.requirements import require

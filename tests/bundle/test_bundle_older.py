@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_i2i.bench.verify import verify_bundle
 from edge_i2i.bundle.manifest import SCHEMA_VERSION
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.translate.translator import load
-from edge_i2i.verify import verify_bundle
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -22,8 +22,8 @@ import pytest
 
 from edge_i2i.caches import KINDS, list_caches
 from edge_i2i.cli.live import _TooSlow
-from edge_i2i.cli.live_keys import LiveKeys
 from edge_i2i.cli.main import run_command
+from edge_i2i.cli.show.live_keys import LiveKeys
 from edge_i2i.contract import Size
 from edge_i2i.export import export_bundle
 from edge_i2i.graphs.export import ExportOptions
@@ -36,8 +36,8 @@ from edge_i2i.live.session import LiveSession
 from edge_i2i.live.sinks.null import NullSink
 from edge_i2i.live.sinks.switched import SnapshotSink, SwitchedRecording
 from edge_i2i.live.steps.flip import Flip
+from edge_i2i.media.films.video import VideoReader
 from edge_i2i.media.pictures import read_picture
-from edge_i2i.media.video import VideoReader
 from edge_i2i.models.checkpoints.loading import LoadedModel, WeightsOrigin
 from edge_i2i.models.registry import get_family
 from edge_i2i.sources.registry import source_spec

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_i2i.media.films.video import VideoReader
 from edge_i2i.media.pictures import write_picture
-from edge_i2i.media.video import VideoReader
 
 PICTURES = 40
 

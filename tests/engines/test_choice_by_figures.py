@@ -15,7 +15,7 @@ from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.manifest import EvidenceRecord
 from edge_i2i.bundle.reader import Bundle, open_bundle
 from edge_i2i.engines.choice import Choice, Picked, choose
-from edge_i2i.engines.openvino_capabilities import Capabilities
+from edge_i2i.engines.openvino.capabilities import Capabilities
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.errors import GraphError, MissingRequirementError, UsageError
 

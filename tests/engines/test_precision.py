@@ -13,17 +13,17 @@ import pytest
 from qdq_samples import DECLARATION, QdqGraph
 
 from edge_i2i.bundle.reader import open_bundle
-from edge_i2i.engines import openvino_capabilities
 from edge_i2i.engines.effective import Arithmetic
 from edge_i2i.engines.in_memory import GraphInMemory
-from edge_i2i.engines.openvino_capabilities import Capabilities
+from edge_i2i.engines.openvino import capabilities as openvino_capabilities
+from edge_i2i.engines.openvino.capabilities import Capabilities
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import engine_names, get_engine
 from edge_i2i.errors import GraphError, MissingRequirementError, UsageError
 from edge_i2i.graphs.qdq.targets import get_target
 from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.machine import describe_machine
-from edge_i2i.measure.picture import psnr
+from edge_i2i.metrics.picture import psnr
 from edge_i2i.quantize.judging.emulation import EmulatingEngine
 
 ONE_THREAD = EngineOptions(threads=1)

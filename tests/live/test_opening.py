@@ -25,8 +25,8 @@ from edge_i2i.live.sinks.registry import SinkSettings
 from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.steps.picture_path import PicturePathOptions
 from edge_i2i.live.threads.ending import LiveError
-from edge_i2i.media.video import VideoReader
-from edge_i2i.media.video_writer import VideoWriter
+from edge_i2i.media.films.video import VideoReader
+from edge_i2i.media.films.video_writer import VideoWriter
 from edge_i2i.progress import NullProgress
 from edge_i2i.sources.registry import source_spec
 from edge_i2i.translate.translator import Translator

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError, UsageError
-from edge_i2i.measure.flicker import PanningClip, flicker_ratio, pan_clip, warp_error
+from edge_i2i.metrics.flicker import PanningClip, flicker_ratio, pan_clip, warp_error
 
 STEPS = st.tuples(st.integers(-5, 5), st.integers(-5, 5))
 SIDES = st.integers(1, 60)

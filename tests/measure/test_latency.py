@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_i2i.errors import UsageError
-from edge_i2i.measure.latency import CLOCK_TICK, Speed, Timings, order_of_round, time_interleaved
+from edge_i2i.metrics.latency import CLOCK_TICK, Speed, Timings, order_of_round, time_interleaved
 
 
 class Machine:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from edge_i2i.cards.cost import cost_of
+from edge_i2i.cards.page import page, read_table
+from edge_i2i.cards.table import model_rows
 from edge_i2i.contract import Size
-from edge_i2i.measure.model_cost import cost_of
-from edge_i2i.measure.model_page import page, read_table
-from edge_i2i.measure.model_table import model_rows
 from edge_i2i.models.registry import get_family
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"

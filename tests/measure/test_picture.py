@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-import edge_i2i.measure.picture as measure
+import edge_i2i.metrics.picture as measure
 from edge_i2i.errors import PictureError
-from edge_i2i.measure.picture import equal_fraction, mean_absolute_difference, psnr, ssim
+from edge_i2i.metrics.picture import equal_fraction, mean_absolute_difference, psnr, ssim
 
 
 def pair(shape: tuple[int, ...], noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -10,10 +10,10 @@ import pytest
 from edge_i2i.bundle.manifest import EvidenceRecord
 from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError
-from edge_i2i.measure.flicker import pan_clip
-from edge_i2i.measure.picture import psnr, ssim
-from edge_i2i.measure.quality import PictureQuality, QualityBudget, quality_of
-from edge_i2i.measure.texture import grey_level_ratio_of_all, texture_ratio_of_all
+from edge_i2i.metrics.flicker import pan_clip
+from edge_i2i.metrics.picture import psnr, ssim
+from edge_i2i.metrics.quality import PictureQuality, QualityBudget, quality_of
+from edge_i2i.metrics.texture import grey_level_ratio_of_all, texture_ratio_of_all
 
 BUDGET = QualityBudget(min_psnr_db=47, min_ssim=0.996)
 GOOD = {"psnr_db": 50.0, "worst_psnr_db": 48.0, "ssim": 0.998, "texture_ratio": 1.0, "grey_levels_ratio": 0.97}

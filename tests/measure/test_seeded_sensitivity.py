@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 
 from edge_i2i.arrays import Array
+from edge_i2i.bench.seeded_weights import realistic
 from edge_i2i.contract import Size
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.graphs.model_bytes import model_from_bytes, model_to_bytes
@@ -18,7 +19,6 @@ from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.scheme import Range, Scheme
 from edge_i2i.graphs.trace import trace
 from edge_i2i.learn.data import load_photograph
-from edge_i2i.measure.seeded_weights import realistic
 from edge_i2i.media.geometry import Fit, place, place_into
 from edge_i2i.models.checkpoints.loading import load_demo
 from edge_i2i.models.family import TranslationModel

@@ -11,12 +11,12 @@ import torch
 from architectures import tiny_architectures
 from torch import Tensor, nn
 
+from edge_i2i.bench.seeded_weights import load_realistic, photograph_inputs, realistic
 from edge_i2i.contract import Size, TensorSpec, in_order
 from edge_i2i.errors import UsageError
 from edge_i2i.graphs.parity import NETWORK_OUTPUT
 from edge_i2i.graphs.running import run_torch_network
 from edge_i2i.graphs.samples import sample_network
-from edge_i2i.measure.seeded_weights import load_realistic, photograph_inputs, realistic
 from edge_i2i.models.checkpoints.loading import WeightsOrigin, load_demo
 from edge_i2i.models.family import ModelFamily, ModelGraph, TranslationModel
 from edge_i2i.models.registry import get_family

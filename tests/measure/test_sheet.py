@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_i2i.errors import PictureError
-from edge_i2i.measure.sheet import side_by_side
+from edge_i2i.media.sheet import side_by_side
 
 
 def flat(height: int, width: int, colour: tuple[int, int, int]) -> np.ndarray:

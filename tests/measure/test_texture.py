@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_i2i.errors import PictureError
-from edge_i2i.measure.texture import (
+from edge_i2i.metrics.texture import (
     grey_level_ratio,
     grey_level_ratio_of_all,
     grey_levels,

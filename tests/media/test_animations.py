@@ -28,11 +28,11 @@ from PIL import Image
 
 from edge_i2i.contract import Size
 from edge_i2i.errors import MissingRequirementError, PictureError
-from edge_i2i.media.films import is_film, open_film
+from edge_i2i.media.film import is_film, open_film
+from edge_i2i.media.films.video import VideoFrame
 from edge_i2i.media.heif import MissingDecoderError
 from edge_i2i.media.pictures import read_label_map, read_picture, write_picture
 from edge_i2i.media.samples import over_white
-from edge_i2i.media.video import VideoFrame
 
 
 def read(path: Path) -> list[VideoFrame]:

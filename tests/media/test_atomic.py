@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_i2i.media.atomic import replacing
+from edge_i2i.files import replacing
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from film_samples import RATE, Film, add_tone, make_film, read
 
-from edge_i2i.media.audio_conversion import AacConversion
-from edge_i2i.media.video import VideoReader
-from edge_i2i.media.video_writer import VideoWriter
+from edge_i2i.media.films.audio_conversion import AacConversion
+from edge_i2i.media.films.video import VideoReader
+from edge_i2i.media.films.video_writer import VideoWriter
 
 
 def copy_film(source: Path, target: Path) -> Path:

@@ -13,8 +13,8 @@ from animation_samples import frames, save
 
 from edge_i2i.cli.main import run_command
 from edge_i2i.errors import PictureError
+from edge_i2i.media.films.video import VideoReader
 from edge_i2i.media.tone_mapping import BT2020, HLG, PQ, Hdr, tone_mapped
-from edge_i2i.media.video import VideoReader
 
 SIDE = 64
 OVER_WHITE = 147  # of 40 with an alpha of 128
@@ -201,7 +201,7 @@ def test_a_frame_of_too_many_pixels_is_refused_before_it_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "a.mkv", "libx264", "yuv420p", [np.zeros((SIDE, SIDE, 3), np.uint8)], "rgb24")
-    monkeypatch.setattr("edge_i2i.media.film_decoder.LARGEST_FRAME", SIDE * SIDE - 1)
+    monkeypatch.setattr("edge_i2i.media.films.decoder.LARGEST_FRAME", SIDE * SIDE - 1)
     with pytest.raises(PictureError, match="too large: 64x64"):
         VideoReader(path)
 
@@ -210,7 +210,7 @@ def test_a_frame_of_too_many_pixels_is_refused_before_it_is_decoded(
 def test_a_stream_that_says_less_than_its_frames_hold_is_refused_by_the_decoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str
 ) -> None:
-    monkeypatch.setattr("edge_i2i.media.film_decoder.LARGEST_FRAME", SIDE * SIDE - 1)
+    monkeypatch.setattr("edge_i2i.media.films.decoder.LARGEST_FRAME", SIDE * SIDE - 1)
     form = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     path = write(tmp_path / "a.mkv", codec, form, [np.zeros((SIDE, SIDE, 3), np.uint8)], "rgb24")
     with pytest.raises(PictureError, match=r"too large|larger than"):

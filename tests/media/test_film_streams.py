@@ -12,9 +12,9 @@ from film_samples import RATE, SIDE, Film, add_tone, level, levels, make_film, r
 
 from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError
+from edge_i2i.media.films.video import VideoReader
+from edge_i2i.media.films.video_writer import VideoWriter
 from edge_i2i.media.suffixes import VIDEO_SUFFIXES
-from edge_i2i.media.video import VideoReader
-from edge_i2i.media.video_writer import VideoWriter
 
 TICK = 2e-3  # Matroska and FLV count in milliseconds
 

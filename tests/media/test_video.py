@@ -15,7 +15,7 @@ import pytest
 
 from edge_i2i.contract import Size
 from edge_i2i.errors import MissingRequirementError, PictureError
-from edge_i2i.media.video import VideoReader
+from edge_i2i.media.films.video import VideoReader
 
 RATE = 25
 HEIGHT, WIDTH = 48, 80

@@ -13,11 +13,11 @@ from sensitive_samples import DECLARATION, ONE_THREAD, painter, scenes
 
 from edge_i2i.arrays import Array
 from edge_i2i.engines.in_memory import GraphInMemory
-from edge_i2i.engines.openvino_capabilities import Capabilities
+from edge_i2i.engines.openvino.capabilities import Capabilities
 from edge_i2i.engines.protocol import Availability, Engine, EngineOptions, GraphSource, Session, SessionInfo
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.errors import GraphError
-from edge_i2i.measure.latency import Timings
+from edge_i2i.metrics.latency import Timings
 from edge_i2i.quantize.judging.contest import Entry, Placing, best_float, entries, hold_contest, verdict_on
 
 

@@ -26,8 +26,8 @@ from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.cli.options.calibration_options import CalibrationDataOptions
 from edge_i2i.contract import Role, Size
 from edge_i2i.errors import BundleError, PictureError, UsageError
-from edge_i2i.measure.flicker import PanningClip, warp_error
 from edge_i2i.media.geometry import Fit, place, place_into
+from edge_i2i.metrics.flicker import PanningClip, warp_error
 from edge_i2i.progress import Progress
 from edge_i2i.quantize.calibration.calibration_set import CalibrationOptions, load_calibration
 from edge_i2i.quantize.calibration.folders import Folders

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_networks import Toy
 
-from edge_i2i.measure.quality import QualityBudget
+from edge_i2i.metrics.quality import QualityBudget
 from edge_i2i.quantize.search.combinations import Estimated, Measured, MixedResult
 from edge_i2i.quantize.search.delicate import spare_delicate
 

@@ -13,6 +13,7 @@ from quantize_samples import ScriptedContest, mild_painter, write_studio
 from sensitive_samples import ONE_THREAD
 
 import edge_i2i
+from edge_i2i.bench.verify import verify_bundle
 from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.reader import Bundle, open_bundle
 from edge_i2i.cli.show.quantize_text import as_json, lines
@@ -22,7 +23,6 @@ from edge_i2i.quantize.calibration.calibration_set import CalibrationOptions
 from edge_i2i.quantize.job import QuantizeJob
 from edge_i2i.quantize.outcome import QuantizeSummary, raise_if_missed
 from edge_i2i.quantize.run import quantize_bundle
-from edge_i2i.verify import verify_bundle
 
 QUICK_BF16 = {"int8-openvino on openvino": 8.0, "int8-openvino on openvino (bf16)": 4.0}
 QUICK_FULL = {"int8-openvino on openvino": 4.0, "int8-openvino on openvino (bf16)": 8.0}

@@ -22,7 +22,7 @@ from edge_i2i.engines.registry import get_engine
 from edge_i2i.errors import BadInputError, GraphError
 from edge_i2i.graphs.parity import NETWORK_OUTPUT
 from edge_i2i.graphs.qdq.targets import get_target
-from edge_i2i.measure.quality import PictureQuality
+from edge_i2i.metrics.quality import PictureQuality
 from edge_i2i.quantize.judging.emulation import EmulatingEngine
 from edge_i2i.quantize.judging.judge import Judge, JudgedInputs, engine_for, judge_for, with_network_output
 from edge_i2i.quantize.judging.verdicts import Verdict, VerdictCache

@@ -12,7 +12,7 @@ from toy_networks import Toy
 
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.errors import BadInputError, UsageError
-from edge_i2i.measure.quality import PictureQuality, QualityBudget
+from edge_i2i.metrics.quality import PictureQuality, QualityBudget
 from edge_i2i.quantize.judging.timing import EngineTimer
 from edge_i2i.quantize.judging.verdicts import Verdict
 from edge_i2i.quantize.search.combinations import Combination, MixedResult

@@ -21,6 +21,7 @@ from quantize_samples import ScriptedContest, interrupt_at, mild_painter, painte
 from sensitive_samples import LAYERS, SENSITIVE
 
 import edge_i2i
+from edge_i2i.bench.verify import verify_bundle
 from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.locking import only_run
 from edge_i2i.bundle.reader import Bundle, open_bundle
@@ -32,7 +33,6 @@ from edge_i2i.quantize.calibration.calibration_set import CalibrationOptions
 from edge_i2i.quantize.job import QuantizeJob
 from edge_i2i.quantize.outcome import NOT_TIMED, QuantizeSummary, raise_if_missed
 from edge_i2i.quantize.run import quantize_bundle
-from edge_i2i.verify import verify_bundle
 
 FAST = {"int8-openvino on openvino": 4.0, "int8-onnxruntime on onnxruntime": 6.0}
 FAST_MIXED = {"mixed-openvino on openvino": 4.0, "mixed-onnxruntime on onnxruntime": 6.0}

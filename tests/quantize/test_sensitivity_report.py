@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_i2i.errors import BadInputError, MissingRequirementError, OutputError
-from edge_i2i.measure.quality import PictureQuality
+from edge_i2i.metrics.quality import PictureQuality
 from edge_i2i.quantize.judging.verdicts import Verdict
 from edge_i2i.quantize.search.plot import check_plot, plot_sensitivity
 from edge_i2i.quantize.search.report import LayerSensitivity, SensitivityReport, figures_of, read_recipe

@@ -6,7 +6,7 @@ import typer
 
 from edge_i2i.cli.export.onnx import onnx
 from edge_i2i.cli.export.trt import trt
-from edge_i2i.cli.verbs import ExportTargets
+from edge_i2i.cli.show.verbs import ExportTargets
 
 app = typer.Typer(
     cls=ExportTargets,

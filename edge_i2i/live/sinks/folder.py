@@ -13,9 +13,9 @@ from edge_i2i.arrays import Picture
 from edge_i2i.bundle.locking import only_run
 from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError, OutputError, UsageError
+from edge_i2i.files import replacing
 from edge_i2i.live.frame import Origin, Result
 from edge_i2i.live.sinks.sink import Sink
-from edge_i2i.media.atomic import replacing
 from edge_i2i.media.pictures import write_picture
 from edge_i2i.places import check_folder
 

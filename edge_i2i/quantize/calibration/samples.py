@@ -10,8 +10,8 @@ import numpy as np
 
 from edge_i2i.arrays import Array
 from edge_i2i.contract import GraphDeclaration, Size
-from edge_i2i.measure.flicker import pan_clip
 from edge_i2i.media.geometry import Fit
+from edge_i2i.metrics.flicker import pan_clip
 from edge_i2i.quantize.calibration.scenes import Scene, moved_boxes, placed
 
 KEPT_BYTES = 256 * 2**20

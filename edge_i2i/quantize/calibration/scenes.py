@@ -17,7 +17,7 @@ import numpy as np
 from edge_i2i.arrays import Array
 from edge_i2i.contract import Role, Size, TensorSpec
 from edge_i2i.errors import PictureError
-from edge_i2i.media.films import is_film, open_film
+from edge_i2i.media.film import is_film, open_film
 from edge_i2i.media.geometry import Fit, place, place_boxes, place_into
 from edge_i2i.media.pictures import read_instance_map, read_label_map, read_picture
 from edge_i2i.media.suffixes import may_be_picture

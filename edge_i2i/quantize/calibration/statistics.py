@@ -22,8 +22,8 @@ import numpy as np
 from edge_i2i.arrays import Array
 from edge_i2i.engines.protocol import GraphSource
 from edge_i2i.errors import BadInputError, UsageError
+from edge_i2i.files import replacing
 from edge_i2i.graphs.qdq.equalise import ChannelRanges
-from edge_i2i.media.atomic import replacing
 from edge_i2i.places import ANOTHER_CACHE, writing
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.calibration.samples import Sample

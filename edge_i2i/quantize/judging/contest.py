@@ -11,7 +11,7 @@ from typing import Protocol
 
 from edge_i2i.engines.protocol import Engine, EngineOptions, GraphSource, Session
 from edge_i2i.engines.registry import engine_names, get_engine
-from edge_i2i.measure.latency import Timings, time_interleaved
+from edge_i2i.metrics.latency import Timings, time_interleaved
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.calibration.samples import Sample
 

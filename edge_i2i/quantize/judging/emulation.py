@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from edge_i2i.arrays import Array
 from edge_i2i.engines.effective import Arithmetic
 from edge_i2i.engines.in_memory import GraphInMemory
-from edge_i2i.engines.onnxruntime import OnnxRuntimeEngine, OnnxRuntimeSession
+from edge_i2i.engines.onnxruntime.engine import OnnxRuntimeEngine, OnnxRuntimeSession
 from edge_i2i.engines.protocol import Availability, Engine, EngineOptions, GraphSource, Session
 from edge_i2i.requirements import require
 

@@ -26,8 +26,8 @@ from edge_i2i.engines.registry import engine_names, get_engine
 from edge_i2i.errors import BadInputError
 from edge_i2i.graphs.parity import NETWORK_OUTPUT, psnr
 from edge_i2i.machine import describe_machine
-from edge_i2i.measure.flicker import PanningClip
-from edge_i2i.measure.quality import quality_of
+from edge_i2i.metrics.flicker import PanningClip
+from edge_i2i.metrics.quality import quality_of
 from edge_i2i.quantize.calibration.samples import PAN_STEP, Sample
 from edge_i2i.quantize.judging.emulation import EmulatingEngine
 from edge_i2i.quantize.judging.verdicts import Verdict, VerdictCache

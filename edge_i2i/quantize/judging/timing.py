@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from edge_i2i.engines.protocol import Engine, EngineOptions, GraphSource, Session
-from edge_i2i.measure.latency import Timings, time_interleaved
+from edge_i2i.metrics.latency import Timings, time_interleaved
 from edge_i2i.quantize.calibration.samples import Sample
 
 MeasureLatency = Callable[[Sequence[GraphSource]], Mapping[str, Timings]]

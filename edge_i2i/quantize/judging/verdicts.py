@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_i2i.measure.quality import PictureQuality
-from edge_i2i.media.atomic import replacing
+from edge_i2i.files import replacing
+from edge_i2i.metrics.quality import PictureQuality
 from edge_i2i.places import ANOTHER_CACHE, writing
 
 _NAME = "verdicts-{key}.txt"

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from edge_i2i.errors import BadInputError, UsageError
+from edge_i2i.files import replacing
 from edge_i2i.graphs.qdq.scheme import Scheme
 from edge_i2i.learn.training_log import Record
-from edge_i2i.media.atomic import replacing
 from edge_i2i.places import writing
 
 if TYPE_CHECKING:

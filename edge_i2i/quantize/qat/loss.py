@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from edge_i2i.measure.picture import SSIM_K1, SSIM_K2, SSIM_SIGMA, SSIM_WINDOW
+from edge_i2i.metrics.picture import SSIM_K1, SSIM_K2, SSIM_SIGMA, SSIM_WINDOW
 
 _BLUR = 5  # pixels; what a box of that side takes away is texture
 

@@ -30,7 +30,7 @@ from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.scheme import Range
 from edge_i2i.graphs.qdq.targets.protocol import Target
 from edge_i2i.machine import describe_machine, installed_versions
-from edge_i2i.measure.quality import PictureQuality
+from edge_i2i.metrics.quality import PictureQuality
 from edge_i2i.quantize.calibration.calibration_set import CalibrationSet
 from edge_i2i.quantize.calibration.statistics import collect_statistics
 from edge_i2i.quantize.judging.emulation import EmulatingEngine

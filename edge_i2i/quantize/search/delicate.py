@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge_i2i.measure.quality import QualityBudget
+from edge_i2i.metrics.quality import QualityBudget
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.judging.verdicts import Verdict
 from edge_i2i.quantize.quantizer import QuantizedGraph

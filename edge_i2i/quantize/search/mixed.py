@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from edge_i2i.errors import BadInputError, BudgetError, UsageError
-from edge_i2i.measure.quality import QualityBudget
+from edge_i2i.metrics.quality import QualityBudget
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.judging.timing import MeasureLatency
 from edge_i2i.quantize.search.combinations import (

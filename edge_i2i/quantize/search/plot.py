@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_i2i.errors import BadInputError, OutputError
-from edge_i2i.media.atomic import replacing
+from edge_i2i.files import replacing
 from edge_i2i.places import writing
 from edge_i2i.quantize.search.report import LayerSensitivity, SensitivityReport
 from edge_i2i.requirements import installed_version, require

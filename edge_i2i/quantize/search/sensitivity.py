@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from edge_i2i.errors import GraphError
-from edge_i2i.measure.quality import GREY_RANGE
+from edge_i2i.metrics.quality import GREY_RANGE
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.judging.judge import Judge
 from edge_i2i.quantize.judging.verdicts import Verdict

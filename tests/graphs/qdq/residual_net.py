@@ -17,7 +17,7 @@ from tiny_graphs import picture_graph, proto, run_many
 from torch import nn
 
 from edge_i2i.contract import Size
-from edge_i2i.engines.openvino import OVERFLOW_SAFE
+from edge_i2i.engines.openvino.engine import OVERFLOW_SAFE
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.scheme import Range, Scheme, WeightMemo

@@ -8,7 +8,7 @@ import pytest
 from residual_net import Residual
 from tiny_graphs import check, parse, proto, random, run
 
-from edge_i2i.engines.openvino import OVERFLOW_SAFE
+from edge_i2i.engines.openvino.engine import OVERFLOW_SAFE
 from edge_i2i.errors import GraphError
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.scheme import Range, Scheme, WeightMemo

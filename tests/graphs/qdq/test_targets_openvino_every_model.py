@@ -21,7 +21,7 @@ from edge_i2i.graphs.passes import DEFAULT_PASSES, get_passes, keep_declared_out
 from edge_i2i.graphs.qdq.targets import get_target
 from edge_i2i.graphs.samples import sample_network
 from edge_i2i.graphs.trace import trace
-from edge_i2i.measure.picture import psnr
+from edge_i2i.metrics.picture import psnr
 from edge_i2i.models.registry import get_family
 from edge_i2i.quantize.calibration.statistics import collect_statistics
 from edge_i2i.quantize.judging.emulation import EmulatingEngine

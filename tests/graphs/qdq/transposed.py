@@ -18,7 +18,7 @@ import numpy as np
 import onnx_ir as ir
 from tiny_graphs import parse, proto, random, run
 
-from edge_i2i.engines.openvino import OVERFLOW_SAFE
+from edge_i2i.engines.openvino.engine import OVERFLOW_SAFE
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.scheme import Range, Scheme, WeightMemo
 

@@ -37,8 +37,8 @@ from edge_i2i.live.sinks.null import NullSink
 from edge_i2i.live.sinks.page_server import Address
 from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.sinks.window import WindowSink
+from edge_i2i.media.films.video import VideoReader
 from edge_i2i.media.pictures import read_picture
-from edge_i2i.media.video import VideoReader
 
 OTHER_SIZES = [Size(48, 64), Size(97, 131), SIZE]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_i2i.clock import Clock
 from edge_i2i.contract import Size
-from edge_i2i.media.video_writer import VideoWriter
+from edge_i2i.media.films.video_writer import VideoWriter
 from edge_i2i.sources.source import Source
 
 PRIMARIES = (

@@ -215,7 +215,7 @@ def test_pictures_that_are_too_large_are_refused_and_never_decoded(
     monkeypatch: pytest.MonkeyPatch, body: Callable[[bytes], bytes], first: bool
 ) -> None:
     """At once, or after some that are not."""
-    monkeypatch.setattr("edge_i2i.media.film_decoder.LARGEST_FRAME", LARGE)
+    monkeypatch.setattr("edge_i2i.media.films.decoder.LARGEST_FRAME", LARGE)
     small = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
     number = count()
     head = PLAIN if body is not bytes else "Content-Type: video/x-motion-jpeg"

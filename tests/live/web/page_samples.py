@@ -28,7 +28,7 @@ from edge_i2i.contract import (
     attributes_spec,
     picture_spec,
 )
-from edge_i2i.measure.picture import psnr
+from edge_i2i.metrics.picture import psnr
 from edge_i2i.sources.coded import Code, read_code, stamp
 
 if TYPE_CHECKING:

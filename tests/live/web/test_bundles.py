@@ -14,7 +14,7 @@ import page_samples as samples
 import pytest
 from tab_client import encoded, photo, tab
 
-from edge_i2i.measure.picture import psnr
+from edge_i2i.metrics.picture import psnr
 from edge_i2i.serve.server import Server, serve
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 
 import edge_i2i
 from edge_i2i.contract import Size
-from edge_i2i.measure.picture import psnr
+from edge_i2i.metrics.picture import psnr
 from edge_i2i.serve.server import Server, serve
 from edge_i2i.serve.webrtc import webrtc_available
 

@@ -13,7 +13,7 @@ import page_samples as samples
 import pytest
 
 import edge_i2i
-from edge_i2i.measure.picture import psnr
+from edge_i2i.metrics.picture import psnr
 from edge_i2i.serve.hosting.reach import Reach
 from edge_i2i.serve.server import Server, serve
 from edge_i2i.serve.vendor import runtime_is_here

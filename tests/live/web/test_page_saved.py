@@ -11,7 +11,7 @@ import numpy as np
 import page_samples as samples
 import pytest
 
-from edge_i2i.measure.picture import psnr
+from edge_i2i.metrics.picture import psnr
 from edge_i2i.serve.server import Server
 
 if TYPE_CHECKING:

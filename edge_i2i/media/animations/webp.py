@@ -11,7 +11,15 @@ from typing import BinaryIO
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
 from edge_i2i.media import tiff
-from edge_i2i.media.canvas import MOST_FRAMES, TOO_MANY, Canvas, Chunk, DamagedAnimationError, Disposal, Placing
+from edge_i2i.media.animations.canvas import (
+    MOST_FRAMES,
+    TOO_MANY,
+    Canvas,
+    Chunk,
+    DamagedAnimationError,
+    Disposal,
+    Placing,
+)
 from edge_i2i.media.headers import DamagedHeaderError, webp_size
 from edge_i2i.media.samples import decoded, orient, oriented, to_rgba
 

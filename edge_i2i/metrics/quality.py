@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from edge_i2i.arrays import Array
 from edge_i2i.errors import PictureError
-from edge_i2i.measure.flicker import PanningClip, flicker_ratio
-from edge_i2i.measure.picture import ssim
-from edge_i2i.measure.texture import check_pairs, grey_level_ratio_of_all, texture_ratio_of_all
+from edge_i2i.metrics.flicker import PanningClip, flicker_ratio
+from edge_i2i.metrics.picture import ssim
+from edge_i2i.metrics.texture import check_pairs, grey_level_ratio_of_all, texture_ratio_of_all
 
 GREY_RANGE = 255.0
 LARGEST_FIGURE = 999.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from edge_i2i.arrays import Array
 from edge_i2i.engines.effective import INTEGER, Arithmetic
-from edge_i2i.engines.onnxruntime_precision import profiled, read_arithmetic
+from edge_i2i.engines.onnxruntime.precision import profiled, read_arithmetic
 from edge_i2i.engines.protocol import (
     Availability,
     Engine,

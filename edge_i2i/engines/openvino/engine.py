@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from edge_i2i.arrays import Array
-from edge_i2i.engines import openvino_capabilities
 from edge_i2i.engines.effective import Arithmetic
-from edge_i2i.engines.openvino_precision import read_arithmetic
+from edge_i2i.engines.openvino import capabilities as openvino_capabilities
+from edge_i2i.engines.openvino.precision import read_arithmetic
 from edge_i2i.engines.protocol import (
     Availability,
     Engine,

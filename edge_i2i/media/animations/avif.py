@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
-from edge_i2i.media.canvas import MOST_FRAMES, TOO_MANY, DamagedAnimationError
+from edge_i2i.media.animations.canvas import MOST_FRAMES, TOO_MANY, DamagedAnimationError
 from edge_i2i.media.heif import DECODER_ERRORS, avif_library, hdr_curve, samples_of
 from edge_i2i.media.samples import over_white
 

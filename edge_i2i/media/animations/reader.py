@@ -15,14 +15,14 @@ from types import TracebackType
 from typing import BinaryIO
 
 from edge_i2i.errors import PictureError
-from edge_i2i.media.animated_avif import AnimatedAvif, is_animated_avif
-from edge_i2i.media.animated_png import AnimatedPng, is_animated_png
-from edge_i2i.media.animated_webp import AnimatedWebp, is_animated_webp
-from edge_i2i.media.canvas import Animation, DamagedAnimationError
+from edge_i2i.media.animations.avif import AnimatedAvif, is_animated_avif
+from edge_i2i.media.animations.canvas import Animation, DamagedAnimationError
+from edge_i2i.media.animations.png import AnimatedPng, is_animated_png
+from edge_i2i.media.animations.webp import AnimatedWebp, is_animated_webp
+from edge_i2i.media.films.video import FINE_TICK, VideoFrame
 from edge_i2i.media.headers import SIGNATURE_BYTES, PictureFormat, sniff
 from edge_i2i.media.heif import HeifFormat, sniff_heif
 from edge_i2i.media.rgb import LARGEST_FRAME
-from edge_i2i.media.video import FINE_TICK, VideoFrame
 
 _TOO_SHORT, _INSTEAD = Fraction(10, 1000), Fraction(100, 1000)  # seconds
 _FINEST = 1_000_000  # ticks a second

@@ -7,8 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_i2i.media.film_gif import gif_shortfall
-from edge_i2i.media.film_tail import has_another_film
+from edge_i2i.media.films.gif import gif_shortfall
+from edge_i2i.media.films.tail import has_another_film
 
 if TYPE_CHECKING:
     import av

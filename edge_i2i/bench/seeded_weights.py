@@ -59,11 +59,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edge_i2i.bench.seeded_layers import SMALLEST_SHARE, Walk, filters_of, hooks
 from edge_i2i.contract import GraphDeclaration, GraphKind, Role, Size, TensorSpec, in_order
 from edge_i2i.graphs.picture import to_network_form
 from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.learn.data import load_photograph
-from edge_i2i.measure.seeded_layers import SMALLEST_SHARE, Walk, filters_of, hooks
 from edge_i2i.media.geometry import Fit, place, place_into
 from edge_i2i.models.checkpoints.loading import LoadedModel, WeightsOrigin
 from edge_i2i.models.family import ModelFamily, TranslationModel

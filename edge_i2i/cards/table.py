@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from edge_i2i.cards.check import CPU_ENGINES, ModelCheck
+from edge_i2i.cards.cost import GraphCost, cost_of
+from edge_i2i.cards.page import SIZES
 from edge_i2i.contract import GraphKind, Size
 from edge_i2i.errors import UsageError
-from edge_i2i.measure.model_check import CPU_ENGINES, ModelCheck
-from edge_i2i.measure.model_cost import GraphCost, cost_of
-from edge_i2i.measure.model_page import SIZES
 from edge_i2i.models.family import ModelFamily
 from edge_i2i.models.registry import family_names, get_family
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_i2i.errors import PictureError
-from edge_i2i.media.audio_conversion import AacConversion
-from edge_i2i.media.film_packets import FilmPackets, sound_stream
+from edge_i2i.media.films.audio_conversion import AacConversion
+from edge_i2i.media.films.packets import FilmPackets, sound_stream
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream

@@ -26,10 +26,10 @@ import numpy as np
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError
-from edge_i2i.media.film_decoder import FilmDecoder, bounds
-from edge_i2i.media.film_packets import FilmPackets, film_stream
-from edge_i2i.media.film_tally import FilmTally
-from edge_i2i.media.film_times import WITHOUT_DISPLAY_TIMES, timed
+from edge_i2i.media.films.decoder import FilmDecoder, bounds
+from edge_i2i.media.films.packets import FilmPackets, film_stream
+from edge_i2i.media.films.tally import FilmTally
+from edge_i2i.media.films.times import WITHOUT_DISPLAY_TIMES, timed
 from edge_i2i.media.rgb import LARGEST_FRAME, FrameToRgb
 from edge_i2i.media.tone_mapping import TRANSFERS, Hdr
 from edge_i2i.requirements import require

@@ -14,9 +14,9 @@ from typing import Protocol, Self
 
 from edge_i2i.contract import Size
 from edge_i2i.media import suffixes
-from edge_i2i.media.animation import AnimationReader, animation_kind
+from edge_i2i.media.animations.reader import AnimationReader, animation_kind
+from edge_i2i.media.films.video import VideoFrame, VideoReader
 from edge_i2i.media.tone_mapping import Hdr
-from edge_i2i.media.video import VideoFrame, VideoReader
 
 
 class FilmReader(Protocol):

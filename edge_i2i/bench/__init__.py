@@ -1,0 +1,1 @@
+"""Bundles under test: verified, and timed."""

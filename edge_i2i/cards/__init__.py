@@ -1,0 +1,1 @@
+"""What is told of each model: its cost, what was verified, the page."""

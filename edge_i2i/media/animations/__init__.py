@@ -1,0 +1,1 @@
+"""Animated pictures, frame by frame."""

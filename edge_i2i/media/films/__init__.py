@@ -1,0 +1,1 @@
+"""Films: reading every frame at its time, writing them with their sound."""

@@ -1,0 +1,1 @@
+"""How much two pictures, two films or two runs differ."""
