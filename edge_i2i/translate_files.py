@@ -23,7 +23,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edge_i2i.bundle.locking import only_run
 from edge_i2i.errors import BadInputError, OutputError, PictureError, UsageError
 from edge_i2i.media.atomic import discard_unfinished, replacing
-from edge_i2i.media.films import FilmReader, open_film
+from edge_i2i.media.film_reader import FilmReader
+from edge_i2i.media.films import open_film
 from edge_i2i.media.heif import MissingDecoderError
 from edge_i2i.media.pictures import holds_picture, read_instance_map, read_label_map, read_picture, write_picture
 from edge_i2i.media.tone_mapping import Hdr

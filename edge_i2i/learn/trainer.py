@@ -31,8 +31,9 @@ from edge_i2i.learn.recipe import Recipe
 from edge_i2i.learn.results import write_png
 from edge_i2i.learn.training_log import Record, TrainingLog
 from edge_i2i.models.family import materialise
-from edge_i2i.models.pix2pixhd import MultiscaleDiscriminator, build_generator
 from edge_i2i.models.pix2pixhd_config import Pix2PixHDConfig
+from edge_i2i.models.pix2pixhd_discriminators import MultiscaleDiscriminator
+from edge_i2i.models.pix2pixhd_networks import build_generator
 from edge_i2i.progress import NullProgress, Progress
 
 logger = logging.getLogger(__name__)

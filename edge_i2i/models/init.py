@@ -41,8 +41,8 @@ from edge_i2i.models.munit import (
     style_spec,
     translation_graphs,
 )
-from edge_i2i.models.munit_blocks import MLP
 from edge_i2i.models.munit_config import MUNITConfig, checked_config, infer_architecture
+from edge_i2i.models.munit_networks import MLP
 
 MOST_SLOTS = 256
 _UNBOUNDED = float("inf")

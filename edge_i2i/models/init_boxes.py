@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edge_i2i.models.munit_blocks import Decoder, Modulation
+from edge_i2i.models.munit_blocks import Modulation
+from edge_i2i.models.munit_networks import Decoder
 
 
 def box_shares(boxes: Tensor, height: int, width: int, stride: int) -> Tensor:

@@ -36,9 +36,9 @@ from edge_i2i.models.family import (
     load_state,
     materialise,
 )
-from edge_i2i.models.munit_blocks import MLP, STYLE_DOWNSAMPLINGS, AdaINGen, ContentEncoder, Decoder, StyleEncoder
 from edge_i2i.models.munit_config import MUNITConfig as MUNITConfig
 from edge_i2i.models.munit_config import infer_config, recognise
+from edge_i2i.models.munit_networks import MLP, STYLE_DOWNSAMPLINGS, AdaINGen, ContentEncoder, Decoder, StyleEncoder
 
 ADAIN_AS_INPUT = Rewrite(
     "adain-as-input",

@@ -27,7 +27,8 @@ from edge_i2i.models.family import (
     load_state,
     materialise,
 )
-from edge_i2i.models.munit_blocks import ContentEncoder, Decoder, Norm
+from edge_i2i.models.munit_blocks import Norm
+from edge_i2i.models.munit_networks import ContentEncoder, Decoder
 from edge_i2i.models.unit_config import UnitConfig as UnitConfig
 from edge_i2i.models.unit_config import describe, infer_config
 

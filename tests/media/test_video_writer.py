@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_i2i.errors import EdgeI2IError, MissingRequirementError, PictureError, UsageError
-from edge_i2i.media.video import VideoFrame, VideoReader
+from edge_i2i.media.film_reader import VideoFrame
+from edge_i2i.media.video import VideoReader
 from edge_i2i.media.video_writer import VideoWriter
 from edge_i2i.models.contract import Size
 

@@ -18,7 +18,7 @@ from edge_i2i.models.bicyclegan_config import BicycleGANConfig, EncoderKind, Non
 from edge_i2i.models.checkpoint import read_checkpoint
 from edge_i2i.models.contract import GraphKind, Size
 from edge_i2i.models.family import NormMode, load_state
-from edge_i2i.models.pix2pixhd import GlobalGenerator
+from edge_i2i.models.pix2pixhd_networks import GlobalGenerator
 
 SIZE = Size(64, 96)
 ARCHITECTURES = {name: FAMILY.tiny(config) for name, config in FAMILY.architectures().items()}

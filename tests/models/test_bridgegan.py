@@ -17,7 +17,7 @@ from edge_i2i.models.bridgegan_blocks import SpadeNorm, StyleMaps
 from edge_i2i.models.bridgegan_config import CELEBA_ATTRIBUTES, BridgeGANConfig, infer_config
 from edge_i2i.models.bridgegan_variables import Depths, infer_depths, variable_names
 from edge_i2i.models.contract import GraphKind, Role, Size
-from edge_i2i.models.pix2pixhd import GlobalGenerator
+from edge_i2i.models.pix2pixhd_networks import GlobalGenerator
 
 SIZE = FAMILY.tiny_size
 PLAIN = FAMILY.tiny(FAMILY.full_config())

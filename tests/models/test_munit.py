@@ -14,9 +14,10 @@ from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.contract import GraphKind, Role, Size
 from edge_i2i.models.family import Direction
 from edge_i2i.models.munit import ADAIN_AS_INPUT, FAMILY, MUNIT
-from edge_i2i.models.munit_blocks import Activation, MsImageDis, Padding
+from edge_i2i.models.munit_blocks import Activation, Padding
 from edge_i2i.models.munit_config import MUNITConfig
-from edge_i2i.models.pix2pixhd import GlobalGenerator
+from edge_i2i.models.munit_discriminators import MsImageDis
+from edge_i2i.models.pix2pixhd_networks import GlobalGenerator
 
 TINY = FAMILY.tiny(FAMILY.full_config())
 SIZE = FAMILY.tiny_size

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from edge_i2i.models.family import load_state
 from edge_i2i.models.munit import FAMILY, MUNIT, build_generator
-from edge_i2i.models.munit_blocks import Activation, AdaINGen, LayerNorm, MsImageDis, Norm, Padding
+from edge_i2i.models.munit_blocks import Activation, LayerNorm, Norm, Padding
 from edge_i2i.models.munit_config import MUNITConfig
+from edge_i2i.models.munit_discriminators import MsImageDis
+from edge_i2i.models.munit_networks import AdaINGen
 
 REFERENCE = Reference.of("munit")
 GENERATORS: Mapping[str, MUNITConfig] = {

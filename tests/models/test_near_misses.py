@@ -16,7 +16,8 @@ from edge_i2i.models.cyclegan_config import CycleGANConfig, Generator
 from edge_i2i.models.cyclegan_networks import ResnetGenerator, build_generator
 from edge_i2i.models.importing import find_family, import_checkpoint
 from edge_i2i.models.loading import load_checkpoint
-from edge_i2i.models.pix2pixhd import FeatureEncoder, GlobalGenerator, MultiscaleDiscriminator
+from edge_i2i.models.pix2pixhd_discriminators import MultiscaleDiscriminator
+from edge_i2i.models.pix2pixhd_networks import FeatureEncoder, GlobalGenerator
 from edge_i2i.models.registry import get_family
 
 State = Mapping[str, Tensor]

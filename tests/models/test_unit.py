@@ -13,7 +13,9 @@ from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models import pix2pixhd, unit2017
 from edge_i2i.models.contract import Role, Size
 from edge_i2i.models.family import Direction
-from edge_i2i.models.munit_blocks import Activation, AdaINGen, MsImageDis, Padding
+from edge_i2i.models.munit_blocks import Activation, Padding
+from edge_i2i.models.munit_discriminators import MsImageDis
+from edge_i2i.models.munit_networks import AdaINGen
 from edge_i2i.models.unit import FAMILY, AutoencoderPair, Unit, UnitConfig
 
 

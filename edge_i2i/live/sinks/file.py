@@ -14,8 +14,8 @@ from edge_i2i.arrays import Picture
 from edge_i2i.errors import EdgeI2IError, OutputError, UsageError
 from edge_i2i.live.frame import Frame, Origin, Result
 from edge_i2i.live.sink import Sink
-from edge_i2i.media.films import FilmReader, open_film
-from edge_i2i.media.video import FINE_TICK
+from edge_i2i.media.film_reader import FINE_TICK, FilmReader
+from edge_i2i.media.films import open_film
 from edge_i2i.media.video_writer import WRITABLE_VIDEO_SUFFIXES, VideoWriter
 from edge_i2i.models.contract import Size
 from edge_i2i.places import check_file, fitting, name_limit

@@ -10,9 +10,9 @@ from edge_i2i.live.frame import Captured
 from edge_i2i.live.source import Source, SourceInfo, SourceSpec
 from edge_i2i.live.sources.pace import Pace
 from edge_i2i.live.sources.uri import SourceRequest, path_of
-from edge_i2i.media.films import FilmReader, open_film
+from edge_i2i.media.film_reader import FilmReader, VideoFrame
+from edge_i2i.media.films import open_film
 from edge_i2i.media.tone_mapping import Hdr
-from edge_i2i.media.video import VideoFrame
 
 _LONGEST_WAIT = 30.0  # seconds between two frames; what lies further ahead is a clock that jumped
 
