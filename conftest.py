@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from _pytest.doctest import DoctestItem
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +39,7 @@ def _among_example_files(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """Each example of what programs import has a folder of its own with those files."""
-    if isinstance(request.node, DoctestItem) and "import edge_i2i\n" in request.node.dtest.docstring:
+    if isinstance(request.node, pytest.DoctestItem) and "import edge_i2i\n" in request.node.dtest.docstring:
         place = tmp_path_factory.mktemp("example") / "here"
         shutil.copytree(request.getfixturevalue("_example_files"), place)
         monkeypatch.chdir(place)

@@ -73,26 +73,13 @@ _EXAMPLE = re.compile(r"^>>> ", re.MULTILINE)
 def page() -> str:
     """The whole page."""
     package = griffe.load("edge_i2i", search_paths=[ROOT], docstring_parser="google")
-    homes = _homes()
     links = {name: f"[`{name}`](#{name.lower()})" for names in SECTIONS.values() for name in names}
     contents = "\n".join(f"- {title}: {', '.join(links[name] for name in names)}" for title, names in SECTIONS.items())
     parts = [_HEAD, contents]
     for title, names in SECTIONS.items():
         parts.append(f"## {title}")
-        parts += [text for name in names for text in _entry(package[homes[name]])]
+        parts += [text for name in names for text in _entry(package[name])]
     return "\n\n".join(part.strip() for part in parts) + "\n"
-
-
-def _homes() -> dict[str, str]:
-    """Where each public name lives, by the list that the package itself reads."""
-    text = (ROOT / "edge_i2i" / "__init__.pyi").read_text(encoding="utf-8")
-    found = re.findall(r"from \.([\w.]+) import (?:\(([^)]*)\)|(.*))", text)
-    return {
-        part.split(" as ")[0].strip(): f"{module}.{part.split(' as ')[0].strip()}"
-        for module, several, one in found
-        for part in (several or one).split(",")
-        if part.strip()
-    }
 
 
 def _entry(item: griffe.Object | griffe.Alias, prefix: str = "") -> Iterator[str]:
@@ -199,14 +186,9 @@ def _parameters(parameters: griffe.Parameters) -> Iterator[str]:
 
 def _text(expression: object) -> str:
     """Source text, with the value of a constant in place of its name."""
-    name = str(expression)
-    if isinstance(expression, griffe.ExprName) and name.isupper():
-        try:
-            value = expression.resolved.value if expression.resolved is not None else None  # type: ignore[attr-defined]
-        except (griffe.GriffeError, AttributeError):
-            value = None
-        return str(value) if value is not None else name
-    return name
+    if isinstance(expression, griffe.ExprName) and expression.name.isupper():
+        return str(expression.resolved.value)
+    return str(expression)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from typing import Any
 
 import networkx
 
+from edge_i2i.machine import describe_machine
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "edge_i2i"
 TREES = ("edge_i2i", "tests", "benchmarks")
@@ -147,6 +149,7 @@ def figures() -> dict[str, Any]:
     files = [len(path.read_text(encoding="utf-8").splitlines()) for path in files_of("edge_i2i")]
     return {
         "command": "python benchmarks/house.py",
+        "machine": describe_machine(),
         "folders": {tree: folder_sizes(tree) for tree in TREES},
         "functions": {
             "count": len(lines),

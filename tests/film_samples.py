@@ -11,7 +11,8 @@ import av
 import cv2
 import numpy as np
 
-from edge_i2i.media.films.video import VideoFrame, VideoReader
+from edge_i2i.media.films.reader import VideoFrame
+from edge_i2i.media.films.video import VideoReader
 
 RATE = 25
 SIDE = 32

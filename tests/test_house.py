@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
-from pathlib import Path
-
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 import house
 

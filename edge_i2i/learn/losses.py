@@ -1,7 +1,7 @@
 """The losses of pix2pixHD as pure functions of the discriminator's outputs.
 
 A multiscale discriminator returns, per scale, the output of every layer; the last one is the patch score
-(`edge_i2i.models.pix2pixhd.model.MultiscaleDiscriminator`).
+(`edge_i2i.models.pix2pixhd.discriminators.MultiscaleDiscriminator`).
 """
 
 from __future__ import annotations

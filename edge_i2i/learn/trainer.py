@@ -32,7 +32,8 @@ from edge_i2i.learn.results import write_png
 from edge_i2i.learn.training_log import Record, TrainingLog
 from edge_i2i.models.family import materialise
 from edge_i2i.models.pix2pixhd.config import Pix2PixHDConfig
-from edge_i2i.models.pix2pixhd.model import MultiscaleDiscriminator, build_generator
+from edge_i2i.models.pix2pixhd.discriminators import MultiscaleDiscriminator
+from edge_i2i.models.pix2pixhd.networks import build_generator
 from edge_i2i.progress import NullProgress, Progress
 
 logger = logging.getLogger(__name__)

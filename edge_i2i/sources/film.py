@@ -7,8 +7,8 @@ from pathlib import Path
 
 from edge_i2i.clock import Clock
 from edge_i2i.live.frame import Captured
-from edge_i2i.media.film import FilmReader, open_film
-from edge_i2i.media.films.video import VideoFrame
+from edge_i2i.media.film import open_film
+from edge_i2i.media.films.reader import FilmReader, VideoFrame
 from edge_i2i.media.tone_mapping import Hdr
 from edge_i2i.sources.pace import Pace
 from edge_i2i.sources.source import Source, SourceInfo, SourceSpec

@@ -24,7 +24,8 @@ from edge_i2i.bundle.locking import only_run
 from edge_i2i.contract import Role, Size
 from edge_i2i.errors import BadInputError, OutputError, PictureError, UsageError
 from edge_i2i.files import discard_unfinished, replacing
-from edge_i2i.media.film import FilmReader, open_film
+from edge_i2i.media.film import open_film
+from edge_i2i.media.films.reader import FilmReader
 from edge_i2i.media.films.video_writer import VideoWriter, holds_written_video
 from edge_i2i.media.heif import MissingDecoderError
 from edge_i2i.media.pictures import holds_picture, read_instance_map, read_label_map, read_picture, write_picture

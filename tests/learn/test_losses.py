@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from edge_i2i.learn.losses import discriminator_loss, feature_matching, lsgan
-from edge_i2i.models.pix2pixhd.model import MultiscaleDiscriminator
+from edge_i2i.models.pix2pixhd.discriminators import MultiscaleDiscriminator
 
 
 def _outputs(score: float, feature: float = 0.0) -> list[list[torch.Tensor]]:

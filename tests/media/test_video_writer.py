@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError, MissingRequirementError, PictureError, UsageError
-from edge_i2i.media.films.video import VideoFrame, VideoReader
+from edge_i2i.media.films.reader import VideoFrame
+from edge_i2i.media.films.video import VideoReader
 from edge_i2i.media.films.video_writer import VideoWriter
 
 SIZE = Size(48, 80)

@@ -18,7 +18,7 @@ from edge_i2i.models.bicyclegan.model import BIAS_MAPS, FAMILY, BicycleGAN, to_g
 from edge_i2i.models.bicyclegan.networks import MultiscaleDiscriminator, StyleEncoder, UnetGenerator
 from edge_i2i.models.checkpoints.reading import read_checkpoint
 from edge_i2i.models.family import NormMode, load_state
-from edge_i2i.models.pix2pixhd.model import GlobalGenerator
+from edge_i2i.models.pix2pixhd.networks import GlobalGenerator
 
 SIZE = Size(64, 96)
 ARCHITECTURES = {name: FAMILY.tiny(config) for name, config in FAMILY.architectures().items()}

@@ -17,7 +17,7 @@ from edge_i2i.models.bridgegan.config import CELEBA_ATTRIBUTES, BridgeGANConfig,
 from edge_i2i.models.bridgegan.model import FAMILY, BridgeGAN, BridgeGANNetworks
 from edge_i2i.models.bridgegan.networks import SpadeNorm, StyleMaps
 from edge_i2i.models.bridgegan.variables import Depths, infer_depths, variable_names
-from edge_i2i.models.pix2pixhd.model import GlobalGenerator
+from edge_i2i.models.pix2pixhd.networks import GlobalGenerator
 
 SIZE = FAMILY.tiny_size
 PLAIN = FAMILY.tiny(FAMILY.full_config())

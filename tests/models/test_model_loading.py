@@ -16,7 +16,8 @@ from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.checkpoints import loading
 from edge_i2i.models.checkpoints.loading import WeightsOrigin, load_checkpoint, load_demo, load_random
 from edge_i2i.models.checkpoints.reading import file_sha256
-from edge_i2i.models.pix2pixhd.model import FAMILY, FeatureEncoder, Pix2PixHD, Pix2PixHDConfig
+from edge_i2i.models.pix2pixhd.model import FAMILY, Pix2PixHD, Pix2PixHDConfig
+from edge_i2i.models.pix2pixhd.networks import FeatureEncoder
 
 SMALL = Pix2PixHDConfig(label_nc=0, instance_edges=False, ngf=4, n_downsample_global=2, n_blocks_global=1)
 WITH_FEATURES = replace(SMALL, label_nc=35, instance_edges=True, feat_num=3, nef=2, n_downsample_E=1)

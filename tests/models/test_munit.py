@@ -13,10 +13,11 @@ from torch import Tensor
 from edge_i2i.contract import GraphKind, Role, Size
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.family import Direction
+from edge_i2i.models.munit.blocks import Activation, Padding
 from edge_i2i.models.munit.config import MUNITConfig
+from edge_i2i.models.munit.discriminators import MsImageDis
 from edge_i2i.models.munit.model import ADAIN_AS_INPUT, FAMILY, MUNIT
-from edge_i2i.models.munit.networks import Activation, MsImageDis, Padding
-from edge_i2i.models.pix2pixhd.model import GlobalGenerator
+from edge_i2i.models.pix2pixhd.networks import GlobalGenerator
 
 TINY = FAMILY.tiny(FAMILY.full_config())
 SIZE = FAMILY.tiny_size

@@ -16,7 +16,8 @@ from edge_i2i.models.checkpoints.importing import find_family, import_checkpoint
 from edge_i2i.models.checkpoints.loading import load_checkpoint
 from edge_i2i.models.cyclegan.config import CycleGANConfig, Generator
 from edge_i2i.models.cyclegan.networks import ResnetGenerator, build_generator
-from edge_i2i.models.pix2pixhd.model import FeatureEncoder, GlobalGenerator, MultiscaleDiscriminator
+from edge_i2i.models.pix2pixhd.discriminators import MultiscaleDiscriminator
+from edge_i2i.models.pix2pixhd.networks import FeatureEncoder, GlobalGenerator
 from edge_i2i.models.registry import get_family
 
 State = Mapping[str, Tensor]

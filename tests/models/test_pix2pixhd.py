@@ -17,15 +17,9 @@ from torch import nn
 
 from edge_i2i.contract import DType, GraphKind, Role, Size
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.pix2pixhd.model import (
-    FAMILY,
-    FeatureEncoder,
-    GlobalGenerator,
-    LocalEnhancer,
-    MultiscaleDiscriminator,
-    Pix2PixHDConfig,
-    build_generator,
-)
+from edge_i2i.models.pix2pixhd.discriminators import MultiscaleDiscriminator
+from edge_i2i.models.pix2pixhd.model import FAMILY, Pix2PixHDConfig
+from edge_i2i.models.pix2pixhd.networks import FeatureEncoder, GlobalGenerator, LocalEnhancer, build_generator
 
 REFERENCE: dict[str, Any] = json.loads((Path(__file__).parent / "fixtures" / "pix2pixhd_reference.json").read_text())
 TINY = Pix2PixHDConfig(label_nc=0, instance_edges=False, ngf=2, n_downsample_global=1, n_blocks_global=1)

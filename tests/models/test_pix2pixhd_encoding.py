@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from edge_i2i.models.pix2pixhd.model import INSTANCE_SLOTS, halve, instance_edges, one_hot, pool_instances
+from edge_i2i.models.pix2pixhd.networks import INSTANCE_SLOTS, halve, instance_edges, one_hot, pool_instances
 
 Array = NDArray[Any]
 shapes = st.tuples(st.integers(1, 7), st.integers(1, 7))

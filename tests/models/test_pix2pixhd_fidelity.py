@@ -13,14 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edge_i2i.models.pix2pixhd.model import (
-    FeatureEncoder,
-    GlobalGenerator,
-    LocalEnhancer,
-    MultiscaleDiscriminator,
-    instance_edges,
-    one_hot,
-)
+from edge_i2i.models.pix2pixhd.discriminators import MultiscaleDiscriminator
+from edge_i2i.models.pix2pixhd.networks import FeatureEncoder, GlobalGenerator, LocalEnhancer, instance_edges, one_hot
 
 FIXTURES = Path(__file__).parent / "fixtures"
 LISTING: dict[str, Any] = json.loads((FIXTURES / "pix2pixhd_reference.json").read_text())

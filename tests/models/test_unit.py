@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from edge_i2i.contract import Role, Size
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.family import Direction
-from edge_i2i.models.munit.networks import Activation, AdaINGen, MsImageDis, Padding
+from edge_i2i.models.munit.blocks import Activation, Padding
+from edge_i2i.models.munit.discriminators import MsImageDis
+from edge_i2i.models.munit.networks import AdaINGen
 from edge_i2i.models.pix2pixhd.model import model as pix2pixhd
 from edge_i2i.models.unit.model import FAMILY, AutoencoderPair, Unit, UnitConfig
 from edge_i2i.models.unit2017.model import model as unit2017

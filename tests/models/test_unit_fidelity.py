@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from edge_i2i.models.family import Direction
-from edge_i2i.models.munit.networks import Activation, MsImageDis, Padding
+from edge_i2i.models.munit.blocks import Activation, Padding
+from edge_i2i.models.munit.discriminators import MsImageDis
 from edge_i2i.models.unit.model import AutoencoderPair, UnitConfig
 from tests.models.reference import Reference, assert_same_keys
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 from edge_i2i.errors import PictureError
@@ -19,7 +18,7 @@ from edge_i2i.media.animations.avif import AnimatedAvif, is_animated_avif
 from edge_i2i.media.animations.canvas import Animation, DamagedAnimationError
 from edge_i2i.media.animations.png import AnimatedPng, is_animated_png
 from edge_i2i.media.animations.webp import AnimatedWebp, is_animated_webp
-from edge_i2i.media.films.video import FINE_TICK, VideoFrame
+from edge_i2i.media.films.reader import FINE_TICK, FilmReader, VideoFrame
 from edge_i2i.media.headers import SIGNATURE_BYTES, PictureFormat, sniff
 from edge_i2i.media.heif import HeifFormat, sniff_heif
 from edge_i2i.media.rgb import LARGEST_FRAME
@@ -57,7 +56,7 @@ def animation_kind(path: Path) -> AnimationKind | None:
         return None
 
 
-class AnimationReader:
+class AnimationReader(FilmReader):
     """A ``FilmReader`` of an animation.
 
     Raises:
@@ -89,14 +88,6 @@ class AnimationReader:
         self.frame_count = len(self._durations) if not self._animation.damage else None
         self.fps = _rate(self._durations)
         self.time_base = _tick(self._durations)
-
-    def __enter__(self) -> AnimationReader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of the file."""

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +27,7 @@ from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError
 from edge_i2i.media.films.decoder import FilmDecoder, bounds
 from edge_i2i.media.films.packets import FilmPackets, film_stream
+from edge_i2i.media.films.reader import FINE_TICK, FilmReader, VideoFrame
 from edge_i2i.media.films.tally import FilmTally
 from edge_i2i.media.films.times import WITHOUT_DISPLAY_TIMES, timed
 from edge_i2i.media.rgb import LARGEST_FRAME, FrameToRgb
@@ -47,31 +47,12 @@ _READABLE_FORMATS = (
     "mov,mp4,matroska,webm,avi,mpegts,mpeg,asf,flv,ogg,h264,hevc,ivf,mxf,mpegvideo,m4v,mjpeg,yuv4mpegpipe,dv,rm,obu,"
     "nut,wtv,gif,apng"
 )
-FINE_TICK = Fraction(1, 90_000)  # the clock of MPEG and RTP: whole ticks a frame at 24, 25, 30, 30000/1001, 50, 60
 _NO_TIMES = 0x80  # avformat.h: AVFMT_NOTIMESTAMPS, of raw streams
 _FASTEST = 1000  # frames a second; what claims more counts ticks
 
 
-@dataclass(frozen=True, eq=False)
-class VideoFrame:
-    """One frame: ``image`` is uint8 ``[H, W, 3]`` RGB, upright, and the caller's to keep.
-
-    ``pts_seconds`` is exact, and counted from the earliest moment in the file (of picture or sound).
-    ``duration_seconds`` is None where the file does not say.
-    """
-
-    index: int
-    pts_seconds: Fraction
-    image: Picture
-    duration_seconds: Fraction | None = None
-
-
-class VideoReader:
-    """A video file's frames, once, in display order. A context manager.
-
-    ``fps`` (average frames a second), ``size`` (upright), ``frame_count`` (declared, or None), ``time_base`` (seconds
-    a tick), ``sample_aspect_ratio`` (width : height of a pixel, upright), ``origin`` (the file's own time, in seconds,
-    that ``pts_seconds`` counts from), ``sound_path`` (the file itself). ``hdr``: what becomes of a high dynamic range.
+class VideoReader(FilmReader):
+    """A ``FilmReader`` of a video file. ``hdr``: what becomes of a high dynamic range.
 
     Raises:
         PictureError: the file is missing, empty, not a video, without a frame, or damaged at its start; while
@@ -104,14 +85,6 @@ class VideoReader:
         self._upright = _Upright.of(self._first)
         self.size = self._upright.size(self._first.height, self._first.width)
         self.sample_aspect_ratio = self._upright.ratio(self._stream.sample_aspect_ratio or Fraction(1))
-
-    def __enter__(self) -> VideoReader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of the file."""

@@ -22,10 +22,9 @@ from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError, MissingRequirementError, OutputError, PictureError, UsageError
 from edge_i2i.files import replacing
-from edge_i2i.media.film import FilmReader
 from edge_i2i.media.films.audio import AudioCopy
 from edge_i2i.media.films.growing import growing
-from edge_i2i.media.films.video import FINE_TICK
+from edge_i2i.media.films.reader import FINE_TICK, FilmReader
 from edge_i2i.media.rgb import is_high_definition
 from edge_i2i.requirements import require
 

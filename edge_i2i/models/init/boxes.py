@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edge_i2i.models.munit.networks import Decoder, Modulation
+from edge_i2i.models.munit.blocks import Modulation
+from edge_i2i.models.munit.networks import Decoder
 
 
 def box_shares(boxes: Tensor, height: int, width: int, stride: int) -> Tensor:

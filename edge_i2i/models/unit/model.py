@@ -27,7 +27,8 @@ from edge_i2i.models.family import (
     load_state,
     materialise,
 )
-from edge_i2i.models.munit.networks import ContentEncoder, Decoder, Norm
+from edge_i2i.models.munit.blocks import Norm
+from edge_i2i.models.munit.networks import ContentEncoder, Decoder
 from edge_i2i.models.unit.config import UnitConfig as UnitConfig
 from edge_i2i.models.unit.config import describe, infer_config
 

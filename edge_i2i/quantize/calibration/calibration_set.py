@@ -21,6 +21,7 @@ from typing import Literal, Self
 from edge_i2i.bundle.reader import Bundle
 from edge_i2i.contract import Role, Size
 from edge_i2i.errors import BadInputError, UsageError
+from edge_i2i.media.film import is_film
 from edge_i2i.media.geometry import Fit
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.calibration.choosing import Gathered, gather, split
@@ -37,7 +38,6 @@ from edge_i2i.quantize.calibration.scenes import (
     digest_of,
     digest_text,
     file_scenes,
-    is_video,
     video_scenes,
 )
 from edge_i2i.quantize.calibration.summary import CalibrationSummary, summarize
@@ -216,7 +216,7 @@ class _Loader:
 
     def _gather_frames(self) -> Gathered:
         want = self._options.count + self._options.held_out
-        scenes = self._video(want) if is_video(self._data) else self._files()
+        scenes = self._video(want) if is_film(self._data) else self._files()
         return self._gather(scenes, want, self._spatial, self._frame.size, "calibration pictures")
 
     def _gather(self, scenes: Sequence[Scene], want: int, specs: Specs, size: Size, what: str) -> Gathered:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from edge_i2i.contract import Role, TensorSpec
 from edge_i2i.errors import PictureError, UsageError
-from edge_i2i.quantize.calibration.scenes import Specs, is_video
+from edge_i2i.media.film import is_film
+from edge_i2i.quantize.calibration.scenes import Specs
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def find_sources(data: Path, folders: Folders, frame_specs: Specs, exemplar_spec
             f"'{data}' holds {', '.join(f'{name}/' for name in inside)} and no {main}/.",
             remedy=f"Put the pictures into {data / main}, or give folders of their own.",
         )
-    if is_video(data) and not frame_specs[main].is_picture:
+    if is_film(data) and not frame_specs[main].is_picture:
         raise PictureError(
             f"This network translates a {main}; '{data}' is a video.", remedy=f"Give a folder of {main} PNGs."
         )
@@ -111,7 +112,7 @@ def _check_frames(frames: Mapping[str, Path], specs: Specs, data: Path) -> None:
                 remedy=f"Name its folder with --{name.replace('_', '-')}s, or arrange the data as "
                 f"{', '.join(f'FOLDER/{each}/' for each in specs)}.",
             )
-    if len(frames) > 1 and any(is_video(path) for path in frames.values()):
+    if len(frames) > 1 and any(is_film(path) for path in frames.values()):
         raise PictureError(
             f"'{data}' is a video: its frames have no names to pair maps by.",
             remedy="Give the frames as pictures, or leave the maps out.",

@@ -17,7 +17,7 @@ import numpy as np
 from edge_i2i.arrays import Array
 from edge_i2i.contract import Role, Size, TensorSpec
 from edge_i2i.errors import PictureError
-from edge_i2i.media.film import is_film, open_film
+from edge_i2i.media.film import open_film
 from edge_i2i.media.geometry import Fit, place, place_boxes, place_into
 from edge_i2i.media.pictures import read_instance_map, read_label_map, read_picture
 from edge_i2i.media.suffixes import may_be_picture
@@ -189,11 +189,6 @@ def file_scenes(sources: Mapping[str, Path], specs: Specs, apart: Collection[Pat
 
 def _may_be_picture(item: Item) -> bool:
     return may_be_picture(item.source) and not item.is_video
-
-
-def is_video(path: Path) -> bool:
-    """Whether a file is a film or an animation, whose frames are calibrated over one by one."""
-    return is_film(path) and not path.is_dir()
 
 
 def video_scenes(path: Path, name: str, least: int, covering: Size, progress: Progress) -> tuple[HeldScene, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from edge_i2i.serve.hosting.doors import Doors, Patience
 
@@ -45,7 +45,7 @@ class Handshake(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the connection in at the doors, and begin the handshake."""
         loop = asyncio.get_running_loop()
-        connection: asyncio.Transport = transport  # type: ignore[assignment]  # TCP: it reads and writes
+        connection = cast(asyncio.Transport, transport)  # a TCP connection reads and writes
         self._transport, self.since, self.visitor = connection, loop.time(), self._visitor(connection)
         connection.pause_reading()  # until there is TLS to read it
         self._doors.came(self)

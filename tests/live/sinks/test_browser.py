@@ -89,6 +89,7 @@ def test_motion_jpeg_is_shown_without_waiting_for_the_next_picture(page: Any) ->
         page.goto("about:blank")
         until(lambda: sink.viewers == 0)
         sink.close()
+    assert keys == ["n", "escape"]
 
 
 def test_webrtc_is_shown(page: Any) -> None:

@@ -180,6 +180,7 @@ def test_a_viewer_that_vanishes_while_it_is_sent_to(sink: MjpegSink) -> None:
     for number in range(5):
         show(sink, number)
     until(lambda: sink.viewers == 0)
+    assert get(f"{sink.url}snapshot.jpg")  # others are served on
 
 
 def test_a_snapshot(sink: MjpegSink) -> None:

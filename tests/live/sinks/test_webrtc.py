@@ -138,6 +138,7 @@ def test_another_size_in_between(sink: WebRtcSink) -> None:
     finally:
         camera.stop()
         peer.close()
+    assert [picture.shape for _, picture in (peer.received[0], peer.received[-1])] == [(*SIZE, 3), (96, 128, 3)]
 
 
 def test_closing_hangs_up() -> None:
@@ -153,6 +154,7 @@ def test_closing_hangs_up() -> None:
         for peer in peers:
             until(lambda peer=peer: peer.state == "closed")  # type: ignore[misc]
             peer.close()
+    assert [peer.state for peer in peers] == ["closed"] * 2
 
 
 def test_the_page(sink: WebRtcSink) -> None:

@@ -150,6 +150,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
 
         def open_page(server: Server, way: str = "websocket", *, start: bool = True) -> Page:
             page = context.new_page()
+            page.set_default_timeout(180_000)  # against hanging only: machines are shared
             page.on("pageerror", lambda error: faults.append(str(error)))
             page.on("request", lambda request: faults.extend(_elsewhere(request.url, server)))
             page.goto(server.url)

@@ -131,7 +131,7 @@ def test_a_graph_of_a_bundle_that_is_gone_is_refused(
     copied = unpacked(demo_bundle, tmp_path)
     server = run_server(copied)
     shutil.rmtree(copied)
-    refusal(get(server, "graphs/frame.onnx"), 503)
+    assert "missing" in refusal(get(server, "graphs/frame.onnx"), 503)
     assert get(server, "healthz").status_code == 200
     assert "Traceback" not in capfd.readouterr().err
 
@@ -146,7 +146,7 @@ def test_a_page_is_served_with_the_types_that_browsers_insist_on(demo_server: Se
     "path", ["nothing", "page/nothing.js", "page/..%2fapp.py", "graphs/nothing.onnx", "thumbs/nothing.jpg", "page/"]
 )
 def test_what_is_not_there_is_said_to_be_not(demo_server: Server, path: str) -> None:
-    refusal(get(demo_server, path), 404)
+    assert refusal(get(demo_server, path), 404)
 
 
 def test_thumbnails_show_the_example_under_each_style(style_server: Server) -> None:
@@ -189,7 +189,7 @@ def test_an_exemplar_gets_an_id(style_server: Server, suffix: str) -> None:
 
 
 def test_an_upload_without_a_length_is_refused(style_server: Server) -> None:
-    refusal(post(style_server, "exemplar", iter([encoded(photo())])), 411)  # type: ignore[arg-type]
+    assert refusal(post(style_server, "exemplar", iter([encoded(photo())])), 411)  # type: ignore[arg-type]
 
 
 def test_what_is_no_picture_is_refused(style_server: Server) -> None:
