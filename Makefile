@@ -60,8 +60,8 @@ $(DEMO_INSTALLED): pyproject.toml constraints.txt
 	$(call install,demo)
 
 # Real TensorRT bindings and type stubs for the contract tests; kept out of the environment, where they would pose as TensorRT.
-$(BINDINGS): tests/engines/tensorrt/prepare_bindings.py | $(INSTALLED)
-	$(BIN)/python tests/engines/tensorrt/prepare_bindings.py
+$(BINDINGS): tests/samples/tensorrt/prepare_bindings.py | $(INSTALLED)
+	$(BIN)/python tests/samples/tensorrt/prepare_bindings.py
 	touch $@
 
 clean:

@@ -17,7 +17,7 @@ from edge_i2i.bundle.golden import golden_input
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.engines.protocol import EngineOptions, Session
 from edge_i2i.engines.registry import get_engine
-from edge_i2i.export import default_size, export_bundle
+from edge_i2i.export.onnx import default_size, export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.graphs.passes import PASSES
 from edge_i2i.machine import describe_machine, installed_versions

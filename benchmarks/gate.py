@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
-from shared import write_figures
 
 from edge_i2i.contract import GraphDeclaration, Size
-from edge_i2i.graphs.gate import DEFAULT_LIMITS, Limits, check_graph
+from edge_i2i.gate import DEFAULT_LIMITS, Limits, check_graph
 from edge_i2i.graphs.model_bytes import model_to_bytes
 from edge_i2i.graphs.passes import DEFAULT_PASSES, get_passes, keep_declared_outputs
 from edge_i2i.graphs.qdq.insert import insert_qdq
@@ -34,6 +33,7 @@ from edge_i2i.graphs.qdq.targets import get_target, target_names
 from edge_i2i.graphs.trace import trace
 from edge_i2i.models.family import ModelFamily, ModelGraph
 from edge_i2i.models.registry import family_names, get_family
+from shared import write_figures
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "figures" / "gate.json"
 LARGE = (Size(1080, 1920), Size(2048, 1024))

@@ -21,8 +21,8 @@ import onnx_ir as ir
 
 from edge_i2i.contract import GraphKind
 from edge_i2i.engines.in_memory import GraphInMemory
+from edge_i2i.gate.vocabulary import FILE
 from edge_i2i.graphs.fp16 import to_fp16
-from edge_i2i.graphs.gate.vocabulary import FILE
 from edge_i2i.graphs.model_bytes import model_from_bytes, model_to_bytes
 from edge_i2i.graphs.passes import DEFAULT_PASSES, PASSES, get_passes, keep_declared_outputs, upsample_conv_as_phases
 from edge_i2i.graphs.qdq.targets import get_target, target_names

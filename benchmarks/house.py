@@ -90,7 +90,7 @@ def _function(
 def import_graph() -> networkx.DiGraph:
     """Which file of the package imports which, wherever in it; what is imported for type checkers only aside."""
     graph = networkx.DiGraph()
-    known = {_module(path): path for path in files_of("edge_i2i")}
+    known = {module_of(path): path for path in files_of("edge_i2i")}
     for module, path in known.items():
         graph.add_node(module)
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -101,7 +101,7 @@ def import_graph() -> networkx.DiGraph:
     return graph
 
 
-def _module(path: Path) -> str:
+def module_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 

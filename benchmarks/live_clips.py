@@ -10,11 +10,11 @@ import numpy as np
 import edge_i2i
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
-from edge_i2i.learn.data import load_photograph
 from edge_i2i.live.frame import Frame
 from edge_i2i.live.model.process import Processed
 from edge_i2i.live.model.translation import TranslatorProcess
 from edge_i2i.media.geometry import Fit, place, place_into
+from edge_i2i.media.photographs import load_photograph
 from edge_i2i.metrics.flicker import PanningClip, pan_clip
 
 CAMERA, MODEL = Size(720, 1280), Size(256, 256)

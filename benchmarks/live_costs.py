@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from live_clips import CAMERA, MODEL, Replayed, frames, photograph, recoloured, still_clip
 
 from edge_i2i.live.figures.drops import DropCause
 from edge_i2i.live.figures.stats import Quantiles, StatsSnapshot
@@ -21,6 +20,7 @@ from edge_i2i.live.steps.similarity import SimilarityOptions, SimilarityProcess
 from edge_i2i.live.steps.smoothing import SmoothedProcess
 from edge_i2i.media.geometry import Fit, place, place_into, take_back
 from edge_i2i.metrics.latency import time_interleaved
+from live_clips import CAMERA, MODEL, Replayed, frames, photograph, recoloured, still_clip
 
 
 def times(rounds: int) -> Iterator[dict[str, Any]]:

@@ -21,26 +21,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from live_clips import (
-    CAMERA,
-    FPS,
-    NOISE,
-    THREADS,
-    Replayed,
-    clips,
-    frames,
-    photograph,
-    recoloured,
-    still_clip,
-    translated,
-)
-from live_costs import SNAPSHOT, times
-from shared import write_figures
 
 import edge_i2i
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
-from edge_i2i.export import export_bundle
+from edge_i2i.export.onnx import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.live.frame import Frame, Origin, Result
 from edge_i2i.live.model.process import Process, Processed
@@ -59,6 +44,21 @@ from edge_i2i.metrics.latency import time_interleaved
 from edge_i2i.models.checkpoints.loading import load_demo
 from edge_i2i.progress import NullProgress
 from edge_i2i.translate.translator import Translator
+from live_clips import (
+    CAMERA,
+    FPS,
+    NOISE,
+    THREADS,
+    Replayed,
+    clips,
+    frames,
+    photograph,
+    recoloured,
+    still_clip,
+    translated,
+)
+from live_costs import SNAPSHOT, times
+from shared import write_figures
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures" / "live-effects.json"
 NETWORK = Size(256, 448)

@@ -8,14 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import live_samples  # first: it puts tests/live on the path
 import numpy as np
-from coded_frames import CodedSink, coded_picture, coded_spec
-from fake_models import hanging
-from fake_sinks import BlockingSink
-from faulty_source import FaultyCamera, Trouble
-from live_samples import MODEL, Reading, Setup, Sleeping, TimedSink, extent, growth
 
+import live_samples  # first: it puts tests/live on the path
 from edge_i2i.clock import SystemClock
 from edge_i2i.contract import Size
 from edge_i2i.live.figures.stats import StatsSnapshot
@@ -28,6 +23,11 @@ from edge_i2i.media.films.video import VideoReader
 from edge_i2i.media.films.video_writer import VideoWriter
 from edge_i2i.sources.coded import read_code
 from edge_i2i.sources.source import SourceSpec
+from live_samples import MODEL, Reading, Setup, Sleeping, TimedSink, extent, growth
+from samples.live.coded_frames import CodedSink, coded_picture, coded_spec
+from samples.live.fake_models import hanging
+from samples.live.fake_sinks import BlockingSink
+from samples.live.faulty_source import FaultyCamera, Trouble
 
 Row = dict[str, Any]
 HOUR = 108_000
@@ -164,7 +164,7 @@ OUTAGES = {
     "unplugged": ("gone", 3.0),
     "back under another number": ("moves", 3.0),
 }
-"""The kind of ``tests/live/faulty_source.py``, and its seconds."""
+"""The kind of ``tests/samples/live/faulty_source.py``, and its seconds."""
 BEFORE = 1.5
 """Seconds that the camera works before."""
 

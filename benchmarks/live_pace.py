@@ -10,18 +10,18 @@ from typing import Any
 
 import cv2
 import numpy as np
-from live_samples import CAMERA, MODEL, Setup, Sleeping, TimedSink, milliseconds
 
 import edge_i2i
 from edge_i2i.clock import SystemClock
-from edge_i2i.learn.data import load_photograph
 from edge_i2i.live.figures.drops import DropCause
-from edge_i2i.live.frame import Captured, Frame
+from edge_i2i.live.frame import Frame
 from edge_i2i.live.model.process import Process
 from edge_i2i.live.model.translation import TranslatorProcess
 from edge_i2i.live.session import LiveSession
+from edge_i2i.media.photographs import load_photograph
 from edge_i2i.sources.registry import source_spec
-from edge_i2i.sources.source import Source, SourceInfo, SourceSpec
+from edge_i2i.sources.source import Captured, Source, SourceInfo, SourceSpec
+from live_samples import CAMERA, MODEL, Setup, Sleeping, TimedSink, milliseconds
 
 FPS = 30
 Row = dict[str, Any]

@@ -25,9 +25,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from edge_i2i.contract import Size
 from edge_i2i.errors import MissingRequirementError
-from edge_i2i.export import export_bundle
+from edge_i2i.export.onnx import export_bundle
 from edge_i2i.graphs.export import ExportOptions
-from edge_i2i.learn.data import load_photograph
+from edge_i2i.media.photographs import load_photograph
 from edge_i2i.models.checkpoints.loading import load_demo
 from edge_i2i.quantize.job import QuantizeJob
 from edge_i2i.quantize.run import quantize_bundle

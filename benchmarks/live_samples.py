@@ -17,12 +17,12 @@ import numpy as np
 from edge_i2i.arrays import Picture
 from edge_i2i.clock import Clock, SystemClock
 from edge_i2i.contract import Size
-from edge_i2i.export import export_bundle
+from edge_i2i.export.onnx import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.live.frame import Frame, Origin, Result
-from edge_i2i.live.memory import resident_bytes
 from edge_i2i.live.model.process import Processed
 from edge_i2i.live.sinks.sink import Sink
+from edge_i2i.machine import resident_bytes
 from edge_i2i.models.checkpoints.loading import load_demo
 from edge_i2i.sources.coded import read_code
 

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from pages import ROOT, Tables, filled, plain_table, read, table
-
 from edge_i2i.live.figures.drops import DropCause
 from edge_i2i.live.figures.stats import StatsSnapshot
 from edge_i2i.live.sinks.registry import SINK_FORMS
 from edge_i2i.sources.registry import SOURCE_KINDS
+from pages import ROOT, Tables, filled, plain_table, read, table
 
 PAGE = ROOT / "docs" / "live.md"
 LIVE, EFFECTS, WEB = (f"docs/figures/{name}.json" for name in ("live", "live-effects", "live-page"))

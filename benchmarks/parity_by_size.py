@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import torch
-from shared import write_figures
 
 from edge_i2i.contract import Size
-from edge_i2i.graphs.parity import NETWORK_OUTPUT, compare
 from edge_i2i.graphs.running import run_onnxruntime, run_torch_network
 from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.graphs.trace import DEFAULT_OPSET, trace
+from edge_i2i.metrics.parity import NETWORK_OUTPUT, compare
 from edge_i2i.models.checkpoints.loading import load_demo
+from shared import write_figures
 
 SIZES = (Size(256, 256), Size(512, 1024), Size(1080, 1920))
 

@@ -17,12 +17,13 @@ from pathlib import Path
 
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.contract import Size
-from edge_i2i.export import export_bundle
+from edge_i2i.export.onnx import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.graphs.qdq.targets import get_target
-from edge_i2i.learn.data import PairMaker, load_photograph
+from edge_i2i.learn.data import PairMaker
 from edge_i2i.learn.recipe import Recipe, read_recipe
 from edge_i2i.machine import describe_machine, installed_versions
+from edge_i2i.media.photographs import load_photograph
 from edge_i2i.media.pictures import write_picture
 from edge_i2i.models.checkpoints.loading import load_demo
 from edge_i2i.quantize.calibration.calibration_set import CalibrationOptions, CalibrationSet, load_calibration

@@ -2,7 +2,7 @@
 """INT8 of every model: our placement beside the tools' own defaults, on the same graph, data and pictures.
 
 Networks have their published widths. Weights are trained ones where they exist (the demo network), else seeded ones
-that are about as sensitive as those by choice (`edge_i2i.bench.seeded_weights`); rows say which. Quality is against
+that are about as sensitive as those by choice (`edge_i2i.cards.seeded_weights`); rows say which. Quality is against
 FP32 of the same network, on held-out pictures.
 
 Example: python benchmarks/quantization.py
@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from edge_i2i.arrays import Array
-from edge_i2i.bench.seeded_weights import WEIGHTS_NOTE, load_realistic
 from edge_i2i.bundle.reader import open_bundle
+from edge_i2i.cards.seeded_weights import WEIGHTS_NOTE, load_realistic
 from edge_i2i.contract import Size
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions, GraphSource
 from edge_i2i.engines.registry import get_engine
-from edge_i2i.export import export_bundle
+from edge_i2i.export.onnx import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.graphs.qdq.targets import Target, get_target
 from edge_i2i.models.checkpoints.loading import LoadedModel, load_demo

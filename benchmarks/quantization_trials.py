@@ -19,7 +19,7 @@ from edge_i2i.contract import Size
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions, GraphSource
 from edge_i2i.engines.registry import get_engine
-from edge_i2i.export import export_bundle
+from edge_i2i.export.onnx import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.graphs.model_bytes import model_from_bytes, model_to_bytes
 from edge_i2i.graphs.passes import DEFAULT_PASSES

@@ -26,12 +26,12 @@ from typing import Any
 import numpy as np
 
 import edge_i2i
-from edge_i2i.bench.seeded_weights import WEIGHTS_NOTE, load_realistic
 from edge_i2i.bundle.reader import open_bundle
+from edge_i2i.cards.seeded_weights import WEIGHTS_NOTE, load_realistic
 from edge_i2i.contract import Size
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import get_engine
-from edge_i2i.export import export_bundle
+from edge_i2i.export.onnx import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.metrics.latency import Timings, time_interleaved
 from edge_i2i.models.registry import get_family

@@ -21,7 +21,7 @@ from .errors import (
     PlanError as PlanError,
     UsageError as UsageError,
 )
-from .export import ExportSummary as ExportSummary, export_bundle as export_bundle
+from .export.onnx import ExportSummary as ExportSummary, export_bundle as export_bundle
 from .graphs.export import ExportOptions as ExportOptions
 from .live.model.changes import Change as Change
 from .live.threads.ending import LiveError as LiveError

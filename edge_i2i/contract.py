@@ -15,6 +15,9 @@ from edge_i2i.errors import UsageError
 
 LARGEST_SIDE = 16384  # pixels; TensorRT and the Apple Neural Engine both stop here
 
+LARGEST_WEIGHT = 127
+"""The largest INT8 weight; processors that add up inexactly are given smaller ones (``Engine.largest_weight``)."""
+
 
 class Role(StrEnum):
     """What a tensor means to the person who feeds it."""

@@ -72,3 +72,13 @@ def _memory_gib() -> float:
         return round(psutil.virtual_memory().total / 2**30, 1)
     except (psutil.Error, OSError):  # Linux without /proc
         return 0.0
+
+
+def resident_bytes() -> int | None:
+    """Resident memory in bytes; None where the system does not tell (Linux without ``/proc``)."""
+    import psutil
+
+    try:
+        return int(psutil.Process().memory_info().rss)
+    except (psutil.Error, OSError):
+        return None

@@ -9,8 +9,8 @@ import os
 from collections.abc import Mapping
 from types import MappingProxyType, ModuleType
 
-from edge_i2i.caches import cache_folder
 from edge_i2i.errors import MissingRequirementError
+from edge_i2i.files.caches import cache_folder
 
 EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -26,12 +26,12 @@ from edge_i2i.cli.show.console import Bar, BuildBar, StageLines, result, say
 from edge_i2i.contract import Size
 from edge_i2i.engines.tensorrt.options import BuildOptions
 from edge_i2i.errors import MissingRequirementError
-from edge_i2i.export import ExportSummary, default_size, export_bundle
-from edge_i2i.export_trt import build_engines, choose_runtime
+from edge_i2i.export.onnx import ExportSummary, default_size, export_bundle
+from edge_i2i.export.tensorrt import build_engines, choose_runtime
 from edge_i2i.graphs.export import ExportOptions
-from edge_i2i.learn.data import load_photograph
 from edge_i2i.machine import describe_machine, installed_versions
 from edge_i2i.media.films.video_writer import VideoWriter
+from edge_i2i.media.photographs import load_photograph
 from edge_i2i.media.pictures import write_picture
 from edge_i2i.media.sheet import side_by_side
 from edge_i2i.models.checkpoints.loading import load_demo

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -12,13 +12,13 @@ import hypothesis
 import pytest
 
 from edge_i2i.contract import Size
-from edge_i2i.export import export_bundle
+from edge_i2i.export.onnx import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.models.checkpoints.loading import LoadedModel, load_random
 
-HERE = Path(__file__).parent
-if str(HERE) not in sys.path:  # pytest's importlib mode puts no test folder on the path; the samples are shared
-    sys.path.append(str(HERE))
+if importlib.util.find_spec("pylibsrtp"):
+    # Before TensorFlow, which a checkpoint's tests load: after it, libsrtp finds TensorFlow's cryptography and crashes.
+    import pylibsrtp  # noqa: F401
 
 hypothesis.settings.register_profile("edge-i2i", deadline=None)  # no test judges time: machines are shared
 hypothesis.settings.load_profile("edge-i2i")
@@ -61,7 +61,7 @@ def label_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def quantized_bundle(rgb_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``rgb_bundle`` with a quantized variant for each target; the quality of two of them is stated."""
-    from qdq_samples import add_quantized
+    from samples.qdq import add_quantized
 
     folder = tmp_path_factory.mktemp("quantized")
     add_quantized(Path(shutil.copy(rgb_bundle, folder / "quantized.i2i")))

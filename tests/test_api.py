@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import api_page
 import pytest
 
+import api_page
 import edge_i2i
 
 ROOT = Path(__file__).parents[1]

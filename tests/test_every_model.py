@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from architectures import tiny_architectures
 
 from edge_i2i.cards.check import CPU_ENGINES, check_model
 from edge_i2i.contract import GraphKind, in_order
-from edge_i2i.graphs.parity import EXACT
+from edge_i2i.metrics.parity import EXACT
 from edge_i2i.models.registry import get_family
+from samples.architectures import tiny_architectures
 
 ARCHITECTURES = [pytest.param(name, config, id=f"{name}: {what}") for name, what, config in tiny_architectures()]
 

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+import house
 from edge_i2i.models.registry import family_names
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "edge_i2i"
+IMPORTS = house.import_graph()
 HEAVY = {"torch", "onnx", "onnx_ir", "onnxscript", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "cuda", "av"}
 HEAVY |= {
     "nncf",
@@ -28,38 +30,6 @@ HEAVY |= {
     "coremltools",
     *("starlette", "uvicorn", "websockets", "aiortc", "pyvirtualcam", "mss", "PySide6"),
 }
-
-# A room may import itself, those below it in this list, and the files named in ANYWHERE.
-ROOMS = ["models", "graphs", "bundle", "engines", "media", "translator", "learn", "measure", "quantize", "live", "cli"]
-ANYWHERE = {
-    *(
-        "arrays",
-        "contract",
-        "errors",
-        "caches",
-        "requirements",
-        "progress",
-        "machine",
-        "places",
-        "plain_files",
-        "telemetry",
-        "texts",
-    ),
-    "__init__",
-}
-TOP_FILES = {
-    *(
-        "translator",
-        "condition_inputs",
-        "conditions",
-        "tensor_checks",
-        "export",
-        "export_trt",
-        "verify",
-        "translate_files",
-    ),
-    "translate_plan",
-}  # beside `translator`
 
 
 def loaded_by(code: str) -> set[str]:
@@ -181,23 +151,84 @@ def test_the_runtime_dependencies_are_light() -> None:
     assert names - small == {"numpy", "onnxruntime", "opencv-python-headless", "pydantic", "pyyaml", "rich", "typer"}
 
 
-# The direction of imports ---------------------------------------------------------------------------------------
+# Who imports whom -----------------------------------------------------------------------------------------------
+
+GROUND = "arrays clock contract errors files machine progress requirements telemetry texts"
+"""What everybody may stand on. ``files`` is a folder of it; a file of the ground imports other ground alone."""
+RUN_WING = "gate hosting media metrics bundle sources engines translate bench live serve"
+"""What a device needs that only runs bundles, with ``cli`` and the ground."""
+
+MAY_IMPORT: dict[str, str] = {
+    # what makes bundles
+    "models": "",
+    "graphs": "models metrics",
+    "export": "models graphs bundle engines",
+    "learn": "models media bundle",
+    "cards": "models graphs export media metrics engines translate",
+    # what runs them
+    "gate": "",
+    "hosting": "",
+    "metrics": "",
+    "media": "",
+    "bundle": "gate",
+    "sources": "media",
+    "engines": "gate",
+    "engines.torch": "",
+    "translate": "bundle engines media",
+    "bench": "bundle engines metrics",
+    "live": "bundle engines hosting media sources translate",
+    "live.figures": "sources",
+    "live.steps": "media translate",
+    "serve": "bundle engines hosting live media translate",
+    # where both meet
+    "collect": "bundle media translate",
+    "quantize": "bench bundle engines graphs learn media metrics translate",
+    "cli": "bench bundle cards collect engines export graphs hosting learn live media models quantize serve sources"
+    " translate",
+}
+"""Room: which other rooms its files may import, beside the ground. A sub-room without a line may what its room may."""
 
 
-def imported_rooms(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module] if node.module != "edge_i2i" else [f"edge_i2i.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        found |= {name.split(".")[1] for name in names if name.startswith("edge_i2i.")}
-    return found
+def rooms_of(module: str) -> list[str]:
+    """Of ``edge_i2i.live.steps.flip``: ``live.steps`` and ``live``; of a file of the ground: its own name."""
+    parts = module.split(".")[1:]
+    return [".".join(parts[:depth]) for depth in range(len(parts), 0, -1)]
 
 
-def room_of(name: str) -> str:
-    return "translator" if name in TOP_FILES else name
+@pytest.mark.parametrize("path", house.files_of("edge_i2i"), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_room_imports_what_it_may(path: Path) -> None:
+    module = house.module_of(path)
+    here = next((room for room in rooms_of(module) if room in MAY_IMPORT), None)
+    allowed = {*GROUND.split(), *(MAY_IMPORT[here].split() if here else [])}
+    if module in ("edge_i2i.__main__", "edge_i2i"):
+        allowed.add("cli")
+    for other in IMPORTS.successors(module):
+        if other == "edge_i2i" or (here and here.partition(".")[0] == other.split(".")[1]):
+            continue
+        assert allowed & set(rooms_of(other)), f"{module} imports {other}"
+
+
+def test_no_line_allows_more_than_is_used() -> None:
+    """What nobody uses is no wall. A sub-room's own line counts for its room, too."""
+    used: dict[str, set[str]] = {room: set() for room in MAY_IMPORT}
+    for source, target in IMPORTS.edges:
+        if target != "edge_i2i":
+            for room in set(rooms_of(source)) & set(MAY_IMPORT):
+                used[room].add(rooms_of(target)[-1])
+    for room, allowed in MAY_IMPORT.items():
+        assert set(allowed.split()) <= used[room], room
+
+
+def test_every_folder_of_the_package_has_a_line() -> None:
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert folders - set(GROUND.split()) <= set(MAY_IMPORT)
+
+
+def test_the_run_wing_needs_nothing_of_the_other() -> None:
+    wing = {*RUN_WING.split(), *GROUND.split()}
+    for room in RUN_WING.split():
+        for line in [name for name in MAY_IMPORT if name.partition(".")[0] == room]:
+            assert set(MAY_IMPORT[line].split()) <= wing, line
 
 
 def test_no_room_above_the_models_knows_one_by_name() -> None:
@@ -209,15 +240,3 @@ def test_no_room_above_the_models_knows_one_by_name() -> None:
         tree = ast.parse(path.read_text())
         said = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
         assert not said & names, path
-
-
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_lower_room_never_imports_a_higher_one(path: Path) -> None:
-    here = room_of(path.relative_to(PACKAGE).parts[0].removesuffix(".py"))
-    if here in ANYWHERE | {"__main__"}:
-        return
-    order = {name: place for place, name in enumerate(ROOMS)}
-    # `graphs` and `bundle`, `engines` and `media` are neighbours that need nothing of each other but what is below
-    for other in imported_rooms(path):
-        if other not in ANYWHERE and other != "load":
-            assert order[room_of(other)] <= order[here], f"{path.name} imports {other}"

@@ -7,8 +7,7 @@ import mmap
 import psutil
 import pytest
 
-from edge_i2i.live.memory import resident_bytes
-from edge_i2i.machine import describe_machine
+from edge_i2i.machine import describe_machine, resident_bytes
 
 
 def test_the_machine_says_its_memory_and_cores() -> None:

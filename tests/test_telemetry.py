@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from calibration_samples import photographs
 
-from edge_i2i.caches import cache_folder
 from edge_i2i.contract import Size
+from edge_i2i.files.caches import cache_folder
 from edge_i2i.progress import NullProgress
+from samples.calibration import photographs
 
 ROOT = Path(__file__).parents[1]
 CI_SWITCHES = (
@@ -178,7 +178,7 @@ FIRST = "import edge_i2i\n"
 ORDERS = {
     "nncf and openvino": FIRST + "import nncf, openvino",
     "openvino's converter": FIRST + "import openvino as ov\nov.convert_model({graph!r})",
-    "a room, then onnxruntime": "import edge_i2i.graphs.parity\n{run}",
+    "a room, then onnxruntime": "import edge_i2i.metrics.parity\n{run}",
     "the engine alone": "import edge_i2i.engines.onnxruntime.engine\n{run}",
     "a child process": FIRST + "import subprocess, sys\nsubprocess.run([sys.executable, '-c', {run!r}], check=True)",
     "a spawned worker": (

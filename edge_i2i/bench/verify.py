@@ -14,7 +14,7 @@ from edge_i2i.engines.choice import AUTO, Choice, choose
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.errors import BundleError, MissingRequirementError, ParityError, UsageError, known_names
-from edge_i2i.graphs.parity import EXACT, REDUCED_PRECISION, Parity, Tolerance, compare
+from edge_i2i.metrics.parity import EXACT, REDUCED_PRECISION, Parity, Tolerance, compare
 
 LOWEST_PSNR_DB = 40.0
 """What a variant below FP16 has to reach on the golden inputs where the bundle does not state what it reached there."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edge_i2i.errors import BundleOutputError, OutputError
-from edge_i2i.places import beside
+from edge_i2i.files.places import beside
 
 _PATIENCE_S = 0.2
 """Long enough to try again where the last holder removed the file between our opening and our locking it."""

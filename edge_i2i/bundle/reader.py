@@ -24,8 +24,8 @@ from edge_i2i.bundle.paths import DIGEST_NAME, HEADER_NAME, RESERVED_NAMES
 from edge_i2i.bundle.storage import FolderStorage, Storage
 from edge_i2i.contract import GraphDeclaration, GraphKind
 from edge_i2i.errors import BundleError, UsageError
-from edge_i2i.graphs.gate import check_graph
-from edge_i2i.models.checkpoints.file_kind import FileKind, file_kind
+from edge_i2i.files.kinds import FileKind, file_kind
+from edge_i2i.gate import check_graph
 
 SMALL_FILE = 1 << 20  # bytes; what is checked as soon as a bundle is opened
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from edge_i2i.bundle.disk import disk_faults, exchange, fsync_folder
 from edge_i2i.bundle.paths import HEADER_NAME
 from edge_i2i.errors import BundleOutputError
-from edge_i2i.models.checkpoints.file_kind import BUNDLE, CUT_ZIP, file_kind
-from edge_i2i.places import beside
+from edge_i2i.files.kinds import BUNDLE, CUT_ZIP, file_kind
+from edge_i2i.files.places import beside
 
 _LOG = logging.getLogger(__name__)
 

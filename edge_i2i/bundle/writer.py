@@ -32,7 +32,7 @@ from edge_i2i.bundle.staging import Staging
 from edge_i2i.bundle.tree import FileTree
 from edge_i2i.contract import GraphDeclaration, Size
 from edge_i2i.errors import BundleError, BundleOutputError, OutputError, UsageError
-from edge_i2i.places import check_file, check_folder, check_names
+from edge_i2i.files.places import check_file, check_folder, check_names
 from edge_i2i.requirements import installed_version
 
 Layout = Literal["file", "directory"]

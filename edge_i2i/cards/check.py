@@ -19,12 +19,12 @@ from edge_i2i.contract import DType, GraphDeclaration, GraphKind, Role, Size, Te
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import get_engine
-from edge_i2i.export_trt import choose_runtime
-from edge_i2i.graphs.parity import NETWORK_OUTPUT, Parity, compare
+from edge_i2i.export.tensorrt import choose_runtime
 from edge_i2i.graphs.passes import PASSES, keep_declared_outputs, upsample_conv_as_phases
 from edge_i2i.graphs.running import run_torch_network
 from edge_i2i.graphs.samples import sample_network
 from edge_i2i.graphs.trace import DEFAULT_OPSET, trace
+from edge_i2i.metrics.parity import NETWORK_OUTPUT, Parity, compare
 from edge_i2i.models.family import ModelFamily, ModelGraph
 from edge_i2i.translate.conditions import PER_FRAME
 

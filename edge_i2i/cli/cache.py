@@ -12,14 +12,14 @@ from edge_i2i.cli.show.console import result, result_json
 from edge_i2i.cli.show.whole_help import WholeHelp
 
 if TYPE_CHECKING:
-    from edge_i2i.caches import Cache
+    from edge_i2i.files.caches import Cache
 
 app = typer.Typer(cls=WholeHelp, rich_markup_mode=None)
 
 
 def _names(incomplete: str) -> list[str]:
     """Names that the shell offers."""
-    from edge_i2i.caches import KINDS
+    from edge_i2i.files.caches import KINDS
 
     return [name for name in KINDS if name.startswith(incomplete)]
 
@@ -35,7 +35,7 @@ def show(
 
     Example: edge-i2i cache
     """
-    from edge_i2i.caches import cache_root, list_caches
+    from edge_i2i.files.caches import cache_root, list_caches
 
     if context.invoked_subcommand is not None:
         return
@@ -60,7 +60,7 @@ def clear(
 
     Example: edge-i2i cache clear quantize pairs
     """
-    from edge_i2i.caches import clear_caches
+    from edge_i2i.files.caches import clear_caches
 
     gone = clear_caches(names)
     if json:

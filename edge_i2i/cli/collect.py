@@ -53,7 +53,7 @@ def collect(
     """
     from edge_i2i.collect.frames import Sampling, open_source
     from edge_i2i.collect.run import collect_frames
-    from edge_i2i.places import check_folder
+    from edge_i2i.files.places import check_folder
 
     check_folder(output)
     frames = open_source(source, output, Sampling(seconds, every))

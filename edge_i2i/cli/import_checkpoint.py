@@ -40,9 +40,9 @@ def import_checkpoint(
     from edge_i2i.requirements import require_extra
 
     require_extra("torch", purpose="Reading a checkpoint")
+    from edge_i2i.files.places import check_file, check_folder
     from edge_i2i.models.checkpoints.importing import find_family, import_checkpoint
     from edge_i2i.models.registry import get_family
-    from edge_i2i.places import check_file, check_folder
 
     if output is not None:
         check_file(output, makes_folder=True)

@@ -19,7 +19,7 @@ from edge_i2i.cli.show.console import result, result_json, say
 from edge_i2i.cli.show.live_keys import KEYS, LiveKeys
 from edge_i2i.cli.signals import stop_on_signal
 from edge_i2i.errors import OutputError
-from edge_i2i.places import check_apart, check_file, check_folder, refuse_foreign
+from edge_i2i.files.places import check_apart, check_file, check_folder, refuse_foreign
 
 if TYPE_CHECKING:
     import threading

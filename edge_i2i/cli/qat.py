@@ -116,7 +116,7 @@ def qat(
 
 def _check_run(folder: Path, output: Path, *, resume: bool) -> None:
     from edge_i2i.bundle.writer import check_bundle_place
-    from edge_i2i.places import check_folder
+    from edge_i2i.files.places import check_folder
     from edge_i2i.requirements import require_extra
 
     require_extra("quantize", purpose="QAT")
@@ -132,7 +132,7 @@ def _export(
 ) -> Path:
     """The network as a bundle in the run's folder; one of an earlier session is used again."""
     from edge_i2i.contract import Size
-    from edge_i2i.export import default_size, export_bundle
+    from edge_i2i.export.onnx import default_size, export_bundle
     from edge_i2i.graphs.export import ExportOptions
 
     place = folder / "original.i2i"

@@ -107,7 +107,7 @@ def quantize(
     from edge_i2i.requirements import require_extra
 
     require_extra("quantize", purpose="Quantizing")
-    from edge_i2i.caches import cache_folder
+    from edge_i2i.files.caches import cache_folder
     from edge_i2i.quantize.calibration.statistics import range_kind
     from edge_i2i.quantize.job import QuantizeJob
     from edge_i2i.quantize.outcome import raise_if_missed

@@ -14,7 +14,7 @@ from edge_i2i.cli.options.option_groups import with_groups
 from edge_i2i.cli.show.console import Bar, result, result_json
 from edge_i2i.cli.show.sensitivity_table import print_table
 from edge_i2i.errors import OutputError
-from edge_i2i.places import check_file, refuse_foreign
+from edge_i2i.files.places import check_file, refuse_foreign
 
 if TYPE_CHECKING:
     from edge_i2i.quantize.search.report import SensitivityReport
@@ -63,7 +63,7 @@ def sensitivity(
     require_extra("quantize", purpose="Measuring sensitivity")
     from edge_i2i.bundle.locking import only_run
     from edge_i2i.bundle.reader import open_bundle
-    from edge_i2i.caches import cache_folder
+    from edge_i2i.files.caches import cache_folder
     from edge_i2i.quantize.search.run import bundle_sensitivity
 
     recipe = output or bundle.with_suffix(f".sensitivity-{target}.json")

@@ -66,7 +66,7 @@ def _train(
     from edge_i2i.requirements import require_extra
 
     require_extra("train", purpose="Training")
-    from edge_i2i.caches import cache_folder
+    from edge_i2i.files.caches import cache_folder
     from edge_i2i.learn.run import RunOptions, train_recipe
 
     options = RunOptions(

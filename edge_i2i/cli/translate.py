@@ -14,7 +14,7 @@ from edge_i2i.cli.options.conditions import ConditionOptions, apply_conditions
 from edge_i2i.cli.options.option_groups import with_groups
 from edge_i2i.cli.show.console import Bar, result, result_json, say
 from edge_i2i.errors import MissingRequirementError, PictureError, UsageError
-from edge_i2i.places import check_apart
+from edge_i2i.files.places import check_apart
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edge_i2i.bundle.disk import exchange
 from edge_i2i.bundle.locking import only_run
 from edge_i2i.errors import OutputError, UsageError
-from edge_i2i.places import beside
+from edge_i2i.files.places import beside
 
 EXTRAS_FOLDER = ".collection"
 RECORD_NAME, SHEET_NAME = "collection.json", "contact-sheet.png"

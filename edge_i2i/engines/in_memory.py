@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from edge_i2i.contract import GraphDeclaration
-from edge_i2i.graphs.gate import check_graph
+from edge_i2i.gate import check_graph
 
 
 @dataclass(frozen=True)

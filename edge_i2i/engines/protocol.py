@@ -12,9 +12,8 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from edge_i2i.arrays import Array
-from edge_i2i.contract import GraphDeclaration
+from edge_i2i.contract import LARGEST_WEIGHT, GraphDeclaration
 from edge_i2i.errors import BadInputError, GraphError, GraphFileError, MissingRequirementError, UsageError
-from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT
 
 FLOAT_PRECISIONS = ("fp32", "bf16", "fp16")
 """The float arithmetic that may be asked for."""

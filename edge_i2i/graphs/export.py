@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from edge_i2i.arrays import Array
 from edge_i2i.contract import GraphDeclaration
 from edge_i2i.errors import GraphError, ParityError, UsageError
-from edge_i2i.graphs import parity
 from edge_i2i.graphs.fp16 import emulate_fp16, to_fp16
-from edge_i2i.graphs.parity import EXACT, FP16_TOLERANCE, REDUCED_PRECISION, Parity, Tolerance
 from edge_i2i.graphs.passes import DEFAULT_PASSES, get_passes, keep_declared_outputs
 from edge_i2i.graphs.running import run_onnxruntime, run_torch_network
 from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.graphs.trace import DEFAULT_OPSET, trace
+from edge_i2i.metrics import parity
+from edge_i2i.metrics.parity import EXACT, FP16_TOLERANCE, REDUCED_PRECISION, Parity, Tolerance
 from edge_i2i.models.family import ModelGraph
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_i2i.contract import DType, GraphDeclaration, Role, TensorSpec
-from edge_i2i.graphs.parity import NETWORK_OUTPUT
+from edge_i2i.metrics.parity import NETWORK_OUTPUT
 from edge_i2i.models.family import ModelGraph
 
 

@@ -20,8 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from edge_i2i.errors import CheckpointError, UsageError
+from edge_i2i.files.places import writing
 from edge_i2i.learn.recipe import Recipe
-from edge_i2i.places import writing
 
 NETWORKS = ("generator", "discriminator", "ema")
 _PREFIX = "step-"

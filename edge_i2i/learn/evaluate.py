@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from edge_i2i.arrays import Picture
-from edge_i2i.learn.data import load_photograph
 from edge_i2i.learn.look import paint
+from edge_i2i.media.photographs import load_photograph
 
 COLOUR_FIT_STRIDE = 7  # every 7th pixel each way is plenty for twelve unknowns
 

@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_i2i.errors import BadInputError
-from edge_i2i.plain_files import PlainFileError, read_yaml
+from edge_i2i.files.plain import PlainFileError, read_yaml
 
 Positive = Annotated[int, Field(ge=1, le=10**9)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from edge_i2i.arrays import Picture
+from edge_i2i.files.places import writing
 from edge_i2i.learn.evaluate import HeldOutPicture, summarise
 from edge_i2i.machine import describe_machine, installed_versions
-from edge_i2i.places import writing
 from edge_i2i.requirements import require
 
 PACKAGES = (

@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 
 from edge_i2i.bundle.locking import only_run
 from edge_i2i.errors import UsageError
+from edge_i2i.files.places import check_folder, refuse_foreign, writing
 from edge_i2i.learn.checkpoints import list_snapshots
 from edge_i2i.learn.data import cached_pairs
 from edge_i2i.learn.export_weights import write_weights
@@ -21,7 +22,6 @@ from edge_i2i.learn.recipe import Recipe, is_recipe
 from edge_i2i.learn.results import write_results
 from edge_i2i.learn.trainer import Outcome, Trainer, generator_config
 from edge_i2i.models.checkpoints.weights_file import is_weights_file
-from edge_i2i.places import check_folder, refuse_foreign, writing
 from edge_i2i.progress import NullProgress, Progress
 
 logger = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from edge_i2i.files import replacing
-from edge_i2i.places import writing
+from edge_i2i.files.places import writing
+from edge_i2i.files.whole import replacing
 from edge_i2i.requirements import installed_version
 
 Record = dict[str, float | int]

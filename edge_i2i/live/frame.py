@@ -10,14 +10,6 @@ from edge_i2i.arrays import Picture
 
 
 @dataclass(frozen=True, eq=False)
-class Captured:
-    """What a source read: a picture, owned by the receiver, and its time in seconds on the source's own time line."""
-
-    image: Picture
-    t_source: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
 class Frame:
     """A picture that entered the session.
 

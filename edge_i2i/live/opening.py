@@ -16,6 +16,7 @@ from typing import Any, Unpack
 from edge_i2i.clock import Clock, SystemClock
 from edge_i2i.contract import Size
 from edge_i2i.engines.choice import AUTO
+from edge_i2i.files.places import check_apart
 from edge_i2i.live.figures.events import Event, OnEvent
 from edge_i2i.live.figures.trace import Trace
 from edge_i2i.live.model.process import Loader
@@ -29,7 +30,6 @@ from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.steps.picture_path import PicturePathOptions, picture_path_loader
 from edge_i2i.media.geometry import Fit
 from edge_i2i.media.tone_mapping import Hdr
-from edge_i2i.places import check_apart
 from edge_i2i.sources.registry import SOURCE_KINDS, source_spec
 from edge_i2i.sources.source import SourceSpec
 from edge_i2i.sources.uri import SourceRequest, path_of, split_source

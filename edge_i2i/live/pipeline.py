@@ -15,7 +15,6 @@ from edge_i2i.live.figures.events import EventKind, OnEvent
 from edge_i2i.live.figures.stats import LiveStats
 from edge_i2i.live.figures.trace import Trace
 from edge_i2i.live.frame import Frame, Result
-from edge_i2i.live.memory import resident_bytes
 from edge_i2i.live.model.changes import Change, Replacement
 from edge_i2i.live.model.loading import Loading
 from edge_i2i.live.model.process import Loader, Process
@@ -27,6 +26,7 @@ from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.threads.ending import Ending, LiveError, text_of
 from edge_i2i.live.threads.gate import Gate
 from edge_i2i.live.threads.handover import Handover, Lane, Slot
+from edge_i2i.machine import resident_bytes
 from edge_i2i.sources.source import SourceSpec
 
 _FOR_STAGES = 0.9  # of the time that stopping may take; the rest is for telling about it

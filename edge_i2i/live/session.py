@@ -22,7 +22,7 @@ from edge_i2i.errors import PictureError, UsageError
 from edge_i2i.live.figures.events import OnEvent
 from edge_i2i.live.figures.stats import StatsSnapshot
 from edge_i2i.live.figures.trace import Trace
-from edge_i2i.live.frame import Captured, Result
+from edge_i2i.live.frame import Result
 from edge_i2i.live.model.changes import Change, Look
 from edge_i2i.live.model.process import Loader, Process
 from edge_i2i.live.outlets.receivers import Callback, Receiver
@@ -32,7 +32,7 @@ from edge_i2i.live.policy import Mode, Policy
 from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.threads.ending import LiveError
 from edge_i2i.live.threads.handover import HandoverClosedError, Slot
-from edge_i2i.sources.source import SourceSpec
+from edge_i2i.sources.source import Captured, SourceSpec
 
 __all__ = ["LiveError", "LiveSession"]
 

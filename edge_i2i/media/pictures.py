@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import LARGEST_SIDE, Size
 from edge_i2i.errors import OutputError, PictureError, UsageError
-from edge_i2i.files import replacing
+from edge_i2i.files.whole import replacing
 from edge_i2i.media.animations.canvas import DamagedAnimationError
 from edge_i2i.media.animations.webp import AnimatedWebp, announces_animation
 from edge_i2i.media.headers import (

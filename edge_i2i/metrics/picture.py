@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_i2i.arrays import Array
 from edge_i2i.errors import PictureError
-from edge_i2i.graphs import parity
+from edge_i2i.metrics import parity
 
 # Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural similarity", IEEE
 # Transactions on Image Processing 13(4), 2004: an 11x11 Gaussian window of deviation 1.5, K1 = 0.01, K2 = 0.03.

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_i2i.caches import cache_folder
 from edge_i2i.errors import UsageError
+from edge_i2i.files.caches import cache_folder
 from edge_i2i.metrics.quality import QualityBudget
 from edge_i2i.quantize.budgets import default_budget
 from edge_i2i.quantize.calibration.statistics import RangeKind

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edge_i2i.contract import LARGEST_WEIGHT
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import GraphSource
 from edge_i2i.errors import UsageError
@@ -13,7 +14,7 @@ from edge_i2i.graphs.model_bytes import model_from_bytes, model_to_bytes
 from edge_i2i.graphs.qdq.equalise import equalise_channels
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.layers import Layer, find_layers
-from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT, WeightMemo
+from edge_i2i.graphs.qdq.scheme import WeightMemo
 from edge_i2i.graphs.qdq.targets.protocol import Placement
 from edge_i2i.quantize.calibration.statistics import Statistics
 

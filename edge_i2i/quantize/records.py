@@ -11,9 +11,9 @@ from pathlib import Path
 from edge_i2i.bench.verify import GOLDEN_PSNR
 from edge_i2i.bundle.manifest import EvidenceRecord
 from edge_i2i.engines.figures import evidence_versions
-from edge_i2i.files import replacing
+from edge_i2i.files.places import writing
+from edge_i2i.files.whole import replacing
 from edge_i2i.machine import describe_machine, installed_versions
-from edge_i2i.places import writing
 from edge_i2i.quantize.calibration.statistics import RangeKind
 from edge_i2i.quantize.judging.contest import Placing
 from edge_i2i.quantize.judging.judge import engine_for

@@ -17,7 +17,7 @@ from edge_i2i.bundle.writer import BundleWriter, check_bundle_place
 from edge_i2i.engines.choice import AUTO, choose
 from edge_i2i.engines.protocol import EngineOptions, GraphSource
 from edge_i2i.errors import BundleError, OutputError, UsageError
-from edge_i2i.places import check_folder
+from edge_i2i.files.places import check_folder
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.calibration.calibration_set import CalibrationOptions, CalibrationSet, load_calibration
 from edge_i2i.quantize.job import QuantizeJob

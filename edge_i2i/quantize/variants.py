@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_i2i.arrays import Array
+from edge_i2i.contract import LARGEST_WEIGHT
 from edge_i2i.engines.protocol import EngineOptions, GraphSource
 from edge_i2i.errors import BadInputError, MissingRequirementError
-from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT
 from edge_i2i.graphs.qdq.targets.protocol import Target
 from edge_i2i.metrics.quality import LARGEST_FIGURE, QualityBudget, quality_of
 from edge_i2i.progress import NullProgress, Progress

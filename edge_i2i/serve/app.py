@@ -19,15 +19,16 @@ from starlette.websockets import WebSocket
 
 from edge_i2i.contract import Size
 from edge_i2i.errors import BadInputError, BundleError, EdgeI2IError, MissingRequirementError, UsageError
+from edge_i2i.hosting.asgi import ASGIApp
+from edge_i2i.hosting.incoming import Uploads, read_body, visitor
+from edge_i2i.hosting.refusals import RequestError, TooLargeError
 from edge_i2i.live.figures.prometheus import CONTENT_TYPE, render
-from edge_i2i.serve.hosting.asgi import ASGIApp
-from edge_i2i.serve.incoming import Uploads, read_body, visitor
 from edge_i2i.serve.security import STRANGER, Guard, Rules
 from edge_i2i.serve.shared_model import ModelGoneError, ModelState
-from edge_i2i.serve.site import BUNDLES, PAGE_FOLDER, RequestError, Site
+from edge_i2i.serve.site import BUNDLES, PAGE_FOLDER, Site
 from edge_i2i.serve.tabs import Tabs
 from edge_i2i.serve.thumbnails import Thumbnails
-from edge_i2i.serve.uploads import TooLargeError, WrongFormatError, decode_exemplar
+from edge_i2i.serve.uploads import WrongFormatError, decode_exemplar
 from edge_i2i.serve.webrtc import answer_offer, webrtc_available
 from edge_i2i.texts import shown_in
 

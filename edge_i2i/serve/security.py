@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
-from edge_i2i.serve.hosting.asgi import ASGIApp, Message, Receive, Scope, Send
-from edge_i2i.serve.hosting.forwarded import as_forwarded
-from edge_i2i.serve.hosting.reach import Network, address_of
+from edge_i2i.hosting.asgi import ASGIApp, Message, Receive, Scope, Send
+from edge_i2i.hosting.forwarded import as_forwarded
+from edge_i2i.hosting.reach import Network, address_of
 
 TOKEN = "token"
 COOKIE = "edge_i2i_token"

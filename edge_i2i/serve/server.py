@@ -13,8 +13,8 @@ from typing import Self, Unpack
 from edge_i2i.bundle.reader import Bundle, open_bundle
 from edge_i2i.clock import Clock, SystemClock
 from edge_i2i.engines.choice import AUTO
-from edge_i2i.serve.hosting.hosting import HostOptions, WebHost, need_web_packages
-from edge_i2i.serve.hosting.reach import LOOPBACK, Reach, is_loopback, listen, reachable
+from edge_i2i.hosting.host import HostOptions, WebHost, need_web_packages
+from edge_i2i.hosting.reach import LOOPBACK, Reach, is_loopback, listen, reachable
 from edge_i2i.serve.model import check_takes_pictures, model_loader
 from edge_i2i.serve.security import TOKEN, Rules
 from edge_i2i.serve.shared_model import ModelState, SharedModel

@@ -13,7 +13,6 @@ from edge_i2i.bundle.manifest import VariantRecord
 from edge_i2i.bundle.reader import Bundle
 from edge_i2i.clock import Clock
 from edge_i2i.contract import GraphDeclaration, TensorSpec, in_order
-from edge_i2i.errors import EdgeI2IError
 from edge_i2i.serve.figures import ServerFigures
 from edge_i2i.serve.shared_model import SharedModel
 from edge_i2i.serve.styles import LooksTaken, Style
@@ -32,20 +31,6 @@ BROWSER_PRECISION = "fp32"
 """What runs in every browser: onnxruntime-web has few FP16 kernels for WASM, and slow ones for Q/DQ."""
 
 _PICTURE_THREADS = 2  # for decoding and encoding, which release the GIL
-
-
-class RequestError(EdgeI2IError):
-    """An HTTP request that cannot be met.
-
-    Args:
-        status: the HTTP status of the answer, which says why to programs.
-        what: what went wrong, for people.
-        remedy: what to do about it.
-    """
-
-    def __init__(self, status: int, what: str, *, remedy: str) -> None:
-        super().__init__(what, remedy=remedy)
-        self.status = status
 
 
 @dataclass(frozen=True, eq=False)

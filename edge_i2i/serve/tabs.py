@@ -12,10 +12,10 @@ from typing import Any, Protocol
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from edge_i2i.errors import EdgeI2IError
+from edge_i2i.hosting.incoming import visitor
+from edge_i2i.hosting.shares import who_makes_room
 from edge_i2i.serve.encoding import DEFAULT_QUALITY, encode
 from edge_i2i.serve.figures import Answered, TabFigures, Unanswered
-from edge_i2i.serve.hosting.shares import who_makes_room
-from edge_i2i.serve.incoming import visitor
 from edge_i2i.serve.looks import LookRequest, Recipe
 from edge_i2i.serve.shared_model import ModelInfo, ModelState, SupersededError, Translated
 from edge_i2i.serve.site import Site

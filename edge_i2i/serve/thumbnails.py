@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from edge_i2i.arrays import Picture
+from edge_i2i.hosting.refusals import RequestError
 from edge_i2i.serve.encoding import encode
 from edge_i2i.serve.looks import Base, BaseKind, Recipe
 from edge_i2i.serve.shared_model import ModelState
-from edge_i2i.serve.site import RequestError, Site
+from edge_i2i.serve.site import Site
 from edge_i2i.serve.styles import example_frame
 from edge_i2i.serve.wire import WireFormat
 

@@ -16,6 +16,8 @@ import numpy as np
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
 from edge_i2i.errors import BadInputError, PictureError
+from edge_i2i.hosting.doors import Patience
+from edge_i2i.hosting.refusals import TooLargeError, too_many_bytes
 from edge_i2i.media.headers import (
     SIGNATURE_BYTES,
     DamagedHeaderError,
@@ -26,7 +28,6 @@ from edge_i2i.media.headers import (
     sniff,
 )
 from edge_i2i.media.pictures import decode_picture
-from edge_i2i.serve.hosting.doors import Patience
 from edge_i2i.serve.wire import FrameMessage
 
 UPLOADABLE = (PictureFormat.JPEG, PictureFormat.PNG, PictureFormat.WEBP)  # what browsers show themselves
@@ -54,10 +55,6 @@ class Limits:
     upload_seconds: float = 30.0
     connections: int = 256
     patience: Patience = field(default_factory=Patience)
-
-
-class TooLargeError(BadInputError):
-    """More bytes or pixels than the limits allow."""
 
 
 class WrongFormatError(BadInputError):
@@ -130,11 +127,6 @@ def checked_header(data: bytes, formats: tuple[PictureFormat, ...], pixels: int)
             f"The picture cannot be used: {header.damage or header.unsupported}.", remedy="Save it as a plain JPEG."
         )
     return header
-
-
-def too_many_bytes(allowed: int) -> TooLargeError:
-    """The error for a file of more than ``allowed`` bytes."""
-    return TooLargeError(f"The file is too large: at most {allowed:,} bytes.", remedy="Save it smaller, or as a JPEG.")
 
 
 class Exemplars:

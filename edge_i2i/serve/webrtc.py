@@ -15,13 +15,13 @@ import numpy as np
 
 from edge_i2i.arrays import Picture
 from edge_i2i.errors import BadInputError, EdgeI2IError
+from edge_i2i.hosting.refusals import TooLargeError
 from edge_i2i.live.sinks.webrtc_track import PictureFeed, picture_track
 from edge_i2i.requirements import require
 from edge_i2i.serve.figures import Unanswered
 from edge_i2i.serve.shared_model import SupersededError
 from edge_i2i.serve.site import Site
 from edge_i2i.serve.tabs import Tab
-from edge_i2i.serve.uploads import TooLargeError
 
 if TYPE_CHECKING:
     import av

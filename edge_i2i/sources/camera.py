@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
 from edge_i2i.errors import UsageError
-from edge_i2i.live.frame import Captured
 from edge_i2i.sources.pixels import to_rgb
-from edge_i2i.sources.source import Source, SourceInfo, SourceLostError, SourceSpec
+from edge_i2i.sources.source import Captured, Source, SourceInfo, SourceLostError, SourceSpec
 from edge_i2i.sources.uri import SourceRequest
 from edge_i2i.sources.v4l import LinuxCamera
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_i2i.clock import Clock
-from edge_i2i.live.frame import Captured
 from edge_i2i.media.film import open_film
 from edge_i2i.media.films.reader import FilmReader, VideoFrame
 from edge_i2i.media.tone_mapping import Hdr
 from edge_i2i.sources.pace import Pace
-from edge_i2i.sources.source import Source, SourceInfo, SourceSpec
+from edge_i2i.sources.source import Captured, Source, SourceInfo, SourceSpec
 from edge_i2i.sources.uri import SourceRequest, path_of
 
 _LONGEST_WAIT = 30.0  # seconds between two frames; what lies further ahead is a clock that jumped

@@ -11,12 +11,11 @@ from edge_i2i.arrays import Picture
 from edge_i2i.clock import Clock
 from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError
-from edge_i2i.live.frame import Captured
 from edge_i2i.media.film import is_film
 from edge_i2i.media.pictures import holds_picture, read_picture
 from edge_i2i.media.suffixes import LISTED_SUFFIXES, READABLE_SUFFIXES, is_picture
 from edge_i2i.sources.pace import Pace
-from edge_i2i.sources.source import Source, SourceInfo, SourceSpec
+from edge_i2i.sources.source import Captured, Source, SourceInfo, SourceSpec
 from edge_i2i.sources.uri import SourceRequest, path_of
 
 DEFAULT_FPS = 25.0

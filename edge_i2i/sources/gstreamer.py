@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from edge_i2i.contract import Size
 from edge_i2i.errors import MissingRequirementError, UsageError
-from edge_i2i.live.frame import Captured
-from edge_i2i.live.uris import without_credentials
+from edge_i2i.sources.addresses import without_credentials
 from edge_i2i.sources.pixels import to_rgb
-from edge_i2i.sources.source import Source, SourceInfo, SourceLostError, SourceSpec
+from edge_i2i.sources.source import Captured, Source, SourceInfo, SourceLostError, SourceSpec
 from edge_i2i.sources.uri import SourceRequest
 
 CSI_SIZE = Size(720, 1280)

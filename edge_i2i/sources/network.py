@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 from edge_i2i.clock import Clock
 from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError, UsageError
-from edge_i2i.live.frame import Captured
-from edge_i2i.live.uris import without_credentials
 from edge_i2i.media.films.decoder import FilmDecoder, bounds
 from edge_i2i.media.rgb import FrameToRgb
 from edge_i2i.media.tone_mapping import Hdr
 from edge_i2i.requirements import require
+from edge_i2i.sources.addresses import without_credentials
 from edge_i2i.sources.pace import Pace
-from edge_i2i.sources.source import Source, SourceInfo, SourceLostError, SourceSpec
+from edge_i2i.sources.source import Captured, Source, SourceInfo, SourceLostError, SourceSpec
 from edge_i2i.sources.uri import SourceRequest
 
 if TYPE_CHECKING:

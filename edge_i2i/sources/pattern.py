@@ -10,10 +10,9 @@ from edge_i2i.arrays import Picture
 from edge_i2i.clock import Clock
 from edge_i2i.contract import Size
 from edge_i2i.errors import UsageError
-from edge_i2i.live.frame import Captured
 from edge_i2i.sources.coded import stamp
 from edge_i2i.sources.pace import Pace
-from edge_i2i.sources.source import Source, SourceInfo, SourceSpec
+from edge_i2i.sources.source import Captured, Source, SourceInfo, SourceSpec
 from edge_i2i.sources.uri import SourceRequest, check_fps
 
 DEFAULT_SIZE = Size(480, 640)

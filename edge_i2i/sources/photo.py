@@ -10,10 +10,9 @@ import numpy as np
 from edge_i2i.arrays import Picture
 from edge_i2i.clock import Clock
 from edge_i2i.contract import Size
-from edge_i2i.live.frame import Captured
 from edge_i2i.media.pictures import read_picture
 from edge_i2i.sources.pace import Pace
-from edge_i2i.sources.source import Source, SourceInfo, SourceSpec
+from edge_i2i.sources.source import Captured, Source, SourceInfo, SourceSpec
 from edge_i2i.sources.uri import SourceRequest, path_of
 
 DEFAULT_SIZE = Size(480, 640)

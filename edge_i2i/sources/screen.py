@@ -11,11 +11,10 @@ from edge_i2i.arrays import Picture
 from edge_i2i.clock import Clock
 from edge_i2i.contract import Size
 from edge_i2i.errors import MissingRequirementError, UsageError
-from edge_i2i.live.frame import Captured
 from edge_i2i.requirements import require
 from edge_i2i.sources.pace import Pace
 from edge_i2i.sources.pixels import to_rgb
-from edge_i2i.sources.source import Source, SourceInfo, SourceLostError, SourceSpec
+from edge_i2i.sources.source import Captured, Source, SourceInfo, SourceLostError, SourceSpec
 from edge_i2i.sources.uri import SourceRequest
 
 if TYPE_CHECKING:

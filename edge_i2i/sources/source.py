@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError
-from edge_i2i.live.frame import Captured
+
+
+@dataclass(frozen=True, eq=False)
+class Captured:
+    """What a source read: a picture, owned by the receiver, and its time in seconds on the source's own time line."""
+
+    image: Picture
+    t_source: float | None = None
 
 
 class SourceLostError(EdgeI2IError):

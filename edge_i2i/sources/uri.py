@@ -13,10 +13,10 @@ from urllib.request import url2pathname
 from edge_i2i.clock import Clock
 from edge_i2i.contract import Size
 from edge_i2i.errors import UsageError, known_names
-from edge_i2i.live.uris import without_credentials
 from edge_i2i.media.film import is_film
 from edge_i2i.media.suffixes import is_picture, is_video
 from edge_i2i.media.tone_mapping import Hdr
+from edge_i2i.sources.addresses import without_credentials
 from edge_i2i.sources.source import Source, SourceSpec
 
 FASTEST = 1000.0

@@ -23,14 +23,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edge_i2i.bundle.locking import only_run
 from edge_i2i.contract import Role, Size
 from edge_i2i.errors import BadInputError, OutputError, PictureError, UsageError
-from edge_i2i.files import discard_unfinished, replacing
+from edge_i2i.files.places import check_file, check_folder, refuse_foreign
+from edge_i2i.files.whole import discard_unfinished, replacing
 from edge_i2i.media.film import open_film
 from edge_i2i.media.films.reader import FilmReader
 from edge_i2i.media.films.video_writer import VideoWriter, holds_written_video
 from edge_i2i.media.heif import MissingDecoderError
 from edge_i2i.media.pictures import holds_picture, read_instance_map, read_label_map, read_picture, write_picture
 from edge_i2i.media.tone_mapping import Hdr
-from edge_i2i.places import check_file, check_folder, refuse_foreign
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.requirements import require
 from edge_i2i.translate.plan import Failure, Item, Plan, make_plan

@@ -21,11 +21,11 @@ from pathlib import Path
 
 from edge_i2i.contract import Role
 from edge_i2i.errors import PictureError, UsageError
+from edge_i2i.files.places import check_names, fitting, name_limit, path_limit
 from edge_i2i.media.film import is_film
 from edge_i2i.media.films.video_writer import WRITABLE_VIDEO_SUFFIXES
 from edge_i2i.media.pictures import WRITABLE_SUFFIXES, holds_picture
 from edge_i2i.media.suffixes import LISTED_SUFFIXES, READABLE_SUFFIXES, VIDEO_SUFFIXES
-from edge_i2i.places import check_names, fitting, name_limit, path_limit
 
 # What the files of a pair end with in Cityscapes, in pix2pixHD's folders and the like; the rest of the name is common.
 _TAKEN = READABLE_SUFFIXES | VIDEO_SUFFIXES

@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-HERE = Path(__file__).parent
-if str(HERE) not in sys.path:  # pytest's importlib mode puts no test folder on the path; the samples are shared
-    sys.path.append(str(HERE))
-
 
 @pytest.fixture
 def folder_bundle(tmp_path: Path) -> Path:
-    from bundle_samples import write_sample
+    from samples.bundles import write_sample
 
     return write_sample(tmp_path / "folder.i2i", "directory")
 
 
 @pytest.fixture
 def zip_bundle(tmp_path: Path) -> Path:
-    from bundle_samples import write_sample
+    from samples.bundles import write_sample
 
     return write_sample(tmp_path / "file.i2i", "file")
 
 
 @pytest.fixture(params=["file", "directory"])
 def any_bundle(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    from bundle_samples import write_sample
+    from samples.bundles import write_sample
 
     return write_sample(tmp_path / "sample.i2i", request.param)
 
@@ -39,7 +34,7 @@ def any_bundle(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.fixture
 def edit_header(folder_bundle: Path) -> Callable[[Callable[[dict[str, Any]], None]], Path]:
     """Change the header of a folder bundle, with a checksum that fits: what an attacker would write."""
-    from bundle_samples import replace_header
+    from samples.bundles import replace_header
 
     def edit(change: Callable[[dict[str, Any]], None]) -> Path:
         header = json.loads((folder_bundle / "bundle.json").read_bytes())

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bundle_samples import FP32, GOLDEN, stored, write_sample, zip_by_hand
 
 from edge_i2i.bundle.archive import LARGEST_DIRECTORY, MOST_MEMBERS, ArchiveStorage
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.errors import BundleError
+from samples.bundles import FP32, GOLDEN, stored, write_sample, zip_by_hand
 
 
 def refusal(bundle: Path) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bundle_samples import SIZE, EditHeader
 
 from edge_i2i.bundle.declarations import check_declarations
 from edge_i2i.bundle.reader import open_bundle
@@ -24,6 +23,7 @@ from edge_i2i.contract import (
     picture_spec,
 )
 from edge_i2i.errors import BundleError
+from samples.bundles import SIZE, EditHeader
 
 SPECS = {
     "frame": picture_spec("frame", Role.FRAME, SIZE, "the frame"),

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bundle_samples import FP16, FP32, GOLDEN, STYLE_FP32
-
 from edge_i2i.bundle.describe import describe
 from edge_i2i.bundle.golden import encode_golden
 from edge_i2i.bundle.reader import open_bundle
+from samples.bundles import FP16, FP32, GOLDEN, STYLE_FP32
 
 
 def test_a_description_is_plain_and_complete(any_bundle: Path) -> None:

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from bundle_samples import CHILD, child_environment, write_sample
 
 from edge_i2i.bundle import disk
 from edge_i2i.bundle.disk import disk_faults, exchange, fsync_folder
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.errors import BundleError
+from samples.bundles import CHILD, child_environment, write_sample
 
 
 def report_of(command: list[str]) -> dict[str, object]:

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bundle_samples import (
+
+from edge_i2i.bundle.extend import extend_bundle
+from edge_i2i.bundle.reader import open_bundle
+from edge_i2i.bundle.writer import BundleWriter
+from edge_i2i.contract import GraphDeclaration
+from edge_i2i.errors import BundleError, UsageError
+from samples.bundles import (
     CREATED,
     EVIDENCE,
     FP16,
@@ -24,12 +30,6 @@ from bundle_samples import (
     stored,
     write_sample,
 )
-
-from edge_i2i.bundle.extend import extend_bundle
-from edge_i2i.bundle.reader import open_bundle
-from edge_i2i.bundle.writer import BundleWriter
-from edge_i2i.contract import GraphDeclaration
-from edge_i2i.errors import BundleError, UsageError
 
 INT8 = b"the frame graph in integers" * 4
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bundle_samples import write_sample
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.errors import BundleError
+from samples.bundles import write_sample
 
 Content = tuple[object, dict[str, bytes]]
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bundle_samples import GOLDEN
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from edge_i2i.bundle.golden import _HEADER, decode_golden, encode_golden, golden_input, golden_output
 from edge_i2i.errors import BundleError
+from samples.bundles import GOLDEN
 
 HERE = Path("x.i2i")
 

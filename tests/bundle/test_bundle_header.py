@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bundle_samples import EVIDENCE, FRAME_GRAPH, EditHeader, finish, replace_header
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from edge_i2i.bundle.header import LARGEST_HEADER, decode_header, encode_digest
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.errors import BundleError
+from samples.bundles import EVIDENCE, FRAME_GRAPH, EditHeader, finish, replace_header
 
 
 def refusal(bundle: Path) -> str:

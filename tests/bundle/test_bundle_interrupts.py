@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from bundle_samples import CHILD, child_environment, write_sample
 
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.errors import BundleError
+from samples.bundles import CHILD, child_environment, write_sample
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 

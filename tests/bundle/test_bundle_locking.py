@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bundle_samples import CHILD, FRAME_GRAPH, child_environment, finish, stored, write_sample
 
 from edge_i2i.bundle.locking import LockHeldError, export_lock, write_lock
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.errors import BundleError
+from samples.bundles import CHILD, FRAME_GRAPH, child_environment, finish, stored, write_sample
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bundle_samples import CREATED, EVIDENCE, FRAME_GRAPH, MODEL, SIZE, STYLE_GRAPH
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -28,6 +27,7 @@ from edge_i2i.bundle.manifest import (
     VariantRecord,
 )
 from edge_i2i.contract import DType, GraphDeclaration, GraphKind, Role, TensorSpec
+from samples.bundles import CREATED, EVIDENCE, FRAME_GRAPH, MODEL, SIZE, STYLE_GRAPH
 
 ZERO_SHA = "0" * 64
 

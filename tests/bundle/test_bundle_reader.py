@@ -12,12 +12,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundle_samples import FP16, FP32, FRAME_GRAPH, GOLDEN, STYLE_GRAPH, child_environment, finish, stored, write_sample
 
 from edge_i2i.bundle.reader import SMALL_FILE, Bundle, open_bundle
 from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.engines.protocol import GraphSource
 from edge_i2i.errors import BundleError, GraphFileError, UsageError
+from samples.bundles import (
+    FP16,
+    FP32,
+    FRAME_GRAPH,
+    GOLDEN,
+    STYLE_GRAPH,
+    child_environment,
+    finish,
+    stored,
+    write_sample,
+)
 
 
 def test_what_went_in_comes_out(any_bundle: Path) -> None:

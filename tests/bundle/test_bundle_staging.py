@@ -6,12 +6,12 @@ import logging
 from pathlib import Path
 
 import pytest
-from bundle_samples import FP32, stored, write_sample
 
 from edge_i2i.bundle import staging as staging_module
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.bundle.staging import Staging
 from edge_i2i.errors import BundleError
+from samples.bundles import FP32, stored, write_sample
 
 LAYOUTS = ["file", "directory"]
 

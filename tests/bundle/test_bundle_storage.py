@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from bundle_samples import FP32, stored
 
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.bundle.storage import FolderStorage
 from edge_i2i.errors import BundleError
+from samples.bundles import FP32, stored
 
 GRAPH = "graphs/frame.fp32.onnx"
 

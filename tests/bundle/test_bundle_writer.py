@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from bundle_samples import EVIDENCE, FP32, FRAME_GRAPH, MODEL, SIZE, STYLE_GRAPH, fill, finish, stored, write_sample
 
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.bundle.writer import BundleWriter, installed_software
 from edge_i2i.contract import GraphDeclaration
 from edge_i2i.errors import BundleError, UsageError
+from samples.bundles import EVIDENCE, FP32, FRAME_GRAPH, MODEL, SIZE, STYLE_GRAPH, fill, finish, stored, write_sample
 
 
 class Unexpected(Exception):

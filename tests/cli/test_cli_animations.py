@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from animation_samples import SUFFIXES, frames, save
 
 from edge_i2i.media.film import open_film
 from edge_i2i.media.films.video import VideoReader
 from edge_i2i.media.pictures import read_picture, write_picture
+from samples.animations import SUFFIXES, frames, save
 
 Run = Callable[..., tuple[int, str, str]]
 DURATIONS = [40, 100, 20, 250, 70]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from film_samples import Film, make_film
 
 from edge_i2i.cli.main import run_command
+from edge_i2i.files.places import check_apart
 from edge_i2i.media.pictures import write_picture
-from edge_i2i.places import check_apart
+from samples.films import Film, make_film
 
 REFUSED = 2
 REASONS = (

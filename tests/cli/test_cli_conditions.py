@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from edge_i2i.export import export_bundle
+from edge_i2i.export.onnx import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.models.checkpoints.loading import LoadedModel, WeightsOrigin
 from edge_i2i.models.registry import get_family

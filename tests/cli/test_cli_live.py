@@ -20,12 +20,12 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_i2i.caches import KINDS, list_caches
 from edge_i2i.cli.live import _TooSlow
 from edge_i2i.cli.main import run_command
 from edge_i2i.cli.show.live_keys import LiveKeys
 from edge_i2i.contract import Size
-from edge_i2i.export import export_bundle
+from edge_i2i.export.onnx import export_bundle
+from edge_i2i.files.caches import KINDS, list_caches
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.live.figures.drops import DropCause
 from edge_i2i.live.figures.stats import StatsSnapshot

@@ -14,11 +14,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from quantize_samples import mild_painter, painter_with, write_studio
-from sensitive_samples import LAYERS, SENSITIVE
 
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.bundle.writer import BundleWriter
+from samples.quantizing import mild_painter, painter_with, write_studio
+from samples.sensitive import LAYERS, SENSITIVE
 
 PROGRAM = Path(__file__).parents[2] / "calibration" / "quantize.py"
 Run = Callable[..., tuple[int, str, str]]

@@ -10,11 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from qdq_samples import latency
 
 from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.engines.registry import get_engine
+from samples.qdq import latency
 
 Run = Callable[..., tuple[int, str, str]]
 

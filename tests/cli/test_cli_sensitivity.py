@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from calibration_samples import photographs
-from sensitive_samples import LAYERS, SENSITIVE, SIZE, write_painter
 
 from edge_i2i.bundle.locking import only_run
 from edge_i2i.cli.main import run_command
 from edge_i2i.quantize.search.report import read_recipe
+from samples.calibration import photographs
+from samples.sensitive import LAYERS, SENSITIVE, SIZE, write_painter
 
 PROGRAM = Path(__file__).parents[2] / "calibration" / "sensitivity.py"
 

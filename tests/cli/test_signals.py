@@ -76,7 +76,7 @@ import sys, time, typer
 from pathlib import Path
 from edge_i2i.cli.main import run_program
 from edge_i2i.cli.signals import stop_on_signal
-from edge_i2i.files import replacing
+from edge_i2i.files.whole import replacing
 
 def ready(): print("ready", flush=True)
 

@@ -7,9 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import processors
 import pytest
-from qdq_samples import latency
 
 from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.manifest import EvidenceRecord
@@ -18,6 +16,8 @@ from edge_i2i.engines.choice import Choice, Picked, choose
 from edge_i2i.engines.openvino.capabilities import Capabilities
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.errors import GraphError, MissingRequirementError, UsageError
+from samples import processors
+from samples.qdq import latency
 
 Measured = Callable[..., Bundle]
 FP32 = latency("fp32", "openvino", 20)

@@ -15,8 +15,8 @@ from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import Engine, EngineOptions, Session
 from edge_i2i.engines.registry import engine_names, get_engine
 from edge_i2i.errors import BadInputError, EdgeI2IError, MissingRequirementError
-from edge_i2i.graphs.parity import psnr
 from edge_i2i.graphs.samples import sample_inputs
+from edge_i2i.metrics.parity import psnr
 
 FLOAT_ERROR = 1e-4
 

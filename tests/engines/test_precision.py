@@ -8,9 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import processors
 import pytest
-from qdq_samples import DECLARATION, QdqGraph
 
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.engines.effective import Arithmetic
@@ -25,6 +23,8 @@ from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.machine import describe_machine
 from edge_i2i.metrics.picture import psnr
 from edge_i2i.quantize.judging.emulation import EmulatingEngine
+from samples import processors
+from samples.qdq import DECLARATION, QdqGraph
 
 ONE_THREAD = EngineOptions(threads=1)
 

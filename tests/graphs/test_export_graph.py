@@ -13,21 +13,30 @@ import onnx
 import onnx_ir as ir
 import pytest
 import torch
-from tiny_graphs import Array, assert_portable, leftovers, node_types, picture_graph, run, run_many, small_network
 from torch import Tensor, nn
 
 from edge_i2i.contract import Size
+from edge_i2i.engines.torch.interpreter import TorchGraph
 from edge_i2i.errors import GraphError, ParityError, UsageError
 from edge_i2i.graphs import export, passes
 from edge_i2i.graphs.export import EMULATION, ONNXRUNTIME, ExportedGraph, ExportOptions, export_graph
-from edge_i2i.graphs.interpreter import TorchGraph
-from edge_i2i.graphs.parity import EXACT, REDUCED_PRECISION, Parity, Tolerance, compare
 from edge_i2i.graphs.passes import PASSES, GraphPass
 from edge_i2i.graphs.running import run_torch_network
 from edge_i2i.graphs.samples import sample_inputs
+from edge_i2i.metrics.parity import EXACT, REDUCED_PRECISION, Parity, Tolerance, compare
 from edge_i2i.models.checkpoints.loading import load_random
 from edge_i2i.models.family import ModelGraph
 from edge_i2i.models.pix2pixhd.model import Pix2PixHD
+from samples.graphs.tiny import (
+    Array,
+    assert_portable,
+    leftovers,
+    node_types,
+    picture_graph,
+    run,
+    run_many,
+    small_network,
+)
 
 SMALL = {"ngf": "4", "n_blocks_global": "1", "n_downsample_global": "2"}
 LABELS = {"label_nc": "6", "instance_edges": "true"}

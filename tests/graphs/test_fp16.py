@@ -7,14 +7,14 @@ import onnx
 import onnx_ir as ir
 import pytest
 import torch
-from tiny_graphs import Array, check, node_types, operations, parse, picture_graph, random, run, small_network
 
+from edge_i2i.engines.torch.interpreter import TorchGraph
 from edge_i2i.errors import GraphError
 from edge_i2i.graphs.fp16 import emulate_fp16, to_fp16
-from edge_i2i.graphs.interpreter import TorchGraph
-from edge_i2i.graphs.parity import NETWORK_OUTPUT, psnr
 from edge_i2i.graphs.running import run_torch_network
 from edge_i2i.graphs.samples import sample_inputs
+from edge_i2i.metrics.parity import NETWORK_OUTPUT, psnr
+from samples.graphs.tiny import Array, check, node_types, operations, parse, picture_graph, random, run, small_network
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 WEIGHTS = {"w": random(4, 4, 3, 3), "b": random(4)}

@@ -6,9 +6,9 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from tiny_graphs import Array, check, node_types, operations, parse, random, run
 
 from edge_i2i.graphs.fp16 import emulate_fp16, to_fp16
+from samples.graphs.tiny import Array, check, node_types, operations, parse, random, run
 
 X = {"x": random(1, 4, 6, 7, seed=5)}
 CONV = "Conv <pads=[1,1,1,1]>"

@@ -9,10 +9,8 @@ import onnx_ir as ir
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_graphs import check, operations, parse, random, run
 
 from edge_i2i.errors import GraphError, UsageError
-from edge_i2i.graphs.parity import NETWORK_OUTPUT
 from edge_i2i.graphs.passes import (
     DEFAULT_PASSES,
     PASSES,
@@ -21,6 +19,8 @@ from edge_i2i.graphs.passes import (
     keep_declared_outputs,
     reflect_pad_as_slices,
 )
+from edge_i2i.metrics.parity import NETWORK_OUTPUT
+from samples.graphs.tiny import check, operations, parse, random, run
 
 # --- bias in front of instance norm
 

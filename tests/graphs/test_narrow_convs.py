@@ -7,10 +7,10 @@ import onnx_ir as ir
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_graphs import Array, check, operations, parse, random, run
 
 from edge_i2i.graphs.passes import narrow_conv_as_phases
 from edge_i2i.graphs.passes.narrow_convs import square_weights
+from samples.graphs.tiny import Array, check, operations, parse, random, run
 
 
 def _graph(

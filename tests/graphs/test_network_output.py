@@ -6,12 +6,12 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from sensitive_samples import painter, scenes
 
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.graphs.model_bytes import model_from_bytes, model_to_bytes
-from edge_i2i.graphs.parity import NETWORK_OUTPUT
 from edge_i2i.graphs.passes.outputs import expose_network_output, keep_declared_outputs
+from edge_i2i.metrics.parity import NETWORK_OUTPUT
+from samples.sensitive import painter, scenes
 
 
 def run(model: ir.Model) -> dict[str, np.ndarray]:

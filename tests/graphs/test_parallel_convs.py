@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 import pytest
-from tiny_graphs import Array, check, operations, parse, random, run
 
 from edge_i2i.graphs.passes import merge_parallel_convs
+from samples.graphs.tiny import Array, check, operations, parse, random, run
 
 WEIGHTS = {"v": random(4, 3, 3, 3), "w": random(4, 3, 3, 3, seed=1), "b": random(4, seed=2), "c": random(4, seed=3)}
 X = {"x": random(1, 3, 6, 7, seed=4)}

@@ -13,11 +13,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_graphs import Array, check, operations, parse, picture_graph, random, run
 from torch import nn
 
 from edge_i2i.graphs.fp16 import emulate_fp16, to_fp16
-from edge_i2i.graphs.parity import NETWORK_OUTPUT, psnr
 from edge_i2i.graphs.passes import (
     reflect_pad_as_slices,
     upsample_after_pointwise_conv,
@@ -25,6 +23,8 @@ from edge_i2i.graphs.passes import (
 )
 from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.graphs.trace import trace
+from edge_i2i.metrics.parity import NETWORK_OUTPUT, psnr
+from samples.graphs.tiny import Array, check, operations, parse, picture_graph, random, run
 
 NEAREST = 'mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"'
 DOUBLE = np.array([1, 1, 2, 2], np.float32)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_graphs import picture_graph
 from torch import nn
 
 from edge_i2i.contract import DType, Role, Size, TensorSpec, picture_spec
 from edge_i2i.graphs.picture import PictureModule, example_inputs, to_network_form, to_outside_form
+from samples.graphs.tiny import picture_graph
 
 IMAGE = picture_spec("image", Role.IMAGE, Size(2, 3), "")
 STYLE = TensorSpec("features", Role.STYLE, (3, 2, 3), DType.FLOAT32, -1, 1, "")

@@ -9,14 +9,23 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 import torch
-from tiny_graphs import assert_portable, check, node_types, operations, picture_graph, random, run, small_network
 from torch import Tensor, nn
 
 from edge_i2i.errors import GraphError, UsageError
-from edge_i2i.graphs.parity import NETWORK_OUTPUT
 from edge_i2i.graphs.running import run_torch_network
 from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.graphs.trace import DEFAULT_OPSET, trace
+from edge_i2i.metrics.parity import NETWORK_OUTPUT
+from samples.graphs.tiny import (
+    assert_portable,
+    check,
+    node_types,
+    operations,
+    picture_graph,
+    random,
+    run,
+    small_network,
+)
 
 
 def test_the_default_opset_is_really_in_the_graph(traced: ir.Model) -> None:

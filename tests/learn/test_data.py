@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_i2i.errors import UsageError
-from edge_i2i.learn.data import LONGEST_SHORT_SIDE, PairMaker, batch_at, cached_pairs, load_photograph
+from edge_i2i.learn.data import PairMaker, batch_at, cached_pairs
 from edge_i2i.learn.recipe import Recipe
+from edge_i2i.media.photographs import LONGEST_SHORT_SIDE, load_photograph
 
 MakeRecipe = Callable[..., Recipe]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_i2i.learn.data import load_photograph
 from edge_i2i.learn.evaluate import score, translate
 from edge_i2i.learn.look import paint
 from edge_i2i.learn.recipe import Recipe, read_recipe
 from edge_i2i.learn.trainer import generator_config
+from edge_i2i.media.photographs import load_photograph
 from edge_i2i.models.checkpoints.reading import read_checkpoint
 from edge_i2i.models.registry import get_family
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from edge_i2i.errors import PictureError
-from edge_i2i.learn.data import load_photograph
 from edge_i2i.learn.look import BORDER, paint
+from edge_i2i.media.photographs import load_photograph
 
 
 def test_paint_is_deterministic_and_clearly_different_from_the_photograph() -> None:

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coded_frames import CodedSink, coded_clip, coded_spec
-from fake_models import FakeModel
-from fake_sinks import KeepingSink
-from faulty_source import FaultyCamera, Trouble
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from virtual_clock import VirtualClock
 
 from edge_i2i.live.figures.drops import DropCause
 from edge_i2i.live.figures.events import Event, EventKind
 from edge_i2i.live.policy import Mode, Policy
 from edge_i2i.live.session import LiveSession
 from edge_i2i.live.threads.pacing import Pacer
+from samples.live.coded_frames import CodedSink, coded_clip, coded_spec
+from samples.live.fake_models import FakeModel
+from samples.live.fake_sinks import KeepingSink
+from samples.live.faulty_source import FaultyCamera, Trouble
+from samples.live.virtual_clock import VirtualClock
 
 # Live -----------------------------------------------------------------------------------------------------------------
 

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from coded_frames import coded_picture, coded_spec
-from fake_models import FakeModel, hanging, loader, misshapen, raising
-from fake_sinks import BlockingSink, FailingSink, KeepingSink
-from faulty_source import FaultyCamera, Trouble
-from virtual_clock import VirtualClock
 
 from edge_i2i.errors import BadInputError, MissingRequirementError
 from edge_i2i.live.figures.drops import DropCause
@@ -17,6 +12,11 @@ from edge_i2i.live.policy import Policy
 from edge_i2i.live.session import LiveSession
 from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.threads.ending import LiveError
+from samples.live.coded_frames import coded_picture, coded_spec
+from samples.live.fake_models import FakeModel, hanging, loader, misshapen, raising
+from samples.live.fake_sinks import BlockingSink, FailingSink, KeepingSink
+from samples.live.faulty_source import FaultyCamera, Trouble
+from samples.live.virtual_clock import VirtualClock
 
 POLICIES = [Policy.live(), Policy.offline()]
 

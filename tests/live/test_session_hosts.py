@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from coded_frames import coded_clip, coded_picture, coded_spec
-from fake_models import FakeModel
-from fake_sinks import KeepingSink
-from virtual_clock import VirtualClock
 
 from edge_i2i.arrays import Picture
 from edge_i2i.errors import PictureError, UsageError
@@ -17,6 +13,10 @@ from edge_i2i.live.figures.trace import Trace
 from edge_i2i.live.frame import Result
 from edge_i2i.live.policy import Mode, Policy
 from edge_i2i.live.session import LiveSession
+from samples.live.coded_frames import coded_clip, coded_picture, coded_spec
+from samples.live.fake_models import FakeModel
+from samples.live.fake_sinks import KeepingSink
+from samples.live.virtual_clock import VirtualClock
 
 
 def test_iteration_starts_the_session_and_ends_with_the_source() -> None:

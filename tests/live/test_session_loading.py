@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from coded_frames import CodedSink, coded_picture, coded_spec
-from fake_models import FakeModel, loader
-from fake_sinks import KeepingSink
-from virtual_clock import VirtualClock
 
 from edge_i2i.errors import PictureError
 from edge_i2i.live.figures.drops import DropCause
@@ -15,6 +11,10 @@ from edge_i2i.live.figures.events import Event, EventKind
 from edge_i2i.live.frame import Origin
 from edge_i2i.live.policy import Policy
 from edge_i2i.live.session import LiveSession
+from samples.live.coded_frames import CodedSink, coded_picture, coded_spec
+from samples.live.fake_models import FakeModel, loader
+from samples.live.fake_sinks import KeepingSink
+from samples.live.virtual_clock import VirtualClock
 
 
 def test_while_a_network_loads_live_frames_pass_through_and_it_is_told_how_far_it_is() -> None:

@@ -7,15 +7,15 @@ import threading
 from pathlib import Path
 
 import pytest
-from coded_frames import CodedSink, coded_picture, coded_spec
-from fake_models import FakeModel, loader, raising
-from fake_sinks import KeepingSink
 
 from edge_i2i.clock import SystemClock
 from edge_i2i.live.policy import Policy
 from edge_i2i.live.session import LiveSession
 from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.threads.ending import LiveError
+from samples.live.coded_frames import CodedSink, coded_picture, coded_spec
+from samples.live.fake_models import FakeModel, loader, raising
+from samples.live.fake_sinks import KeepingSink
 
 
 def our_threads() -> list[str]:

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from coded_frames import CodedSink, coded_spec
-from fake_models import FakeModel
 
 from edge_i2i.clock import SystemClock
 from edge_i2i.live.frame import Frame
-from edge_i2i.live.memory import resident_bytes
 from edge_i2i.live.model.process import Processed
 from edge_i2i.live.policy import Policy
 from edge_i2i.live.session import LiveSession
+from edge_i2i.machine import resident_bytes
 from edge_i2i.sources.source import SourceSpec
+from samples.live.coded_frames import CodedSink, coded_spec
+from samples.live.fake_models import FakeModel
 
 HOUR = 108_000  # frames, at 30 fps
 MOST_MB_AN_HOUR = 5.0

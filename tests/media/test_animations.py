@@ -13,7 +13,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from animation_samples import (
+from PIL import Image
+
+from edge_i2i.contract import Size
+from edge_i2i.errors import MissingRequirementError, PictureError
+from edge_i2i.media.film import is_film, open_film
+from edge_i2i.media.films.reader import VideoFrame
+from edge_i2i.media.heif import MissingDecoderError
+from edge_i2i.media.pictures import read_label_map, read_picture, write_picture
+from edge_i2i.media.samples import over_white
+from samples.animations import (
     SIZE,
     SUFFIXES,
     frames,
@@ -24,15 +33,6 @@ from animation_samples import (
     webp,
     webp_piece,
 )
-from PIL import Image
-
-from edge_i2i.contract import Size
-from edge_i2i.errors import MissingRequirementError, PictureError
-from edge_i2i.media.film import is_film, open_film
-from edge_i2i.media.films.reader import VideoFrame
-from edge_i2i.media.heif import MissingDecoderError
-from edge_i2i.media.pictures import read_label_map, read_picture, write_picture
-from edge_i2i.media.samples import over_white
 
 
 def read(path: Path) -> list[VideoFrame]:
@@ -379,7 +379,7 @@ def test_a_first_frame_that_is_not_the_picture(tmp_path: Path) -> None:
 
 def test_more_frames_than_are_read_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("png", "webp", "avif"):
-        monkeypatch.setattr(f"edge_i2i.media.animated_{name}.MOST_FRAMES", 4)
+        monkeypatch.setattr(f"edge_i2i.media.animations.{name}.MOST_FRAMES", 4)
         assert len(read(save(tmp_path / f"a.{name}", frames(4)))) == 4
         with pytest.raises(PictureError, match="more than"):
             open_film(save(tmp_path / f"b.{name}", frames(5)))

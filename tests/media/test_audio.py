@@ -9,11 +9,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from film_samples import RATE, Film, add_tone, make_film, read
 
 from edge_i2i.media.films.audio_conversion import AacConversion
 from edge_i2i.media.films.video import VideoReader
 from edge_i2i.media.films.video_writer import VideoWriter
+from samples.films import RATE, Film, add_tone, make_film, read
 
 
 def copy_film(source: Path, target: Path) -> Path:

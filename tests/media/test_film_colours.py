@@ -9,12 +9,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from animation_samples import frames, save
 
 from edge_i2i.cli.main import run_command
 from edge_i2i.errors import PictureError
 from edge_i2i.media.films.video import VideoReader
 from edge_i2i.media.tone_mapping import BT2020, HLG, PQ, Hdr, tone_mapped
+from samples.animations import frames, save
 
 SIDE = 64
 OVER_WHITE = 147  # of 40 with an alpha of 128

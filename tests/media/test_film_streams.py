@@ -8,13 +8,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from film_samples import RATE, SIDE, Film, add_tone, level, levels, make_film, read, seconds
 
 from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError
 from edge_i2i.media.films.video import VideoReader
 from edge_i2i.media.films.video_writer import VideoWriter
 from edge_i2i.media.suffixes import VIDEO_SUFFIXES
+from samples.films import RATE, SIDE, Film, add_tone, level, levels, make_film, read, seconds
 
 TICK = 2e-3  # Matroska and FLV count in milliseconds
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_i2i.contract import Size
-from edge_i2i.learn.data import load_photograph
 from edge_i2i.media.geometry import Fit, place, place_into, take_back
+from edge_i2i.media.photographs import load_photograph
 from edge_i2i.metrics.picture import psnr
 
 sides = st.integers(1, 70)

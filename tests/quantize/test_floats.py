@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import processors
 import pytest
-from quantize_samples import ScriptedContest, mild_painter, write_studio
-from sensitive_samples import ONE_THREAD
 
 import edge_i2i
 from edge_i2i.bench.verify import verify_bundle
@@ -23,6 +20,9 @@ from edge_i2i.quantize.calibration.calibration_set import CalibrationOptions
 from edge_i2i.quantize.job import QuantizeJob
 from edge_i2i.quantize.outcome import QuantizeSummary, raise_if_missed
 from edge_i2i.quantize.run import quantize_bundle
+from samples import processors
+from samples.quantizing import ScriptedContest, mild_painter, write_studio
+from samples.sensitive import ONE_THREAD
 
 QUICK_BF16 = {"int8-openvino on openvino": 8.0, "int8-openvino on openvino (bf16)": 4.0}
 QUICK_FULL = {"int8-openvino on openvino": 4.0, "int8-openvino on openvino (bf16)": 8.0}
@@ -153,7 +153,7 @@ def test_a_bundle_that_says_nothing_of_floats_runs_them_in_fp32(
     home: Path, mild: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bundles of before; also where they hold a figure of an arithmetic that nobody judged."""
-    from qdq_samples import latency
+    from samples.qdq import latency
 
     quantize(home, mild, {"int8-openvino on openvino": 4.0})
     with extend_bundle(mild) as writer:

@@ -16,9 +16,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from qdq_samples import latency
-from quantize_samples import ScriptedContest, interrupt_at, mild_painter, painter_with, write_studio
-from sensitive_samples import LAYERS, SENSITIVE
 
 import edge_i2i
 from edge_i2i.bench.verify import verify_bundle
@@ -33,6 +30,9 @@ from edge_i2i.quantize.calibration.calibration_set import CalibrationOptions
 from edge_i2i.quantize.job import QuantizeJob
 from edge_i2i.quantize.outcome import NOT_TIMED, QuantizeSummary, raise_if_missed
 from edge_i2i.quantize.run import quantize_bundle
+from samples.qdq import latency
+from samples.quantizing import ScriptedContest, interrupt_at, mild_painter, painter_with, write_studio
+from samples.sensitive import LAYERS, SENSITIVE
 
 FAST = {"int8-openvino on openvino": 4.0, "int8-onnxruntime on onnxruntime": 6.0}
 FAST_MIXED = {"mixed-openvino on openvino": 4.0, "mixed-onnxruntime on onnxruntime": 6.0}

@@ -13,7 +13,7 @@ import typer
 from edge_i2i.cli.show.console import StageLines, result
 
 if TYPE_CHECKING:
-    from edge_i2i.export import ExportSummary
+    from edge_i2i.export.onnx import ExportSummary
     from edge_i2i.models.checkpoints.loading import LoadedModel
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -45,7 +45,7 @@ def check_writing(writing: Writing) -> None:
         OutputError: so it is.
     """
     from edge_i2i.bundle.writer import check_bundle_place
-    from edge_i2i.places import check_folder
+    from edge_i2i.files.places import check_folder
 
     if writing.output is None:
         check_folder(Path())
@@ -58,7 +58,7 @@ def write_bundle(
 ) -> ExportSummary:
     """Export every graph of a network into the bundle ``output``."""
     from edge_i2i.contract import Size
-    from edge_i2i.export import default_size, export_bundle
+    from edge_i2i.export.onnx import default_size, export_bundle
     from edge_i2i.graphs.export import ExportOptions
     from edge_i2i.graphs.passes import DEFAULT_PASSES
 

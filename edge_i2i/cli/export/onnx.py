@@ -13,7 +13,7 @@ from edge_i2i.cli.options.option_groups import with_groups
 from edge_i2i.cli.show.console import result_json
 
 if TYPE_CHECKING:
-    from edge_i2i.export import ExportSummary
+    from edge_i2i.export.onnx import ExportSummary
 
 
 @with_groups

@@ -16,8 +16,8 @@ from edge_i2i.errors import MissingRequirementError, UsageError
 
 if TYPE_CHECKING:
     from edge_i2i.engines.tensorrt.options import BuildOptions
-    from edge_i2i.export import ExportSummary
-    from edge_i2i.export_trt import BuiltEngine
+    from edge_i2i.export.onnx import ExportSummary
+    from edge_i2i.export.tensorrt import BuiltEngine
 
 
 @with_groups
@@ -132,7 +132,7 @@ def _export(
 
 def _check_runtime_name(runtime: str) -> None:
     """A misspelt name is told before minutes of export, a missing product after it, because the bundle is kept."""
-    from edge_i2i.export_trt import trt_runtimes
+    from edge_i2i.export.tensorrt import trt_runtimes
 
     if runtime not in ("auto", *trt_runtimes()):
         raise UsageError(
@@ -144,8 +144,8 @@ def _build(
     summary: ExportSummary | None, bundle: Path | None, variant: str, runtime: str, options: BuildOptions, json: bool
 ) -> None:
     from edge_i2i.bundle.reader import open_bundle
-    from edge_i2i.export_trt import build_engines, choose_runtime
-    from edge_i2i.places import check_folder
+    from edge_i2i.export.tensorrt import build_engines, choose_runtime
+    from edge_i2i.files.places import check_folder
     from edge_i2i.translate.translator import default_engine_folder
 
     path = bundle or (summary.bundle if summary else Path())

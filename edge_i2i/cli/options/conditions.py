@@ -12,7 +12,7 @@ from typer.core import TyperCommand
 
 from edge_i2i.contract import GraphDeclaration, Role, Size, TensorSpec
 from edge_i2i.errors import BadInputError, EdgeI2IError, UsageError
-from edge_i2i.plain_files import PlainFileError, read_json
+from edge_i2i.files.plain import PlainFileError, read_json
 
 if TYPE_CHECKING:
     from edge_i2i.translate.translator import Translator

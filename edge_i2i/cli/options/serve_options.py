@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_i2i.caches import cache_folder
 from edge_i2i.errors import UsageError
+from edge_i2i.files.caches import cache_folder
 
 if TYPE_CHECKING:
-    from edge_i2i.serve.hosting.reach import Reach
+    from edge_i2i.hosting.reach import Reach
 
 DEFAULT_PORT = 8080
 _LOOPBACK = "127.0.0.1"
@@ -67,7 +67,7 @@ class ReachOptions:
         """As ``serve`` takes them; makes a certificate where one is asked for and none is given."""
         from dataclasses import replace
 
-        from edge_i2i.serve.hosting.reach import Reach
+        from edge_i2i.hosting.reach import Reach
 
         reach = Reach(
             self.host,
@@ -81,7 +81,7 @@ class ReachOptions:
         return replace(reach, certificate=certificate, key=key)
 
     def _pair(self, reach: Reach) -> tuple[Path | None, Path | None]:
-        from edge_i2i.serve.hosting.certificates import check_pair, self_made
+        from edge_i2i.hosting.certificates import check_pair, self_made
 
         if (self.certificate is None) != (self.key is None):
             raise UsageError("A certificate needs its key.", remedy="Give both: --certificate FILE --key FILE.")

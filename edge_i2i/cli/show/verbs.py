@@ -9,7 +9,7 @@ from typing import Any
 
 from edge_i2i.cli.show.whole_help import WholeHelp
 from edge_i2i.errors import UsageError, known_names
-from edge_i2i.models.checkpoints.file_kind import BUNDLE, file_kind
+from edge_i2i.files.kinds import BUNDLE, file_kind
 
 _PICTURES = "'edge-i2i translate BUNDLE INPUT --output OUTPUT' translates pictures, folders and films."
 _LIVE = "'edge-i2i live BUNDLE --source camera:0' translates a camera."

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from edge_i2i.arrays import Array
+from edge_i2i.contract import LARGEST_WEIGHT
 from edge_i2i.engines.effective import Arithmetic
 from edge_i2i.engines.openvino import capabilities as openvino_capabilities
 from edge_i2i.engines.openvino.precision import read_arithmetic
@@ -28,7 +29,6 @@ from edge_i2i.engines.protocol import (
     not_loadable,
 )
 from edge_i2i.errors import GraphError, MissingRequirementError
-from edge_i2i.graphs.qdq.scheme import LARGEST_WEIGHT
 from edge_i2i.requirements import installed_version, require
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from edge_i2i.errors import GraphError
 from edge_i2i.requirements import installed_version, require
 
 if TYPE_CHECKING:
-    from edge_i2i.graphs.interpreter import TorchGraph
+    from edge_i2i.engines.torch.interpreter import TorchGraph
 
 
 class TorchEngine(Engine):
@@ -35,7 +35,7 @@ class TorchEngine(Engine):
         data = graph.read()
         torch = require("torch", extra="torch", purpose="The engine 'torch'")
         onnx = require("onnx", extra="torch", purpose="The engine 'torch'")
-        from edge_i2i.graphs.interpreter import TorchGraph
+        from edge_i2i.engines.torch.interpreter import TorchGraph
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         return TorchSession(TorchGraph(onnx.load_from_string(data), device), graph, options.threads, torch)

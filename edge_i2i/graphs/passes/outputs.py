@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from edge_i2i.graphs.parity import NETWORK_OUTPUT
 from edge_i2i.graphs.passes.rewriting import constant, graph_of, insert, remove_unused, required, static_shape
+from edge_i2i.metrics.parity import NETWORK_OUTPUT
 
 _AFTER_SCALING = frozenset({"Cast", "Clip", "Round", "Transpose"})
 _SCALE, _SHIFT = 127.5, 1.0

@@ -9,11 +9,10 @@ from enum import StrEnum
 import numpy as np
 
 from edge_i2i.arrays import Array
+from edge_i2i.contract import LARGEST_WEIGHT
 from edge_i2i.errors import UsageError
 
-_LARGEST = 127  # -128 stays unused, so that a range reaches as far below zero as above
-LARGEST_WEIGHT = _LARGEST
-"""The largest INT8 weight; processors that add up inexactly are given smaller ones (``Engine.largest_weight``)."""
+_LARGEST = LARGEST_WEIGHT  # -128 stays unused, so that a range reaches as far below zero as above
 _STEPS = 255
 _TINY = float(np.finfo(np.float32).tiny)
 

@@ -18,9 +18,9 @@ from edge_i2i.live.capture.watchdog import Patience, Repeats
 from edge_i2i.live.figures.drops import DropCause
 from edge_i2i.live.figures.events import EventKind
 from edge_i2i.live.figures.stats import LiveStats
-from edge_i2i.live.frame import Captured, Frame
+from edge_i2i.live.frame import Frame
 from edge_i2i.live.threads.ending import text_of
-from edge_i2i.sources.source import SourceInfo, SourceLostError, SourceSpec
+from edge_i2i.sources.source import Captured, SourceInfo, SourceLostError, SourceSpec
 
 _LATE_S = 0.25
 """Who watches and wakes up so much too late was not let run, and the reading thread neither: a machine that was asleep,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 from collections import deque
 
-from edge_i2i.live.frame import Captured, Frame
+from edge_i2i.live.frame import Frame
+from edge_i2i.sources.source import Captured
 
 _RECENT = 8  # intervals of source time that tell the present rate
 _JUMP_S = 0.25

@@ -7,11 +7,12 @@ from edge_i2i.live.capture.entrance import Entrance
 from edge_i2i.live.figures.drops import DropCause
 from edge_i2i.live.figures.stats import LiveStats
 from edge_i2i.live.figures.trace import Trace
-from edge_i2i.live.frame import Captured, Frame
+from edge_i2i.live.frame import Frame
 from edge_i2i.live.policy import Mode, Policy
 from edge_i2i.live.threads.gate import Gate
 from edge_i2i.live.threads.handover import Handover, HandoverClosedError
 from edge_i2i.live.threads.pacing import Pacer
+from edge_i2i.sources.source import Captured
 
 
 class Inlet:

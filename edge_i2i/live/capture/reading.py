@@ -8,8 +8,7 @@ import numpy as np
 
 from edge_i2i.clock import Clock
 from edge_i2i.live.capture.watchdog import Patience, Watchdog
-from edge_i2i.live.frame import Captured
-from edge_i2i.sources.source import Source, SourceInfo, SourceLostError, SourceSpec
+from edge_i2i.sources.source import Captured, Source, SourceInfo, SourceLostError, SourceSpec
 
 
 class ReadingListener(Protocol):

@@ -15,7 +15,7 @@ from typing import Any
 
 from edge_i2i.errors import OutputError
 from edge_i2i.live.figures.events import Event, EventKind
-from edge_i2i.live.uris import without_credentials
+from edge_i2i.sources.addresses import without_credentials
 
 _log = logging.getLogger(__name__)
 

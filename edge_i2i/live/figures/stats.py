@@ -16,7 +16,7 @@ from edge_i2i.clock import Clock
 from edge_i2i.live.figures.drops import DropCause
 from edge_i2i.live.figures.histogram import Histogram
 from edge_i2i.live.frame import Origin, Result
-from edge_i2i.live.uris import without_credentials
+from edge_i2i.sources.addresses import without_credentials
 
 WARM_UP_RESULTS, WARM_UP_SECONDS = 20, 2.0
 """The first results are kept apart, until either is over: engines and caches warm up."""

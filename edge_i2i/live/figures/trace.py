@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_i2i.clock import Clock
-from edge_i2i.files import replacing
-from edge_i2i.live.uris import without_credentials
+from edge_i2i.files.whole import replacing
+from edge_i2i.sources.addresses import without_credentials
 
 DEFAULT_CAPACITY = 100_000
 """Events; the oldest are forgotten first. About ten minutes at 30 fps with five stages, and some 40 MB of memory."""

@@ -9,10 +9,10 @@ from typing import Any
 from edge_i2i.clock import Clock
 from edge_i2i.live.capture.capture import Emit
 from edge_i2i.live.figures.events import EventKind
-from edge_i2i.live.memory import resident_bytes
 from edge_i2i.live.model.changes import Change, Replacement
 from edge_i2i.live.model.process import Loader
 from edge_i2i.live.threads.worker import Worker
+from edge_i2i.machine import resident_bytes
 
 
 class LoadingProgress:

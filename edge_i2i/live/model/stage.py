@@ -14,7 +14,6 @@ from edge_i2i.live.figures.events import EventKind
 from edge_i2i.live.figures.stats import LiveStats
 from edge_i2i.live.figures.trace import Trace
 from edge_i2i.live.frame import Frame, Origin, Result
-from edge_i2i.live.memory import resident_bytes
 from edge_i2i.live.model.changes import Look, Replacement
 from edge_i2i.live.model.process import Process, Processed
 from edge_i2i.live.policy import Mode, Policy
@@ -23,6 +22,7 @@ from edge_i2i.live.threads.gate import Gate
 from edge_i2i.live.threads.handover import Handover, HandoverClosedError, Lane
 from edge_i2i.live.threads.pacing import Pacer
 from edge_i2i.live.threads.worker import Worker
+from edge_i2i.machine import resident_bytes
 
 FAILURES_IN_A_ROW = 10
 """So many frames that fail one after the other are no accident: at 30 fps a third of a second without a picture."""

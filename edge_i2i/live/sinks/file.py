@@ -13,12 +13,12 @@ from typing import ClassVar
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError, OutputError, UsageError
+from edge_i2i.files.places import check_file, fitting, name_limit
 from edge_i2i.live.frame import Frame, Origin, Result
 from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.media.film import open_film
 from edge_i2i.media.films.reader import FINE_TICK, FilmReader
 from edge_i2i.media.films.video_writer import WRITABLE_VIDEO_SUFFIXES, VideoWriter
-from edge_i2i.places import check_file, fitting, name_limit
 from edge_i2i.requirements import require
 
 _log = logging.getLogger(__name__)

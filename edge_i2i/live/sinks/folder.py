@@ -13,11 +13,11 @@ from edge_i2i.arrays import Picture
 from edge_i2i.bundle.locking import only_run
 from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError, OutputError, UsageError
-from edge_i2i.files import replacing
+from edge_i2i.files.places import check_folder
+from edge_i2i.files.whole import replacing
 from edge_i2i.live.frame import Origin, Result
 from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.media.pictures import write_picture
-from edge_i2i.places import check_folder
 
 INDEX_NAME = "frames.json"
 FORMATS = ("png", "jpg", "webp")

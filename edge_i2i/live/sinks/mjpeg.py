@@ -13,11 +13,11 @@ from edge_i2i.arrays import Picture
 from edge_i2i.clock import Clock, SystemClock
 from edge_i2i.contract import Size
 from edge_i2i.errors import UsageError
+from edge_i2i.hosting.host import need_web_packages
 from edge_i2i.live.frame import Result
 from edge_i2i.live.sinks.page_server import Address, PageServer, read_text, refusal
 from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.sinks.webrtc_track import PictureFeed, Shown
-from edge_i2i.serve.hosting.hosting import need_web_packages
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 
 from edge_i2i.clock import Clock
 from edge_i2i.errors import EdgeI2IError, UsageError
-from edge_i2i.serve.hosting.asgi import ASGIApp, Message, Receive, Scope, Send
-from edge_i2i.serve.hosting.doors import Patience
-from edge_i2i.serve.hosting.hosting import HostOptions, WebHost, need_web_packages
-from edge_i2i.serve.hosting.reach import LOOPBACK, is_loopback, listen, reachable
+from edge_i2i.hosting.asgi import ASGIApp, Message, Receive, Scope, Send
+from edge_i2i.hosting.doors import Patience
+from edge_i2i.hosting.host import HostOptions, WebHost, need_web_packages
+from edge_i2i.hosting.reach import LOOPBACK, is_loopback, listen, reachable
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -125,7 +125,7 @@ async def read_text(request: Request) -> str:
         RequestError: the body does not come in time, or its length is not said.
         TooLargeError: the body is longer.
     """
-    from edge_i2i.serve.incoming import read_body
+    from edge_i2i.hosting.incoming import read_body
 
     return (await read_body(request, LARGEST_BODY, BODY_SECONDS)).decode("utf-8", "replace")
 
@@ -140,8 +140,7 @@ def refusal(status: int, why: str) -> Response:
 def _application(routes: Sequence[BaseRoute]) -> ASGIApp:
     from starlette.applications import Starlette
 
-    from edge_i2i.serve.site import RequestError
-    from edge_i2i.serve.uploads import TooLargeError
+    from edge_i2i.hosting.refusals import RequestError, TooLargeError
 
     async def refuse(_request: Request, error: Exception) -> Response:
         status = error.status if isinstance(error, RequestError) else 413

@@ -21,7 +21,7 @@ import numpy as np
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError, MissingRequirementError, OutputError, PictureError, UsageError
-from edge_i2i.files import replacing
+from edge_i2i.files.whole import replacing
 from edge_i2i.media.films.audio import AudioCopy
 from edge_i2i.media.films.growing import growing
 from edge_i2i.media.films.reader import FINE_TICK, FilmReader

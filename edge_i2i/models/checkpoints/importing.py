@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_i2i.errors import CheckpointError, UsageError
+from edge_i2i.files.places import check_file, refuse_foreign
 from edge_i2i.models.checkpoints.explaining import nobodys
 from edge_i2i.models.checkpoints.loading import load_model, read_model
 from edge_i2i.models.checkpoints.reading import checkpoint_sha256, read_checkpoint, read_metadata
@@ -17,7 +18,6 @@ from edge_i2i.models.checkpoints.recognise import Recognition, recognise
 from edge_i2i.models.checkpoints.weights_file import is_weights_file, write_weights_file
 from edge_i2i.models.family import StateDict
 from edge_i2i.models.registry import family_names, get_family
-from edge_i2i.places import check_file, refuse_foreign
 
 _STATISTICS = re.compile(r"(running_mean|running_var|num_batches_tracked)$")
 

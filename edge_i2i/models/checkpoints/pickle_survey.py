@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from edge_i2i.models.checkpoints.zip_directory import opened_zip
+from edge_i2i.files.zip_directory import opened_zip
 
 # The names that a state dict needs. Any other name is a Python object, which loading would rebuild by running code.
 _TENSOR_NAMES = re.compile(

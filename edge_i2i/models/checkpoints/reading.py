@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_i2i.errors import CheckpointError
-from edge_i2i.models.checkpoints.explaining import mixed
-from edge_i2i.models.checkpoints.file_kind import (
+from edge_i2i.files.kinds import (
     ARE_READ,
     BUNDLE,
     CUT_ZIP,
@@ -22,6 +21,7 @@ from edge_i2i.models.checkpoints.file_kind import (
     FileKind,
     file_kind,
 )
+from edge_i2i.models.checkpoints.explaining import mixed
 from edge_i2i.models.checkpoints.pickle_survey import foreign_names, survey
 from edge_i2i.models.checkpoints.state_entries import (
     GET_FROM_ELSEWHERE,

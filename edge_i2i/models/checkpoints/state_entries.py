@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge_i2i.errors import CheckpointError
-from edge_i2i.models.checkpoints.file_kind import looks_like_safetensors
+from edge_i2i.files.kinds import looks_like_safetensors
 from edge_i2i.models.checkpoints.torch_contents import ObjectRecord, TensorRecord, TorchContents, torch_contents
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from edge_i2i.files.zip_directory import opened_zip
 from edge_i2i.models.checkpoints.pickle_survey import (
     DATA_PICKLE,
     LEGACY_PICKLES,
@@ -22,7 +23,6 @@ from edge_i2i.models.checkpoints.pickle_survey import (
     BoundedStream,
     one_pickle,
 )
-from edge_i2i.models.checkpoints.zip_directory import opened_zip
 
 _MARK = object()
 _KEYS = (str, int, float, type(None))

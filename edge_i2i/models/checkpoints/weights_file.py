@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_i2i.errors import CheckpointError
+from edge_i2i.files.places import writing
 from edge_i2i.models.checkpoints.reading import read_metadata
-from edge_i2i.places import writing
 
 if TYPE_CHECKING:
     from edge_i2i.models.family import StateDict

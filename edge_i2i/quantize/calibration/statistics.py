@@ -22,9 +22,9 @@ import numpy as np
 from edge_i2i.arrays import Array
 from edge_i2i.engines.protocol import GraphSource
 from edge_i2i.errors import BadInputError, UsageError
-from edge_i2i.files import replacing
+from edge_i2i.files.places import ANOTHER_CACHE, writing
+from edge_i2i.files.whole import replacing
 from edge_i2i.graphs.qdq.equalise import ChannelRanges
-from edge_i2i.places import ANOTHER_CACHE, writing
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.calibration.samples import Sample
 from edge_i2i.quantize.calibration.taps import TappedGraph

@@ -24,9 +24,9 @@ from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import Engine, EngineOptions, GraphSource, Session
 from edge_i2i.engines.registry import engine_names, get_engine
 from edge_i2i.errors import BadInputError
-from edge_i2i.graphs.parity import NETWORK_OUTPUT, psnr
 from edge_i2i.machine import describe_machine
 from edge_i2i.metrics.flicker import PanningClip
+from edge_i2i.metrics.parity import NETWORK_OUTPUT, psnr
 from edge_i2i.metrics.quality import quality_of
 from edge_i2i.quantize.calibration.samples import PAN_STEP, Sample
 from edge_i2i.quantize.judging.emulation import EmulatingEngine

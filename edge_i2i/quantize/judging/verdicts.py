@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_i2i.files import replacing
+from edge_i2i.files.places import ANOTHER_CACHE, writing
+from edge_i2i.files.whole import replacing
 from edge_i2i.metrics.quality import PictureQuality
-from edge_i2i.places import ANOTHER_CACHE, writing
 
 _NAME = "verdicts-{key}.txt"
 

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from edge_i2i.errors import BadInputError, UsageError
-from edge_i2i.files import replacing
+from edge_i2i.files.places import writing
+from edge_i2i.files.whole import replacing
 from edge_i2i.graphs.qdq.scheme import Scheme
 from edge_i2i.learn.training_log import Record
-from edge_i2i.places import writing
 
 if TYPE_CHECKING:
     from edge_i2i.quantize.qat.plan import QatOptions

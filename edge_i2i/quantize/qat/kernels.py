@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from edge_i2i.caches import cache_folder
 from edge_i2i.errors import MissingRequirementError
+from edge_i2i.files.caches import cache_folder
 from edge_i2i.progress import Progress
 from edge_i2i.requirements import require
 

@@ -17,14 +17,14 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from edge_i2i.engines.torch.interpreter import OPERATIONS
 from edge_i2i.errors import GraphError
-from edge_i2i.graphs.interpreter import OPERATIONS
 from edge_i2i.graphs.qdq.layers import find_layers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge_i2i.graphs.interpreter.arguments import Attributes, Operation
+    from edge_i2i.engines.torch.interpreter.arguments import Attributes, Operation
 
 _BEHIND_ROUNDING = frozenset({"Cast", "Clip", "Identity", "Transpose", "Squeeze", "Reshape"})
 

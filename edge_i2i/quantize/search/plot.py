@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_i2i.errors import BadInputError, OutputError
-from edge_i2i.files import replacing
-from edge_i2i.places import writing
+from edge_i2i.files.places import writing
+from edge_i2i.files.whole import replacing
 from edge_i2i.quantize.search.report import LayerSensitivity, SensitivityReport
 from edge_i2i.requirements import installed_version, require
 

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_i2i.errors import BadInputError
-from edge_i2i.files import replacing
+from edge_i2i.files.places import writing
+from edge_i2i.files.plain import PlainFileError, read_json
+from edge_i2i.files.whole import replacing
 from edge_i2i.metrics.quality import LARGEST_FIGURE
-from edge_i2i.places import writing
-from edge_i2i.plain_files import PlainFileError, read_json
 from edge_i2i.quantize.judging.verdicts import Verdict
 
 _REMEDY = "edge-i2i sensitivity BUNDLE --data … --output FILE writes one."

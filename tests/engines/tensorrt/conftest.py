@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # for the helper modules of this folder
-
-from trt_toys import MemorySource, toy_graph
 
 from edge_i2i.engines.tensorrt.adapter import Adapter, load_adapter
 from edge_i2i.engines.tensorrt.device import DeviceAttributes
 from edge_i2i.engines.tensorrt.flavour import TENSORRT_RTX
+from samples.tensorrt.toys import MemorySource, toy_graph
 
 
 @pytest.fixture

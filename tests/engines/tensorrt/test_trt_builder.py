@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trt_toys import quantized_graph, toy_graph
 
 from edge_i2i.engines.tensorrt.adapter import Adapter
 from edge_i2i.engines.tensorrt.builder import build_plan
@@ -17,6 +16,7 @@ from edge_i2i.engines.tensorrt.flavour import TENSORRT_RTX
 from edge_i2i.engines.tensorrt.options import BuildOptions
 from edge_i2i.engines.tensorrt.plan import check_plan, read_plan_header
 from edge_i2i.errors import GraphError
+from samples.tensorrt.toys import quantized_graph, toy_graph
 
 OPTIONS = BuildOptions().resolved(TENSORRT_RTX)
 

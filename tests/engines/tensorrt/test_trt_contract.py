@@ -17,16 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter_uses import ADAPTER, AdapterReader, Use
-from prepare_bindings import BINDINGS, CACHE, ROOT
 
 from edge_i2i.engines.tensorrt import adapter as adapter_module
 from edge_i2i.engines.tensorrt.flavour import TENSORRT_RTX
 from edge_i2i.engines.tensorrt.logger import Severity
 from edge_i2i.engines.tensorrt.options import HardwareCompatibility
+from samples.tensorrt.adapter_uses import ADAPTER, AdapterReader, Use
+from samples.tensorrt.prepare_bindings import BINDINGS, CACHE, ROOT
 
-FOLDER = Path(__file__).parent
-PREPARE = f"python {Path(__file__).with_name('prepare_bindings.py').relative_to(ROOT)}"
+PREPARE = "python tests/samples/tensorrt/prepare_bindings.py"
 READER = AdapterReader(ADAPTER.read_text())
 Api = dict[str, Any]
 
@@ -62,7 +61,7 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def dump(module: str, path: str = "", libraries: str = "") -> Api:
     """What a module offers, looked at in a process of its own: two TensorRT products do not mix well."""
     environment = {**os.environ, "PYTHONPATH": path, "LD_LIBRARY_PATH": libraries}
-    command = [sys.executable, str(FOLDER / "dump_api.py"), module]
+    command = [sys.executable, str(ROOT / "tests" / "samples" / "tensorrt" / "dump_api.py"), module]
     found = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
     api: Api = json.loads(found.stdout)

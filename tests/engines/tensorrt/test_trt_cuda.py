@@ -10,13 +10,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fake_gpu import FakeGpu
 
 import edge_i2i.engines.tensorrt.cuda as cuda_module
 import edge_i2i.engines.tensorrt.device as device_module
 from edge_i2i.engines.tensorrt.cuda import Cuda, CudaRuntime, load_cuda
 from edge_i2i.engines.tensorrt.device import host_platform, query_device
 from edge_i2i.errors import GraphError, MissingRequirementError
+from samples.tensorrt.fake_gpu import FakeGpu
 
 runtime = pytest.importorskip("cuda.bindings.runtime", reason="needs cuda-bindings: pip install 'edge-i2i[rtx]'")
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from trt_toys import MemorySource, toy_graph
 
 import edge_i2i.engines.tensorrt.engine as engine_module
 from edge_i2i.engines.protocol import EngineOptions
@@ -24,6 +23,7 @@ from edge_i2i.engines.tensorrt.match import Here, obstacles
 from edge_i2i.engines.tensorrt.options import BuildOptions, HardwareCompatibility
 from edge_i2i.engines.tensorrt.store import EngineStore
 from edge_i2i.errors import GraphError, MissingRequirementError, PlanError, UsageError
+from samples.tensorrt.toys import MemorySource, toy_graph
 
 NO_GPU = MissingRequirementError("There is no NVIDIA driver on this machine.", remedy="Install the driver.")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from trt_toys import MemorySource, toy_declaration, toy_graph
 
 from edge_i2i.contract import Size
 from edge_i2i.engines.protocol import Engine, EngineOptions, Session
 from edge_i2i.engines.registry import get_engine
 from edge_i2i.engines.tensorrt.cuda import load_cuda
+from samples.tensorrt.toys import MemorySource, toy_declaration, toy_graph
 
 pytestmark = pytest.mark.gpu
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trt_toys import DEVICE, KEY
 
 from edge_i2i.engines.tensorrt.device import DeviceAttributes, HostPlatform
 from edge_i2i.engines.tensorrt.key import EngineKey, differing_fields
 from edge_i2i.engines.tensorrt.options import BuildOptions, HardwareCompatibility
 from edge_i2i.engines.tensorrt.store import EngineStore
+from samples.tensorrt.toys import DEVICE, KEY
 
 
 def mutations(record: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

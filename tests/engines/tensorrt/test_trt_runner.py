@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fake_gpu import FakeContext, FakeGpu, OutOfMemory
-from trt_toys import SIZE, toy_declaration
 
 from edge_i2i.engines.protocol import Session, SessionInfo
 from edge_i2i.engines.tensorrt.adapter import EngineTensor
 from edge_i2i.engines.tensorrt.runner import TensorRtSession, check_tensors
 from edge_i2i.errors import BadInputError, EdgeI2IError, GraphError, PlanError, UsageError
+from samples.tensorrt.fake_gpu import FakeContext, FakeGpu, OutOfMemory
+from samples.tensorrt.toys import SIZE, toy_declaration
 
 INFO = SessionInfo("tensorrt", "11.4.0", "a GPU", "TensorRT", "fp32")
 PICTURES = np.random.default_rng(0).integers(0, 256, (3, SIZE.height, SIZE.width, 3), np.uint8)

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from trt_toys import KEY
 
 from edge_i2i.engines.tensorrt.seal import key_file
 from edge_i2i.engines.tensorrt.store import EngineStore
 from edge_i2i.errors import EdgeI2IError
+from samples.tensorrt.toys import KEY
 
 PLAN = b"ftrt" + bytes(range(200))
 

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from adapter_uses import ADAPTER
-from prepare_bindings import CACHE, ROOT, relax_invalid_signatures
+
+from samples.tensorrt.adapter_uses import ADAPTER
+from samples.tensorrt.prepare_bindings import CACHE, ROOT, relax_invalid_signatures
 
 STUBS = CACHE / "stubs"
 
@@ -24,7 +25,7 @@ ignore_missing_imports = True
 
 def check_types(adapter: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     if not STUBS.exists():
-        pytest.skip(f"needs the type stubs: python {Path(__file__).parent.relative_to(ROOT)}/prepare_bindings.py")
+        pytest.skip("needs the type stubs: python tests/samples/tensorrt/prepare_bindings.py")
     configuration = folder / "mypy.ini"
     configuration.write_text(CONFIGURATION)
     command = [sys.executable, "-m", "mypy", "--config-file", str(configuration), "--cache-dir", str(CACHE / "mypy")]

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-HERE = Path(__file__).parent
-if str(HERE) not in sys.path:  # pytest's importlib mode puts no test folder on the path; the helpers are shared
-    sys.path.append(str(HERE))
-
 if TYPE_CHECKING:
-    from residual_net import Residual
+    from samples.graphs.residual import Residual
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +21,6 @@ def _further_architectures_only_when_asked_for(request: pytest.FixtureRequest) -
 @pytest.fixture(scope="session")
 def residual() -> Residual:
     """The network in float, what its layers reach, and reference results."""
-    from residual_net import Residual
+    from samples.graphs.residual import Residual
 
     return Residual()

@@ -7,13 +7,13 @@ import re
 import numpy as np
 import onnx_ir as ir
 import pytest
-from tiny_graphs import Array, check, operations, parse, random, run
 
 from edge_i2i.errors import GraphError
 from edge_i2i.graphs.qdq.equalise import HEADROOM, LARGEST_GAIN, ChannelRanges, equalise_channels
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.scheme import Scheme
+from samples.graphs.tiny import Array, check, operations, parse, random, run
 
 SPREAD = np.array([1.0, 0.5, 0.1, 0.02], np.float32)
 X = {"x": random(1, 4, 8, 8, seed=3) * SPREAD.reshape(1, 4, 1, 1)}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 import pytest
-from residual_net import Residual
-from tiny_graphs import Array, check, operations, parse, proto, random, run
 
 from edge_i2i.errors import GraphError, UsageError
 from edge_i2i.graphs.passes import keep_declared_outputs
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.scheme import Range, Scheme, WeightMemo
+from samples.graphs.residual import Residual
+from samples.graphs.tiny import Array, check, operations, parse, proto, random, run
 
 SQUARE = random(4, 4, 3, 3)
 X = {"x": np.clip(random(1, 4, 8, 8, seed=3), -2, 2)}

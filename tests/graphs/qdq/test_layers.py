@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 import pytest
-from tiny_graphs import Array, parse, random
 
 from edge_i2i.graphs.qdq.layers import Layer, find_layers
+from samples.graphs.tiny import Array, parse, random
 
 W = random(4, 3, 3, 3)
 

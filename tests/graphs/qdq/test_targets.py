@@ -7,12 +7,12 @@ import re
 import numpy as np
 import onnx_ir as ir
 import pytest
-from residual_net import Residual
-from tiny_graphs import check, parse, proto, random
 
 from edge_i2i.errors import GraphError, UsageError
 from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.targets import Target, get_target, target_names
+from samples.graphs.residual import Residual
+from samples.graphs.tiny import check, parse, proto, random
 
 TARGETS = [get_target(name) for name in target_names()]
 

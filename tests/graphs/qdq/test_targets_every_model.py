@@ -11,8 +11,6 @@ from typing import Any
 
 import onnx_ir as ir
 import pytest
-from architectures import every_architecture
-from tiny_graphs import proto
 
 from edge_i2i.engines.tensorrt.adapter import load_adapter
 from edge_i2i.engines.tensorrt.builder import build_plan
@@ -25,6 +23,8 @@ from edge_i2i.graphs.qdq.scheme import Range
 from edge_i2i.graphs.qdq.targets.tensorrt import TensorRtTarget
 from edge_i2i.graphs.trace import trace
 from edge_i2i.models.registry import get_family
+from samples.architectures import every_architecture
+from samples.graphs.tiny import proto
 
 TARGET = TensorRtTarget()
 

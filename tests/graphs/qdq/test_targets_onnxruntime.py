@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 import pytest
-from residual_net import Residual
-from tiny_graphs import check, operations, parse, proto, random, run
 
 from edge_i2i.errors import GraphError
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.scheme import Range, Scheme
 from edge_i2i.graphs.qdq.targets.onnxruntime import Mode, OnnxRuntimeTarget, integer_convolutions, quantize_outputs
+from samples.graphs.residual import Residual
+from samples.graphs.tiny import check, operations, parse, proto, random, run
 
 FAST, ACCURATE = OnnxRuntimeTarget(), OnnxRuntimeTarget(Mode.ACCURATE)
 

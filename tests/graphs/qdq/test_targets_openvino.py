@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 import pytest
-from residual_net import Residual
-from tiny_graphs import check, parse, proto, random, run
 
 from edge_i2i.engines.openvino.engine import OVERFLOW_SAFE
 from edge_i2i.errors import GraphError
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.scheme import Range, Scheme, WeightMemo
 from edge_i2i.graphs.qdq.targets.openvino import OpenVinoTarget
+from samples.graphs.residual import Residual
+from samples.graphs.tiny import check, parse, proto, random, run
 
 TARGET = OpenVinoTarget()
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from architectures import every_architecture
 
 from edge_i2i.arrays import Array
 from edge_i2i.engines.in_memory import GraphInMemory
@@ -26,6 +25,7 @@ from edge_i2i.models.registry import get_family
 from edge_i2i.quantize.calibration.statistics import collect_statistics
 from edge_i2i.quantize.judging.emulation import EmulatingEngine
 from edge_i2i.quantize.quantizer import Quantizer
+from samples.architectures import every_architecture
 
 TARGET = get_target("openvino")
 OPTIONS = EngineOptions(threads=2)

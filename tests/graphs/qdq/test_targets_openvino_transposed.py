@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-import transposed
-from transposed import Geometry
 
 from edge_i2i.errors import GraphError
 from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.targets.openvino import OpenVinoTarget
+from samples.graphs import transposed
+from samples.graphs.transposed import Geometry
 
 TARGET = OpenVinoTarget()
 

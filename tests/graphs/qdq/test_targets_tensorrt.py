@@ -11,8 +11,6 @@ import onnx_ir as ir
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from residual_net import Residual
-from tiny_graphs import Array, check, operations, parse, proto, random, run
 
 from edge_i2i.engines.tensorrt.adapter import Adapter, load_adapter
 from edge_i2i.engines.tensorrt.builder import build_plan
@@ -22,6 +20,8 @@ from edge_i2i.errors import GraphError
 from edge_i2i.graphs.qdq.scheme import Scheme
 from edge_i2i.graphs.qdq.targets.signed import drop_quantized_biases, fold_other_constants, signed_activations
 from edge_i2i.graphs.qdq.targets.tensorrt import TensorRtTarget
+from samples.graphs.residual import Residual
+from samples.graphs.tiny import Array, check, operations, parse, proto, random, run
 
 TARGET = TensorRtTarget()
 PAIR = "q = QuantizeLinear (x, s, z) y = DequantizeLinear (q, s, z)"

@@ -10,13 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from sink_samples import grey, no_thread_left, result, until
 
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
 from edge_i2i.live.sinks.mjpeg import MjpegSink
 from edge_i2i.live.sinks.page_server import Address
 from edge_i2i.sources.coded import Code, read_code, stamp
+from samples.live.sinks import grey, no_thread_left, result, until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

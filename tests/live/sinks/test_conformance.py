@@ -10,9 +10,22 @@ from pathlib import Path
 
 import cv2
 import pytest
-from fake_camera import Camera
-from peers import Peer
-from sink_samples import (
+
+from edge_i2i.arrays import Picture
+from edge_i2i.contract import Size
+from edge_i2i.live.sinks.file import FileSink
+from edge_i2i.live.sinks.folder import FolderSink
+from edge_i2i.live.sinks.mjpeg import MjpegSink
+from edge_i2i.live.sinks.null import NullSink
+from edge_i2i.live.sinks.page_server import Address
+from edge_i2i.live.sinks.sink import Sink
+from edge_i2i.live.sinks.window import WindowSink
+from edge_i2i.media.films.video import VideoReader
+from edge_i2i.media.pictures import read_picture
+from samples.live.fake_camera import Camera
+from samples.live.fake_gui import GUI_BUILD, FakeGui
+from samples.live.peers import Peer
+from samples.live.sinks import (
     PRIMARIES,
     SIZE,
     colour_error,
@@ -26,19 +39,6 @@ from sink_samples import (
     result,
     until,
 )
-from test_window import GUI_BUILD, FakeGui
-
-from edge_i2i.arrays import Picture
-from edge_i2i.contract import Size
-from edge_i2i.live.sinks.file import FileSink
-from edge_i2i.live.sinks.folder import FolderSink
-from edge_i2i.live.sinks.mjpeg import MjpegSink
-from edge_i2i.live.sinks.null import NullSink
-from edge_i2i.live.sinks.page_server import Address
-from edge_i2i.live.sinks.sink import Sink
-from edge_i2i.live.sinks.window import WindowSink
-from edge_i2i.media.films.video import VideoReader
-from edge_i2i.media.pictures import read_picture
 
 OTHER_SIZES = [Size(48, 64), Size(97, 131), SIZE]
 

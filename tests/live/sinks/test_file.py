@@ -12,13 +12,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from sink_samples import SIZE, grey, result
 
 from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError, UsageError
 from edge_i2i.live.sinks.file import FileSink
 from edge_i2i.media.films.video import VideoReader
 from edge_i2i.media.films.video_writer import VideoWriter
+from samples.live.sinks import SIZE, grey, result
 
 AV_TICK = 1 / 90_000
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sink_samples import SIZE, grey, primaries, result
 
 from edge_i2i.errors import EdgeI2IError, OutputError, UsageError
 from edge_i2i.live.sinks.folder import FolderSink
 from edge_i2i.media.pictures import read_picture
+from samples.live.sinks import SIZE, grey, primaries, result
 
 
 def record(sink: FolderSink, seqs: list[int]) -> None:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 import cv2
 import pytest
-from sink_samples import SIZE, decode_jpeg, get, grey, no_thread_left, result, until
 
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
@@ -17,6 +16,7 @@ from edge_i2i.live.sinks import mjpeg
 from edge_i2i.live.sinks.mjpeg import MjpegSink
 from edge_i2i.live.sinks.page_server import Address
 from edge_i2i.sources.coded import read_code, stamp
+from samples.live.sinks import SIZE, decode_jpeg, get, grey, no_thread_left, result, until
 
 BOUNDARY = b"\r\n--edge-i2i-7d1f0c9b4e\r\n"
 

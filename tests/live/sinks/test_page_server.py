@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
 import pytest
-from sink_samples import get, no_thread_left
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -16,6 +15,7 @@ from starlette.routing import Route
 from edge_i2i.clock import SystemClock
 from edge_i2i.errors import EdgeI2IError
 from edge_i2i.live.sinks.page_server import LARGEST_BODY, Address, PageServer, read_text
+from samples.live.sinks import get, no_thread_left
 
 
 async def hello(request: Request) -> Response:

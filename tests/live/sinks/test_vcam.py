@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fake_camera import Camera
-from sink_samples import SIZE, grey, primaries, result
 
 from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError, MissingRequirementError
 from edge_i2i.live.sinks.vcam import VirtualCameraSink
+from samples.live.fake_camera import Camera
+from samples.live.sinks import SIZE, grey, primaries, result
 
 pyvirtualcam = pytest.importorskip("pyvirtualcam", reason="pip install 'edge-i2i[vcam]'")
 

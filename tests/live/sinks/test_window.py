@@ -8,42 +8,16 @@ import webbrowser
 import cv2
 import numpy as np
 import pytest
-from sink_samples import SIZE, get, grey, no_thread_left, primaries, result, until
-from virtual_clock import VirtualClock
 
-from edge_i2i.arrays import Picture
 from edge_i2i.clock import SystemClock
 from edge_i2i.errors import EdgeI2IError, MissingRequirementError
 from edge_i2i.live.sinks.window import OpenCvGui, ScreenWindow, WindowSink, can_browse, find_obstacle
+from samples.live.fake_gui import GUI_BUILD, FakeGui
+from samples.live.sinks import SIZE, get, grey, no_thread_left, primaries, result, until
+from samples.live.virtual_clock import VirtualClock
 
-GUI_BUILD = "\nGeneral configuration for OpenCV\n  GUI:                           QT5\n    QT: YES\n\n  Media I/O:\n"
 GTK_BUILD = "\n  GUI:                           GTK3\n    GTK+: YES (ver 3.24)\n"
 NO_GUI = "\n  GUI:                           NONE\n    VTK support: NO\n"
-
-
-class FakeGui:
-    """A window without a screen: keys are pressed and it is closed by the test."""
-
-    def __init__(self) -> None:
-        self.shown: list[Picture] = []
-        self.keys: list[int] = []
-        self.closed_by_user = False
-        self.closed = 0
-        self.broken = False
-
-    def show(self, picture: Picture) -> None:
-        if self.broken:
-            raise EdgeI2IError("The window cannot be shown: no.")
-        self.shown.append(picture)
-
-    def poll(self) -> int:
-        return self.keys.pop(0) if self.keys else -1
-
-    def is_open(self) -> bool:
-        return not self.closed_by_user
-
-    def close(self) -> None:
-        self.closed += 1
 
 
 @pytest.mark.parametrize(

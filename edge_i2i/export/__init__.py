@@ -1,0 +1,1 @@
+"""Roads from a checkpoint: to a bundle, and to TensorRT engines beside it."""
