@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_INSTALLED := $(VENV)/.installed-demo
-RUNTIME := edge_i2i/serve/page/ort/ort.wasm.min.mjs
+RUNTIME := edge_i2i/web/page/ort/ort.wasm.min.mjs
 BINDINGS := .cache/tensorrt/.prepared
 THREADS ?= 2
 # On Linux the usual PyTorch brings 3 GB of CUDA. The index of its CPU build, which the command on pytorch.org's page
@@ -43,8 +43,8 @@ types: $(BINDINGS)
 
 web: $(RUNTIME)
 
-$(RUNTIME): edge_i2i/serve/npm/package-lock.json edge_i2i/serve/npm/SHA256SUMS | $(INSTALLED)
-	$(BIN)/python -m edge_i2i.serve.vendor
+$(RUNTIME): edge_i2i/web/npm/package-lock.json edge_i2i/web/npm/SHA256SUMS | $(INSTALLED)
+	$(BIN)/python -m edge_i2i.web.vendor
 	touch $@
 
 bench: $(INSTALLED)

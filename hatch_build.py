@@ -1,6 +1,6 @@
 """The wheel's build step: the browser's runtime (onnxruntime-web) is in every wheel, or there is none.
 
-Its files are not in the repository. A build in a fresh checkout fetches them from npm by ``edge_i2i.serve.vendor``,
+Its files are not in the repository. A build in a fresh checkout fetches them from npm by ``edge_i2i.web.vendor``,
 checked against its checksums; where that cannot be, the build fails and says what to do. An editable installation takes
 what lies in the checkout, so it needs no network.
 """
@@ -18,7 +18,7 @@ WITHOUT = "EDGE_I2I_WITHOUT_BROWSER_RUNTIME"
 
 
 class BrowserRuntimeHook(BuildHookInterface):
-    """Makes ``edge_i2i/serve/page/ort`` before a wheel is put together."""
+    """Makes ``edge_i2i/web/page/ort`` before a wheel is put together."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Fetch what is missing; raises where that fails."""
@@ -27,7 +27,7 @@ class BrowserRuntimeHook(BuildHookInterface):
         sys.path.insert(0, self.root)
         try:
             from edge_i2i.errors import EdgeI2IError
-            from edge_i2i.serve.vendor import check_runtime, fetch_runtime
+            from edge_i2i.web.vendor import check_runtime, fetch_runtime
 
             folder = Path(self.root) / "edge_i2i" / "live" / "web" / "page" / "ort"
             try:

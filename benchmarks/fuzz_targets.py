@@ -358,7 +358,7 @@ def picture_target(_folder: Path) -> Target:
 
 def wire_target(_folder: Path) -> Target:
     """Messages of the web page: frames and requests."""
-    from edge_i2i.serve.wire import frame_id, read_frame, read_request
+    from edge_i2i.web.wire import frame_id, read_frame, read_request
 
     requests = [
         {"type": "look", "style_seed": 7, "attributes": {"Smiling": 0.5}, "mix": 0.3, "from": {"exemplar": 2}},

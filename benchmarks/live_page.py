@@ -31,7 +31,7 @@ from edge_i2i.media.photographs import load_photograph
 from edge_i2i.models.checkpoints.loading import load_demo
 from edge_i2i.quantize.job import QuantizeJob
 from edge_i2i.quantize.run import quantize_bundle
-from edge_i2i.serve.server import Server, serve
+from edge_i2i.web.server import Server, serve
 
 sys.path.insert(0, str(Path(__file__).parent))
 from shared import photographs, write_figures

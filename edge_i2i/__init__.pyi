@@ -32,7 +32,7 @@ from .live.steps.picture_path import PicturePathOptions as PicturePathOptions
 from .live.policy import Mode as Mode, Policy as Policy
 from .live.session import LiveSession as LiveSession
 from .live.figures.stats import StatsSnapshot as StatsSnapshot
-from .serve.server import Server as Server, serve as serve
+from .web.server import Server as Server, serve as serve
 from .media.geometry import Fit as Fit
 from .media.pictures import read_picture as read_picture, write_picture as write_picture
 from .contract import Size as Size, TensorSpec as TensorSpec

@@ -92,3 +92,9 @@ def test_nobody_is_shown_a_deeper_name() -> None:
         (page.name, *found) for page, code in _shown() for found in re.findall(r"(from|import) (edge_i2i\.\S+)", code)
     ]
     assert deeper == []
+
+
+def test_no_public_name_is_a_rooms() -> None:
+    """Whoever imports a file of that room would put the room in the name's place."""
+    rooms = {path.stem for path in (ROOT / "edge_i2i").iterdir()}
+    assert not set(edge_i2i.__all__) & rooms

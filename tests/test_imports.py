@@ -155,7 +155,7 @@ def test_the_runtime_dependencies_are_light() -> None:
 
 GROUND = "arrays clock contract errors files machine progress requirements telemetry texts"
 """What everybody may stand on. ``files`` is a folder of it; a file of the ground imports other ground alone."""
-RUN_WING = "gate hosting media metrics bundle sources engines translate bench live serve"
+RUN_WING = "gate hosting media metrics bundle sources engines translate bench live web"
 """What a device needs that only runs bundles, with ``cli`` and the ground."""
 
 MAY_IMPORT: dict[str, str] = {
@@ -179,12 +179,12 @@ MAY_IMPORT: dict[str, str] = {
     "live": "bundle engines hosting media sources translate",
     "live.figures": "sources",
     "live.steps": "media translate",
-    "serve": "bundle engines hosting live media translate",
+    "web": "bundle engines hosting live media translate",
     # where both meet
     "collect": "bundle media translate",
     "quantize": "bench bundle engines graphs learn media metrics translate",
-    "cli": "bench bundle cards collect engines export graphs hosting learn live media models quantize serve sources"
-    " translate",
+    "cli": "bench bundle cards collect engines export graphs hosting learn live media models quantize sources"
+    " translate web",
 }
 """Room: which other rooms its files may import, beside the ground. A sub-room without a line may what its room may."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-RUNTIME = Path("edge_i2i/serve/page/ort")
+RUNTIME = Path("edge_i2i/web/page/ort")
 
 
 class FakeInterface:

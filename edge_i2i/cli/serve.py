@@ -18,8 +18,8 @@ from edge_i2i.errors import UsageError
 from edge_i2i.requirements import require
 
 if TYPE_CHECKING:
-    from edge_i2i.serve.server import Server
     from edge_i2i.translate.conditions import Given
+    from edge_i2i.web.server import Server
 
 _LOOK_EVERY = 0.2  # seconds between two looks at whether it is over
 
@@ -45,7 +45,7 @@ def serve(
 
     Example: edge-i2i serve city.i2i --open
     """
-    from edge_i2i.serve.server import serve as start
+    from edge_i2i.web.server import serve as start
 
     where = reach.of_library()
     with (

@@ -79,7 +79,7 @@ def test_every_verb_refuses_it(hostile_bundle: Path, run_verb: RunVerb, verb: tu
 
 def test_browsers_are_not_fed_with_it(hostile_bundle: Path) -> None:
     pytest.importorskip("starlette", reason="needs the page: pip install 'edge-i2i[web]'")
-    from edge_i2i.serve.site import Site
+    from edge_i2i.web.site import Site
 
     with pytest.raises(GraphFileError):
         Site(open_bundle(hostile_bundle), *[None] * 6)  # type: ignore[arg-type]

@@ -28,10 +28,10 @@ from edge_i2i.hosting.doors import Patience
 from edge_i2i.hosting.host import HostOptions, WebHost
 from edge_i2i.hosting.reach import LOOPBACK, listen
 from edge_i2i.hosting.shares import visitor_of, who_makes_room
-from edge_i2i.serve.server import Server
-from edge_i2i.serve.uploads import Limits
-from samples.serve.fake_model import FakeModel, loads, serve_model
-from samples.serve.tab_client import encoded, photo, tab
+from edge_i2i.web.server import Server
+from edge_i2i.web.uploads import Limits
+from samples.web.fake_model import FakeModel, loads, serve_model
+from samples.web.tab_client import encoded, photo, tab
 
 HANG = 60.0  # seconds; a deadline against hanging, nothing is measured
 SHORT = Patience(head=0.3, body=0.3, stuck=0.3, closing=0.3)

@@ -21,8 +21,8 @@ from edge_i2i.errors import BadInputError, UsageError
 from edge_i2i.hosting.certificates import check_pair, self_made
 from edge_i2i.hosting.forwarded import as_forwarded
 from edge_i2i.hosting.reach import Reach, reachable
-from edge_i2i.serve.server import Server
-from samples.serve.tab_client import TabClient, encoded, photo
+from edge_i2i.web.server import Server
+from samples.web.tab_client import TabClient, encoded, photo
 
 NAME = "i2i.example.org"
 HANG = 60.0
