@@ -100,6 +100,7 @@ def zip_by_hand(folder: Path, target: Path, **options: Any) -> Path:
 
 
 def child_environment() -> dict[str, str]:
-    """For programs of these tests: the repository on the path, wherever pytest was started."""
-    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    """For programs of these tests: the repository and its samples on the path, wherever pytest was started."""
+    repository = Path(__file__).parents[2]
+    paths = [str(repository), str(repository / "tests"), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
