@@ -68,5 +68,15 @@ def test_a_runtime_that_is_there_and_right_is_taken(hook: Any, tmp_path: Path, m
         hook(tmp_path).initialize("standard", {})
 
 
+def test_the_runtime_is_looked_for_where_the_wheel_takes_it_from(
+    hook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[Path] = []
+    monkeypatch.setattr("edge_i2i.web.vendor.check_runtime", looked_at.append)
+    hook(tmp_path).initialize("standard", {})
+    assert looked_at == [tmp_path / RUNTIME]
+    assert f'artifacts = ["{RUNTIME.as_posix()}/*"]' in (ROOT / "pyproject.toml").read_text()
+
+
 def test_the_build_uses_the_hook() -> None:
     assert 'path = "hatch_build.py"' in (ROOT / "pyproject.toml").read_text()

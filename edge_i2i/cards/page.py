@@ -1,4 +1,4 @@
-"""Showing the table of models, which ``model_table`` makes and the package brings along: no torch is needed for it."""
+"""Showing the table of models, which ``cards.table`` makes and the package brings along: no torch is needed for it."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ Values = Mapping[str, Tensor]
 
 
 def load_realistic(name: str, config: Any = None, seed: int = 0, size: Size | None = None) -> LoadedModel:
-    """What ``models.loading.load_random`` gives, with the weights of ``realistic``.
+    """What ``models.checkpoints.loading.load_random`` gives, with the weights of ``realistic``.
 
     Args:
         name: the model.

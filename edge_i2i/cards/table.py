@@ -1,6 +1,6 @@
 """Making the table of models: what each costs, counted from its declarations, and what it was verified by, measured.
 
-``model_page`` shows it.
+``cards.page`` shows it.
 """
 
 from __future__ import annotations

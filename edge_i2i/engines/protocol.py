@@ -91,7 +91,7 @@ class GraphSource(Protocol):
         ...
 
     def read(self) -> bytes:
-        """The ONNX file's bytes, held against ``sha256`` and admitted by ``graphs.gate``: what engines get, whole.
+        """The ONNX file's bytes, held against ``sha256`` and admitted by the gate: what engines get, whole.
 
         Raises:
             GraphFileError: the gate refuses it.

@@ -49,7 +49,7 @@ def export_bundle(
     The bundle appears under its name only when it is whole; an error or an interrupt leaves what was there before.
 
     Args:
-        loaded: the network with its weights, as ``models.loading`` gives it.
+        loaded: the network with its weights, as ``load_checkpoint`` gives it.
         size: the height and width of pictures that every graph is made for.
         output: the bundle to write, ``NAME.i2i``.
         options: precisions, passes and opset, and how many inputs parity is measured on.

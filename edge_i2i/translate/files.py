@@ -96,7 +96,7 @@ def translate_path(
     Args:
         translate: the network, on inputs of any one size.
         sources: for each role (``frame``, or ``label_map`` and ``instance_map``) a file, a folder or a glob pattern;
-            a ``frame`` may be a video or an animation. How files are found, paired and named: ``translate_plan``.
+            a ``frame`` may be a video or an animation. How files are found, paired and named: ``translate.plan``.
         output: a folder; for a single source also a file, whose suffix then chooses the format. Made if missing.
         identity: what the results depend on besides their sources (bundle, variant, fit, …), by name. Kept in the
             output folder of a folder's or a pattern's job.

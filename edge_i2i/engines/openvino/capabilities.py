@@ -1,7 +1,7 @@
 """What OpenVINO computes in on this processor: found out here, and asked of nobody else.
 
-Everybody calls ``openvino_capabilities.found()`` through this module, so that a test can answer for another processor
-by replacing that one function. ``ONEDNN_MAX_CPU_ISA`` (``AVX2``, ``AVX512_CORE``, …) makes OpenVINO itself do with
+Everybody calls ``capabilities.found()`` through this module, so that a test can answer for another processor by
+replacing that one function. ``ONEDNN_MAX_CPU_ISA`` (``AVX2``, ``AVX512_CORE``, …) makes OpenVINO itself do with
 fewer instructions than there are.
 """
 

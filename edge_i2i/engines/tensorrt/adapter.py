@@ -1,6 +1,6 @@
 """The only module that names attributes of TensorRT's Python modules; all that depends on a version lives here.
 
-Rules that the contract test relies on (tests/engines/tensorrt/test_contract.py reads this file's syntax tree):
+Rules that the contract test relies on (tests/engines/tensorrt/test_trt_contract.py reads this file's syntax tree):
 every variable that holds a TensorRT object is annotated with its class; ``trt.X`` must be in TensorRT 10.3, 10.16 and
 11.4 and in TensorRT-RTX; ``rtx.X`` in TensorRT-RTX only; classes are reached through ``Api``. No method of
 TensorRT 8's weakly typed world (precision flags, calibrators, bindings by index) appears: 11 removed them all.

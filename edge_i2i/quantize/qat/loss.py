@@ -51,7 +51,7 @@ def total(terms: dict[str, Tensor], weights: LossWeights) -> Tensor:
 
 
 def structural_similarity(a: Tensor, b: Tensor) -> Tensor:
-    """SSIM of pictures [1, C, H, W] in [0, 1], as ``measure.picture.ssim`` has it, with gradients.
+    """SSIM of pictures [1, C, H, W] in [0, 1], as ``metrics.picture.ssim`` has it, with gradients.
 
     The window shrinks to the picture where that is smaller.
     """

@@ -1,7 +1,7 @@
 """Quantization-aware fine-tuning: NNCF's fake quantizers on the frame graph, trained against the FP32 picture.
 
 For graphs whose picture post-training quantization cannot keep. The result is weights and ranges for the same graph;
-`graphs.qdq.insert_qdq` writes them, as it does after calibration. A step depends on the options, the data and the
+``graphs.qdq.insert`` writes them, as it does after calibration. A step depends on the options, the data and the
 step's number only, so a run that was stopped and resumed ends with the same weights as one that was not.
 """
 

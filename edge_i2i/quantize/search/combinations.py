@@ -20,7 +20,7 @@ _FLOAT_TO_INT8 = 2.0
 
 
 class Quantizes(Protocol):
-    """What makes the graph of a combination: ``graphs.Quantizer`` is one."""
+    """What makes the graph of a combination: ``quantize.quantizer.Quantizer`` is one."""
 
     @property
     def placement(self) -> Placement:

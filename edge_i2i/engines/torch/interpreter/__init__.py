@@ -44,7 +44,7 @@ class TorchGraph:
         if unknown:
             raise GraphFileError(
                 f"The torch reference does not know the operations {', '.join(unknown)}.",
-                remedy="Use another engine, or add them to graphs/interpreter/.",
+                remedy="Use another engine, or add them to edge_i2i/engines/torch/interpreter/.",
             )
         self.device = device
         self.input_names = [value.name for value in model.graph.input]
