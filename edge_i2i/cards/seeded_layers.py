@@ -1,4 +1,4 @@
-"""The layers of a seeded network, set one after the other as their inputs arrive: see ``measure.seeded_weights``."""
+"""The layers of a seeded network, set one after the other as their inputs arrive: see ``cards.seeded_weights``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 # Measured on the one trained network at hand, or tuned until a seeded network of its architecture agrees with it; the
-# table in ``measure.seeded_weights`` says how well. _PATCH_SHARE is chosen by what INT8 costs and by nothing else: with
+# table in ``cards.seeded_weights`` says how well. _PATCH_SHARE is chosen by what INT8 costs and by nothing else: with
 # 0.07 peaks agree, and INT8 costs 10 dB too much.
 _OUTPUT_SPREAD = 0.06  # deviation of the log of a filter's norm, over output channels
 _INPUT_SPREAD = 0.10  # the same over input channels

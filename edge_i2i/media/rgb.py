@@ -1,4 +1,4 @@
-"""Decoded frames as RGB, by the rules of ``media.video``."""
+"""Decoded frames as RGB, by the rules of ``media.films``."""
 
 from __future__ import annotations
 

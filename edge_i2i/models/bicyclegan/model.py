@@ -1,7 +1,7 @@
 """BicycleGAN (Zhu et al. 2017, arXiv 1711.11586; official repository junyanz/BicycleGAN, commit 40b9d52).
 
 One picture in, many out: which one is decided by the style code z, which is drawn from N(0, 1) or read off an exemplar
-by the encoder. The networks are in ``bicyclegan_blocks``, under the official state-dict keys.
+by the encoder. The networks are in ``bicyclegan.networks``, under the official state-dict keys.
 """
 
 from __future__ import annotations
@@ -298,7 +298,7 @@ class BicycleGANFamily(ModelFamily[BicycleGANConfig]):
         return {"generator": generator, **({"encoder": encoder} if encoder != generator and encoder.is_file() else {})}
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> BicycleGANConfig:
-        """Read the architecture off the keys and shapes; raises what ``bicyclegan_config.infer_config`` does."""
+        """Read the architecture off the keys and shapes; raises what ``bicyclegan.config.infer_config`` does."""
         return infer_config(states, overrides)
 
     def load(self, states: Mapping[str, StateDict], config: BicycleGANConfig) -> BicycleGAN:

@@ -369,7 +369,7 @@ class BridgeGANFamily(ModelFamily[BridgeGANConfig]):
         return recognise(state)
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> BridgeGANConfig:
-        """Read the architecture off names and shapes; raises what ``bridgegan_config.infer_config`` does."""
+        """Read the architecture off names and shapes; raises what ``bridgegan.config.infer_config`` does."""
         return infer_config(states["networks"], overrides)
 
     def load(self, states: Mapping[str, StateDict], config: BridgeGANConfig) -> BridgeGAN:

@@ -125,7 +125,7 @@ class CycleGANFamily(ModelFamily[CycleGANConfig]):
         return super().near_miss(state) if claimed == self.claims else None
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> CycleGANConfig:
-        """Read the architecture off the keys and shapes; raises what ``cyclegan_config.infer_config`` does."""
+        """Read the architecture off the keys and shapes; raises what ``cyclegan.config.infer_config`` does."""
         return infer_config(states, overrides)
 
     def load(self, states: Mapping[str, StateDict], config: CycleGANConfig) -> CycleGAN:

@@ -269,7 +269,7 @@ class EgscitFamily(ModelFamily[EgscitConfig]):
         return companion_files(checkpoint)
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> EgscitConfig:
-        """Read the architecture off the keys and shapes; raises what ``egscit_config.infer_config`` does."""
+        """Read the architecture off the keys and shapes; raises what ``egscit.config.infer_config`` does."""
         return infer_config(states, overrides)
 
     def load(self, states: Mapping[str, StateDict], config: EgscitConfig) -> Egscit:

@@ -334,7 +334,7 @@ class LOMITFamily(ModelFamily[LOMITConfig]):
         return recognise(state)
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> LOMITConfig:
-        """Read the architecture off the keys and shapes; raises what ``lomit_config.infer_config`` does."""
+        """Read the architecture off the keys and shapes; raises what ``lomit.config.infer_config`` does."""
         return infer_config(states, overrides)
 
     def load(self, states: Mapping[str, StateDict], config: LOMITConfig) -> LOMIT:

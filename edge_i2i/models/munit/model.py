@@ -2,7 +2,7 @@
 
 A picture is content (where things are) and style (how they look). A translation keeps the content of the frame, which
 its own domain's encoder reads, and takes the style from the other domain: read off an exemplar, drawn from N(0, 1), or
-between two of these. The networks are in ``munit_blocks``.
+between two of these. The networks are in ``munit.networks`` and ``munit.blocks``.
 """
 
 from __future__ import annotations
@@ -253,7 +253,7 @@ class MUNITFamily(ModelFamily[MUNITConfig]):
         return recognise(state)
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> MUNITConfig:
-        """Read the architecture off the keys and shapes; raises what ``munit_config.infer_config`` does."""
+        """Read the architecture off the keys and shapes; raises what ``munit.config.infer_config`` does."""
         return infer_config(states, overrides)
 
     def load(self, states: Mapping[str, StateDict], config: MUNITConfig) -> MUNIT:

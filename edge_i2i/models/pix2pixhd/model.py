@@ -1,6 +1,6 @@
 """pix2pixHD (Wang et al. 2018, arXiv 1711.11585; official repository NVIDIA/pix2pixHD).
 
-The family: its checkpoints, its graphs and what they take. Its networks are in ``pix2pixhd_networks``.
+The family: its checkpoints, its graphs and what they take. Its networks are in ``pix2pixhd.networks``.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Pix2PixHDFamily(ModelFamily[Pix2PixHDConfig]):
         return found
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> Pix2PixHDConfig:
-        """Read the architecture off the keys and shapes; raises what ``pix2pixhd_config.infer_config`` does."""
+        """Read the architecture off the keys and shapes; raises what ``pix2pixhd.config.infer_config`` does."""
         return infer_config(states, overrides)
 
     def load(self, states: Mapping[str, StateDict], config: Pix2PixHDConfig) -> Pix2PixHD:

@@ -3,8 +3,8 @@
 Also what NVlabs/MUNIT trains with ``--trainer UNIT``. One auto-encoder a domain, built from MUNIT's blocks, whose codes
 are interchangeable: a picture is translated by one domain's encoder and the other's decoder. There is no style.
 State-dict keys are the official ones (``a.enc.model.3.model.0.model.1.conv.weight``). Tensors inside are NCHW RGB in
-[-1, 1]. The discriminator of each domain is ``munit_blocks.MsImageDis`` with its default options. The networks of the
-NIPS 2017 release are others: ``unit2017``.
+[-1, 1]. The discriminator of each domain is ``munit.discriminators.MsImageDis`` with its default options. The networks
+of the NIPS 2017 release are others: ``unit2017``.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class UnitFamily(ModelFamily[UnitConfig]):
         return describe(state)
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> UnitConfig:
-        """Read the architecture off the keys and shapes; raises what ``unit_config.infer_config`` does."""
+        """Read the architecture off the keys and shapes; raises what ``unit.config.infer_config`` does."""
         return infer_config(states, overrides)
 
     def load(self, states: Mapping[str, StateDict], config: UnitConfig) -> Unit:

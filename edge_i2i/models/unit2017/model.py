@@ -199,7 +199,7 @@ class Unit2017Family(ModelFamily[Unit2017Config]):
         return describe(state)
 
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> Unit2017Config:
-        """Read the architecture off the keys and shapes; raises what ``unit2017_config.infer_config`` does."""
+        """Read the architecture off the keys and shapes; raises what ``unit2017.config.infer_config`` does."""
         return infer_config(states, overrides)
 
     def load(self, states: Mapping[str, StateDict], config: Unit2017Config) -> Unit2017:

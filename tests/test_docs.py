@@ -1,0 +1,104 @@
+"""Pages and docstrings speak of the tree as it is: paths, modules, functions and links that are there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "edge_i2i"
+TREES = ("edge_i2i", "tests", "benchmarks", "docs", "training", "export", "calibration", "runtime")
+PAGES = sorted([*ROOT.glob("*.md"), *(page for tree in TREES for page in (ROOT / tree).rglob("*.md"))])
+OTHERS = [ROOT / name for name in ("Makefile", "pyproject.toml", "hatch_build.py", ".gitignore", ".ci/run")]
+MADE = {
+    "edge_i2i/web/page/ort": "the browser's runtime: make web",
+    "edge_i2i/models/tint": "the worked example of CONTRIBUTING.md",
+    "docs/figures/nothing.json": "a test's",
+}
+"""Paths that are named and not in the repository, each with where it comes from."""
+
+_PATH = re.compile(rf"(?<![\w./-])(?:\.\.?/)*((?:{'|'.join(TREES)})/[\w./*-]*)")
+
+
+def paths_in(text: str) -> Iterator[str]:
+    """Words that look like a path from the root of the repository; ``*`` stands for any name."""
+    for found in _PATH.finditer(text):
+        path = found[1].rstrip("./")
+        if not any(path == made or path.startswith((f"{made}/", f"{made}.")) for made in MADE):
+            yield path
+
+
+def is_there(path: str) -> bool:
+    return any(ROOT.glob(path)) if "*" in path else (ROOT / path).exists()
+
+
+def lacking(file: Path) -> list[str]:
+    lines = enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+    name = file.relative_to(ROOT)
+    return [f"{name}:{number}: {path}" for number, line in lines for path in paths_in(line) if not is_there(path)]
+
+
+def test_every_path_that_a_page_names_is_there() -> None:
+    assert [found for page in PAGES for found in lacking(page)] == []
+
+
+def test_every_path_that_the_code_names_is_there() -> None:
+    files = [*(path for tree in TREES for path in sorted((ROOT / tree).rglob("*.py"))), *OTHERS]
+    assert [found for path in files for found in lacking(path)] == []
+
+
+def test_what_looks_like_a_path() -> None:
+    text = "see ../docs/api.md, `tests/live/`, runtime/*.py; not my/docs/api.md or edge_i2i/models/tint.py."
+    assert list(paths_in(text)) == ["docs/api.md", "tests/live", "runtime/*.py"]
+
+
+# Modules that docstrings name -----------------------------------------------------------------------------------------
+
+ROOMS = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+_DOTTED = re.compile(rf"``?((?:edge_i2i|{'|'.join(sorted(ROOMS))})(?:\.\w+)+)(?:\(\))?``?")
+_FILES = (".py", ".json", ".sha256", ".md", ".hpp", ".yaml", ".i2i")
+
+
+@cache
+def names_in(module: Path) -> frozenset[str]:
+    """What a module defines at its top level, and the members of its classes."""
+    names = set()
+    for node in ast.parse(module.read_text(encoding="utf-8")).body:
+        for inner in [node, *(node.body if isinstance(node, ast.ClassDef) else ())]:
+            names |= {name.id for name in ast.walk(inner) if isinstance(name, ast.Name)}
+            if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                names.add(inner.name)
+            elif isinstance(inner, ast.ImportFrom):
+                names |= {alias.asname or alias.name for alias in inner.names}
+    return frozenset(names)
+
+
+def is_known(dotted: str) -> bool:
+    """Whether a name such as ``engines.choice`` or ``media.geometry.Fit`` is that of something in the package."""
+    place, parts = PACKAGE, dotted.removeprefix("edge_i2i.").split(".")
+    while parts and (place / parts[0]).is_dir():
+        place, parts = place / parts[0], parts[1:]
+    if parts and (place / f"{parts[0]}.py").exists():
+        return set(parts[1:]) <= names_in(place / f"{parts[0]}.py")
+    return set(parts) <= names_in(place / "__init__.py") | names_in_stub()
+
+
+@cache
+def names_in_stub() -> frozenset[str]:
+    """What ``import edge_i2i`` hands out."""
+    return names_in(PACKAGE / "__init__.pyi") | {"__version__", "__all__"}
+
+
+def test_every_module_that_a_text_names_is_there() -> None:
+    unknown = []
+    for path in [*PAGES, *sorted(PACKAGE.rglob("*.py"))]:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            for dotted in _DOTTED.findall(line):
+                if not dotted.endswith(_FILES) and not is_known(dotted):
+                    unknown.append(f"{path.relative_to(ROOT)}:{number}: {dotted}")
+    assert unknown == []
