@@ -29,7 +29,7 @@ class BrowserRuntimeHook(BuildHookInterface):
             from edge_i2i.errors import EdgeI2IError
             from edge_i2i.web.vendor import check_runtime, fetch_runtime
 
-            folder = Path(self.root) / "edge_i2i" / "live" / "web" / "page" / "ort"
+            folder = Path(self.root) / "edge_i2i" / "web" / "page" / "ort"
             try:
                 check_runtime(folder)
             except EdgeI2IError:

@@ -1,6 +1,6 @@
 """The pages of the sinks that are watched in a browser: on this machine only, unless told otherwise.
 
-The server is the one of ``edge-i2i serve`` (``live.web.hosting``), with its doors. Without a token only requests that
+The server is the one of ``edge-i2i serve`` (``edge_i2i.hosting``), with its doors. Without a token only requests that
 name this machine are answered: a page from elsewhere cannot reach it under a name of its own (DNS rebinding). On any
 other address the URL holds a random token, which nobody can guess.
 """
