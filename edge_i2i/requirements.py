@@ -79,10 +79,22 @@ def _keep_out_of_home() -> None:
 
 
 def missing_requirement(error: ImportError) -> MissingRequirementError | None:
-    """What an import error means to a person: an extra that is not here; None where no extra brings that module."""
-    module = (error.name or "").partition(".")[0]
+    """What an import error means to a person: an extra or a room of this package that is not here; else None."""
+    name = error.name or ""
+    module = name.partition(".")[0]
+    if module == __package__ and isinstance(error, ModuleNotFoundError):
+        return _room_not_here(name)
     extra = next((extra for extra, modules in EXTRAS.items() if module in modules), None)
     return None if extra is None else _not_here("This", module, extra, str(error))
+
+
+def _room_not_here(name: str) -> MissingRequirementError:
+    """A device that only runs bundles may have no more of this package than that needs."""
+    return MissingRequirementError(
+        f"This installation of edge-i2i has no '{name}'.",
+        remedy="What runs bundles is here (verify, translate, live, serve); this needs all of it, here or on another"
+        " machine: pip install edge-i2i",
+    )
 
 
 def _is_there(module: str) -> bool:

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "edge_i2i"
 TREES = ("edge_i2i", "tests", "benchmarks", "docs", "training", "export", "calibration", "runtime")
