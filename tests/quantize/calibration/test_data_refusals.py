@@ -18,17 +18,6 @@ from samples.animations import save as save_animation
 from samples.calibration import Networks, ids, load, notes, photographs, picture, save, street
 from samples.films import film_of
 
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Networks:
-    return Networks(tmp_path_factory.mktemp("networks"))
-
-
-@pytest.fixture(scope="module")
-def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return street(tmp_path_factory.mktemp("streets"), 8)
-
-
 # Videos ---------------------------------------------------------------------------------------------------------
 
 
