@@ -41,7 +41,7 @@ def nearest_distances(points: NDArray[Any], centres: NDArray[Any]) -> NDArray[np
     return nearest
 
 
-class Verdict(Enum):
+class Novelty(Enum):
     """What a reservoir says about a point: it adds something, or lies near a candidate, or very near to one."""
 
     NEW = auto()
@@ -85,14 +85,14 @@ class Reservoir(Generic[Item]):
         """The candidates, float32 ``[N, D]``, in the order of ``items``."""
         return self._points[: len(self)]
 
-    def judge(self, point: NDArray[np.float32]) -> Verdict:
+    def judge(self, point: NDArray[np.float32]) -> Novelty:
         """Whether to ``add`` this point, ``[D]``; if not, how near the nearest candidate is."""
         if not self._items:
-            return Verdict.NEW
+            return Novelty.NEW
         distance = _distances(self.points, point).min()
         if distance <= self._duplicate_distance:
-            return Verdict.NEAR_DUPLICATE
-        return Verdict.SIMILAR if distance <= self.radius else Verdict.NEW
+            return Novelty.NEAR_DUPLICATE
+        return Novelty.SIMILAR if distance <= self.radius else Novelty.NEW
 
     def add(self, point: NDArray[np.float32], item: Item) -> Item | None:
         """Take a new candidate; returns what belongs to the one that had to give way, perhaps the new one itself."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 import edge_i2i
 from edge_i2i.collect.contact_sheet import contact_sheet, thumbnail
-from edge_i2i.collect.diversity import EvenSample, Reservoir, Verdict, farthest_points, nearest_distances
+from edge_i2i.collect.diversity import EvenSample, Novelty, Reservoir, farthest_points, nearest_distances
 from edge_i2i.collect.features import FEATURE_COUNT, NEAR_DUPLICATE_DISTANCE, frame_features, is_blank
 from edge_i2i.collect.folder import (
     RECORD_NAME,
@@ -143,10 +143,10 @@ def _consider(frame: SourceFrame, gathered: _Gathered, spool: Path) -> None:
         return
     features = frame_features(frame.image)
     gathered.sample.add(features)
-    verdict = gathered.reservoir.judge(features)
-    if verdict is Verdict.NEAR_DUPLICATE:
+    novelty = gathered.reservoir.judge(features)
+    if novelty is Novelty.NEAR_DUPLICATE:
         gathered.near_duplicates += 1
-    elif verdict is Verdict.SIMILAR:
+    elif novelty is Novelty.SIMILAR:
         gathered.similar += 1
     else:
         given_way = gathered.reservoir.add(features, _keep(frame, spool / f"{gathered.seen}.png"))

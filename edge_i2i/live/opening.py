@@ -36,7 +36,7 @@ from edge_i2i.sources.uri import SourceRequest, path_of, split_source
 from edge_i2i.translate.translator import LoadOptions, Translator
 
 BundlePath = str | PathLike[str]
-Look = Mapping[str, Any] | SetLook
+GivenLook = Mapping[str, Any] | SetLook
 """What ``Translator.condition`` takes (``{"style_seed": 7}``, ``{"exemplar": picture}``); or a function doing it."""
 
 
@@ -46,7 +46,7 @@ def open_session(
     sinks: Sequence[str | Sink] = (),
     *,
     variant: str | Sequence[str] = AUTO,
-    look: Look | None = None,
+    look: GivenLook | None = None,
     path: PicturePathOptions | None = None,
     policy: Policy | None = None,
     source_size: Size | None = None,
@@ -137,7 +137,7 @@ def network_loader(
     bundle: BundlePath | Sequence[BundlePath],
     *,
     variant: str | Sequence[str] = AUTO,
-    look: Look | None = None,
+    look: GivenLook | None = None,
     path: PicturePathOptions | None = None,
     clock: Clock | None = None,
     **options: Unpack[LoadOptions],
@@ -228,7 +228,7 @@ def _film(source: str, clock: Clock) -> Path | None:
     return path_of(SourceRequest(source, rest, None, None, False, clock), "a video") if scheme == "file" else None
 
 
-def _setter(look: Look | None) -> SetLook | None:
+def _setter(look: GivenLook | None) -> SetLook | None:
     if not isinstance(look, Mapping):
         return look
 

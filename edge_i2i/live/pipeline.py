@@ -24,8 +24,8 @@ from edge_i2i.live.outlets.sink_stage import Composes, SinkStage, handover_of_re
 from edge_i2i.live.policy import Mode, Policy
 from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.threads.ending import Ending, LiveError, text_of
-from edge_i2i.live.threads.gate import Gate
 from edge_i2i.live.threads.handover import Handover, Lane, Slot
+from edge_i2i.live.threads.pause import PauseSwitch
 from edge_i2i.machine import resident_bytes
 from edge_i2i.sources.source import SourceSpec
 
@@ -68,10 +68,10 @@ class Pipeline:
         self.clock, self._policy, self._view = clock, policy, view
         self._trace = trace or Trace(clock, 0)
         self.stats = LiveStats(clock, source.uri if source else "")
-        self.gate, self.ending, self.outlets = Gate(clock), Ending(clock), Outlets(clock)
+        self.pause_switch, self.ending, self.outlets = PauseSwitch(clock), Ending(clock), Outlets(clock)
         self.events = EventThread(clock, on_event, self._look_after, lambda error: self.fail("on_event", error))
         frames: Handover[Frame] = Lane(clock) if policy.mode is Mode.OFFLINE else Slot(clock)
-        self.inlet = Inlet(clock, policy, frames, self.gate, self.stats, self._trace)
+        self.inlet = Inlet(clock, policy, frames, self.pause_switch, self.stats, self._trace)
         self.model = self._make_model(frames, _ready(process))
         self._loader = None if self.model.has_process else process
         self._capture = self._make_capture(source, wait_for_source) if source else None
@@ -88,7 +88,7 @@ class Pipeline:
             frames,
             self._policy,
             process,
-            gate=self.gate,
+            pause_switch=self.pause_switch,
             give=self._give,
             ended=self._model_ended,
             stats=self.stats,
@@ -234,7 +234,7 @@ class Pipeline:
         if self._capture is not None:
             self._capture.close()
         self.inlet.close(discard=True)
-        self.gate.open(for_good=True)
+        self.pause_switch.resume(for_good=True)
         self.model.close()
 
     def shut_down(self, timeout: float) -> None:

@@ -23,7 +23,7 @@ from edge_i2i.live.figures.events import OnEvent
 from edge_i2i.live.figures.stats import StatsSnapshot
 from edge_i2i.live.figures.trace import Trace
 from edge_i2i.live.frame import Result
-from edge_i2i.live.model.changes import Change, Look
+from edge_i2i.live.model.changes import Change, LookChange
 from edge_i2i.live.model.process import Loader, Process
 from edge_i2i.live.outlets.receivers import Callback, Receiver
 from edge_i2i.live.outlets.sink_stage import Composes, handover_of_results
@@ -129,11 +129,11 @@ class LiveSession:
 
     def pause(self) -> None:
         """Translate nothing until ``resume``: live frames are dropped, offline ones wait."""
-        self._pipeline.gate.shut()
+        self._pipeline.pause_switch.pause()
 
     def resume(self) -> None:
         """Go on translating after ``pause``."""
-        self._pipeline.gate.open()
+        self._pipeline.pause_switch.resume()
 
     def swap(self, process: Process | Loader) -> Change:
         """Change to another process between two frames. It is loaded beside the running one, which is then closed.
@@ -150,7 +150,7 @@ class LiveSession:
         While a process loads, the look is set as soon as it is there.
         """
         change = Change(self._clock)
-        self._pipeline.model.offer(Look(look, change))
+        self._pipeline.model.offer(LookChange(look, change))
         return change
 
     def stats(self) -> StatsSnapshot:

@@ -17,7 +17,7 @@ from edge_i2i.machine import describe_machine, installed_versions
 from edge_i2i.quantize.calibration.statistics import RangeKind
 from edge_i2i.quantize.judging.contest import Placing
 from edge_i2i.quantize.judging.judge import engine_for
-from edge_i2i.quantize.judging.verdicts import Verdict
+from edge_i2i.quantize.judging.verdicts import QualityVerdict
 from edge_i2i.quantize.variants import QuantizedVariant
 
 STAGE = "quantize"
@@ -28,7 +28,7 @@ def quality_record(
     variant: str,
     target: str,
     precision: str | None,
-    verdict: Verdict,
+    verdict: QualityVerdict,
     golden_db: float | None,
     command: str,
 ) -> EvidenceRecord:

@@ -23,7 +23,7 @@ from edge_i2i.quantize.calibration.calibration_set import CalibrationOptions, Ca
 from edge_i2i.quantize.job import QuantizeJob
 from edge_i2i.quantize.judging.contest import FULL_PRECISION, Contest, Entry, entries, hold_contest
 from edge_i2i.quantize.judging.judge import JudgedInputs
-from edge_i2i.quantize.judging.verdicts import Verdict
+from edge_i2i.quantize.judging.verdicts import QualityVerdict
 from edge_i2i.quantize.outcome import QuantizeSummary, Standing, settle
 from edge_i2i.quantize.quantizer import check_names, layers_of
 from edge_i2i.quantize.records import keep_aside, latency_record, quality_record, recipe_record
@@ -220,7 +220,7 @@ _Golden = tuple[list[dict[str, Array]], list[dict[str, Array]]]
 def _evidence(
     given: Ingredients,
     graph: GraphSource,
-    verdicts: Mapping[str, Verdict] | Mapping[None, Verdict],
+    verdicts: Mapping[str, QualityVerdict] | Mapping[None, QualityVerdict],
     golden: _Golden,
     job: QuantizeJob,
 ) -> tuple[EvidenceRecord, ...]:

@@ -25,7 +25,7 @@ from edge_i2i.quantize.judging.contest import FULL_PRECISION, LEAST_GAIN, Contes
 from edge_i2i.quantize.judging.emulation import EmulatingEngine
 from edge_i2i.quantize.judging.judge import Judge, JudgedInputs, engine_for, judge_for
 from edge_i2i.quantize.judging.timing import EngineTimer
-from edge_i2i.quantize.judging.verdicts import Verdict
+from edge_i2i.quantize.judging.verdicts import QualityVerdict
 from edge_i2i.quantize.quantizer import QuantizedGraph, Quantizer
 from edge_i2i.quantize.search.combinations import Combination, Estimated, Latency, Measured, MixedResult
 from edge_i2i.quantize.search.delicate import spare_delicate
@@ -82,15 +82,15 @@ class QuantizedVariant:
 
     target: str
     graph: QuantizedGraph
-    verdict: Verdict
+    verdict: QualityVerdict
     budget: QualityBudget
     complaints: tuple[str, ...]
     kept_float: Mapping[str, str]
     opset: int
     tried: tuple[Combination, ...] = ()
     taken: Combination | None = None
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
-    alone: Mapping[str, Verdict] = field(default_factory=dict)
+    verdicts: Mapping[str, QualityVerdict] = field(default_factory=dict)
+    alone: Mapping[str, QualityVerdict] = field(default_factory=dict)
     largest_weight: int = LARGEST_WEIGHT
 
     @property

@@ -35,7 +35,7 @@ class LookRequest:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ChosenLook:
     """A whole look: a style (None: the bundle's own), on the way from another, with attributes."""
 
     base: Base | None = None
@@ -43,19 +43,19 @@ class Recipe:
     mix: float = 1.0
     attributes: tuple[tuple[str, float], ...] = ()
 
-    def changed(self, request: LookRequest) -> Recipe:
-        """The recipe after a request.
+    def changed(self, request: LookRequest) -> ChosenLook:
+        """The look after a request.
 
         Another style is mixed with the one before it, wholly the new one at first. ``other`` may also be said.
         """
-        recipe = self
+        chosen = self
         if request.base not in (None, self.base):
-            recipe = replace(recipe, base=request.base, other=self.base, mix=1.0)
+            chosen = replace(chosen, base=request.base, other=self.base, mix=1.0)
         if request.other is not None:
-            recipe = replace(recipe, other=request.other)
+            chosen = replace(chosen, other=request.other)
         if request.mix is not None:
-            recipe = replace(recipe, mix=request.mix)
+            chosen = replace(chosen, mix=request.mix)
         if request.attributes is not None:
             merged = dict(self.attributes) | dict(request.attributes)
-            recipe = replace(recipe, attributes=tuple(sorted(merged.items())))
-        return recipe
+            chosen = replace(chosen, attributes=tuple(sorted(merged.items())))
+        return chosen

@@ -1,4 +1,4 @@
-"""A translator as the model that tabs share: looks by recipe, kept as long as there is room."""
+"""A translator as the model that tabs share: looks as tabs chose them, kept as long as there is room."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge_i2i.live.model.translation import WARM_UP_RUNS, blank_frame, check_dra
 from edge_i2i.texts import one_line
 from edge_i2i.translate.conditions import PER_FRAME, SEED, Given, Look
 from edge_i2i.translate.translator import Translator
-from edge_i2i.web.looks import Base, BaseKind, Recipe
+from edge_i2i.web.looks import Base, BaseKind, ChosenLook
 from edge_i2i.web.shared_model import ModelInfo, ModelLoader, Note
 from edge_i2i.web.styles import LooksTaken, Style
 
@@ -28,7 +28,7 @@ FindExemplar = Callable[[str], Picture]
 
 
 class TranslatorModel:
-    """Translates frames under looks that are told by recipe.
+    """Translates frames under looks that tabs chose.
 
     Args:
         translator: runs the network; it is closed with the model.
@@ -42,24 +42,24 @@ class TranslatorModel:
     ) -> None:
         self._translator, self._takes, self._find_exemplar = translator, takes, find_exemplar
         self._styles = {style.id: style for style in styles}
-        self._kept: OrderedDict[Recipe, Look] = OrderedDict()
+        self._kept: OrderedDict[ChosenLook, Look] = OrderedDict()
         self._regions = _regions(translator)
         session = translator.info.session
         self.info = ModelInfo(session.engine, session.effective_precision, translator.info.variant)
         self._plain = self._starting_look(styles)
 
-    def look(self, recipe: Recipe) -> Look:
-        """The look of a recipe: one that was computed lately is found again.
+    def look(self, chosen: ChosenLook) -> Look:
+        """The look that was chosen: one that was computed lately is found again.
 
         Raises:
             EdgeI2IError: the bundle cannot take it, or an exemplar is not kept any more.
         """
-        if recipe not in self._kept:
-            self._kept[recipe] = self._computed(recipe)
-        self._kept.move_to_end(recipe)
+        if chosen not in self._kept:
+            self._kept[chosen] = self._computed(chosen)
+        self._kept.move_to_end(chosen)
         while len(self._kept) > LOOKS_KEPT or (len(self._kept) > 1 and self._nbytes() > LOOKS_ROOM):
             self._kept.popitem(last=False)
-        return self._kept[recipe]
+        return self._kept[chosen]
 
     def translate(self, picture: Picture, look: Look) -> Picture:
         """See ``Model.translate``."""
@@ -83,24 +83,24 @@ class TranslatorModel:
             self._condition(style.given)
         return self._translator.look
 
-    def _computed(self, recipe: Recipe) -> Look:
-        if recipe.mix < 1:
-            ends = self._end(recipe.other, recipe), self._end(recipe.base, recipe)
-            self._translator.mix(*ends, recipe.mix)
+    def _computed(self, chosen: ChosenLook) -> Look:
+        if chosen.mix < 1:
+            ends = self._end(chosen.other, chosen), self._end(chosen.base, chosen)
+            self._translator.mix(*ends, chosen.mix)
             return self._translator.look
         self._translator.use(self._plain)
-        if recipe.attributes:
-            self._translator.condition(**self._attributes(recipe))
-        if recipe.base is not None:
-            self._condition(self._given(recipe.base))
+        if chosen.attributes:
+            self._translator.condition(**self._attributes(chosen))
+        if chosen.base is not None:
+            self._condition(self._given(chosen.base))
         return self._translator.look
 
-    def _end(self, base: Base | None, recipe: Recipe) -> Given:
+    def _end(self, base: Base | None, chosen: ChosenLook) -> Given:
         """One end of a mix, as the tensor that is mixed: an exemplar is encoded once, not at each step of a slider."""
         name = self._takes.mixed_tensor
         if name is None:
             raise UsageError("This bundle cannot mix two looks.", remedy="Pick a style instead.")
-        look = self.look(Recipe(base, attributes=recipe.attributes))
+        look = self.look(ChosenLook(base, attributes=chosen.attributes))
         self._translator.use(look)
         tensors = {**look.computed, **look.given}
         if name not in tensors:
@@ -111,11 +111,11 @@ class TranslatorModel:
         if given:
             self._translator.condition(**given)
 
-    def _attributes(self, recipe: Recipe) -> Mapping[str, Any]:
+    def _attributes(self, chosen: ChosenLook) -> Mapping[str, Any]:
         if self._takes.attribute_tensor is None:
             raise UsageError("This bundle takes no attributes.", remedy="Pick a style instead.")
         labels = {one_line(label): label for label in self._takes.attributes}  # the page knows them as they are shown
-        return {self._takes.attribute_tensor: {labels.get(name, name): value for name, value in recipe.attributes}}
+        return {self._takes.attribute_tensor: {labels.get(name, name): value for name, value in chosen.attributes}}
 
     def _given(self, base: Base) -> Given:
         """What ``Translator.condition`` takes for a style; empty for a bundle that has but one."""
@@ -164,7 +164,7 @@ def model_loader(
 
 def _warmed_up(model: TranslatorModel, size: Size) -> TranslatorModel:
     """Translate a little, so that the first visitor does not wait for what engines put off until then."""
-    picture, look = blank_frame(size).image, model.look(Recipe())
+    picture, look = blank_frame(size).image, model.look(ChosenLook())
     for _ in range(WARM_UP_RUNS - 1):
         model.translate(picture, look)
     check_draws(model.translate(picture, look))

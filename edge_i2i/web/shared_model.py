@@ -18,10 +18,10 @@ from edge_i2i.arrays import Picture
 from edge_i2i.clock import Clock, Signal, Task
 from edge_i2i.errors import EdgeI2IError
 from edge_i2i.live.threads.handover import HandoverClosedError, Slot
-from edge_i2i.web.looks import Recipe
+from edge_i2i.web.looks import ChosenLook
 
 T = TypeVar("T")
-Look = Any  # a model's own; whoever shares it only keeps it
+AnyLook = Any  # a model's own; whoever shares it only keeps it
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Model(Protocol):
 
     info: ModelInfo
 
-    def look(self, recipe: Recipe) -> Look:
+    def look(self, chosen: ChosenLook) -> AnyLook:
         """Compute a look, or find it again.
 
         Raises:
@@ -46,7 +46,7 @@ class Model(Protocol):
         """
         ...
 
-    def translate(self, picture: Picture, look: Look) -> Picture:
+    def translate(self, picture: Picture, look: AnyLook) -> Picture:
         """Translate a picture under a look.
 
         Raises:
@@ -102,7 +102,7 @@ class _Job:
 
 @dataclass(frozen=True, eq=False)
 class _Wish:
-    recipe: Recipe
+    chosen: ChosenLook
     future: Future[None]
 
 
@@ -227,7 +227,7 @@ class Seat:
         self._shared = shared
         self._frames: Slot[_Job] = Slot(shared.clock)
         self._wishes: Slot[_Wish] = Slot(shared.clock)
-        self._look: Look | None = None  # only the model's thread touches it
+        self._look: AnyLook | None = None  # only the model's thread touches it
 
     def translate(self, picture: Picture) -> Future[Translated]:
         """Hand a picture over; it takes the place of one that still waits, whose future then fails.
@@ -238,9 +238,9 @@ class Seat:
         self._hand_over(self._frames, job)
         return job.future
 
-    def wear(self, recipe: Recipe) -> Future[None]:
+    def wear(self, chosen: ChosenLook) -> Future[None]:
         """Set a look from the next frame on; where it cannot be set, the look before stays."""
-        wish = _Wish(recipe, Future())
+        wish = _Wish(chosen, Future())
         self._hand_over(self._wishes, wish)
         return wish.future
 
@@ -257,17 +257,17 @@ class Seat:
         except HandoverClosedError:
             return
         if wish is not None and wish.future.set_running_or_notify_cancel():
-            _settle(wish.future, lambda: self._change_look(model, wish.recipe))
+            _settle(wish.future, lambda: self._change_look(model, wish.chosen))
         if job is not None and job.future.set_running_or_notify_cancel():
             _settle(job.future, lambda: self._translate(model, job))
 
-    def _change_look(self, model: Model, recipe: Recipe) -> None:
-        self._look = model.look(recipe)
+    def _change_look(self, model: Model, chosen: ChosenLook) -> None:
+        self._look = model.look(chosen)
 
     def _translate(self, model: Model, job: _Job) -> Translated:
         began = self._shared.clock.now()
         if self._look is None:
-            self._look = model.look(Recipe())
+            self._look = model.look(ChosenLook())
         image = model.translate(job.picture, self._look)
         return Translated(image, began, self._shared.clock.now() - began)
 

@@ -17,7 +17,7 @@ from edge_i2i.hosting.shares import who_makes_room
 from edge_i2i.texts import shown_in
 from edge_i2i.web.encoding import DEFAULT_QUALITY, encode
 from edge_i2i.web.figures import Answered, TabFigures, Unanswered
-from edge_i2i.web.looks import LookRequest, Recipe
+from edge_i2i.web.looks import ChosenLook, LookRequest
 from edge_i2i.web.shared_model import ModelInfo, ModelState, SupersededError, Translated
 from edge_i2i.web.site import Site
 from edge_i2i.web.uploads import decode_frame
@@ -77,7 +77,7 @@ class Tab:
         self.figures = TabFigures(site.clock)
         self._outbox: asyncio.Queue[str | _Answer | _Farewell] = asyncio.Queue(_OUTBOX_ROOM)
         self._quality = DEFAULT_QUALITY
-        self._worn = self._wanted = Recipe()
+        self._worn = self._wanted = ChosenLook()
         self._in_flight = self._uncredited = 0
         self._peer: Peer | None = None
         self._ended = False

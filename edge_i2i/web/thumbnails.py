@@ -7,7 +7,7 @@ import asyncio
 from edge_i2i.arrays import Picture
 from edge_i2i.hosting.refusals import RequestError
 from edge_i2i.web.encoding import encode
-from edge_i2i.web.looks import Base, BaseKind, Recipe
+from edge_i2i.web.looks import Base, BaseKind, ChosenLook
 from edge_i2i.web.shared_model import ModelState
 from edge_i2i.web.site import Site
 from edge_i2i.web.styles import example_frame
@@ -43,7 +43,7 @@ class Thumbnails:
 
     async def _make(self, number: str) -> bytes:
         example = await self._site.in_pool(example_frame, self._site.bundle)
-        await asyncio.wrap_future(self._seat.wear(Recipe(Base(BaseKind.STYLE, number))))
+        await asyncio.wrap_future(self._seat.wear(ChosenLook(Base(BaseKind.STYLE, number))))
         result = await asyncio.wrap_future(self._seat.translate(example))
         return await self._site.in_pool(lambda: encode(_small(result.image), WireFormat.JPEG, _QUALITY))
 

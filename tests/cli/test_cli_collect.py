@@ -6,32 +6,19 @@ import json
 import signal
 import subprocess
 import sys
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
-import numpy as np
 import pytest
+
+from samples.films import film_of
+from samples.pictures import soft_shapes
 
 PROGRAM = Path(__file__).parents[2] / "calibration" / "collect.py"
 
 
-def scene(seed: int) -> np.ndarray:
-    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3)).astype(np.uint8)
-    return cv2.resize(small, (64, 48), interpolation=cv2.INTER_LINEAR)
-
-
 def film(path: Path, frames: int) -> Path:
-    with av.open(str(path), "w") as target:
-        stream = target.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for index in range(frames):
-            frame = av.VideoFrame.from_ndarray(scene(index), "rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, 25)
-            target.mux(stream.encode(frame))
-        target.mux(stream.encode(None))
-    return path
+    return film_of(path, map(soft_shapes, range(frames)), options={"preset": "ultrafast"})
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -64,7 +51,7 @@ def test_json_is_the_record_and_nothing_else(tmp_path: Path) -> None:
     ],
 )
 def test_errors_are_sentences_with_exit_codes(tmp_path: Path, arguments: list[str], code: int, complaint: str) -> None:
-    cv2.imwrite(str(tmp_path / "a.png"), scene(1))
+    cv2.imwrite(str(tmp_path / "a.png"), soft_shapes(1))
     done = subprocess.run(
         [sys.executable, PROGRAM, *arguments, "--output", "out"], capture_output=True, text=True, cwd=tmp_path
     )

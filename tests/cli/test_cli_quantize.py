@@ -17,7 +17,7 @@ import pytest
 
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.bundle.writer import BundleWriter
-from samples.quantizing import mild_painter, painter_with, write_studio
+from samples.quantizing import painter_with, write_studio, write_studios
 from samples.sensitive import LAYERS, SENSITIVE
 
 PROGRAM = Path(__file__).parents[2] / "calibration" / "quantize.py"
@@ -27,11 +27,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``studio.i2i`` with a sensitive layer, ``mild/studio.i2i`` without, ``photos``, and a cache for all tests."""
-    folder = tmp_path_factory.mktemp("studio")
-    write_studio(folder)
-    (folder / "mild").mkdir()
-    write_studio(folder / "mild", graph=mild_painter())
-    return folder
+    return write_studios(tmp_path_factory.mktemp("studio"))
 
 
 @pytest.fixture

@@ -6,10 +6,8 @@ import hashlib
 import json
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -23,29 +21,14 @@ from edge_i2i.collect.run import collect_frames
 from edge_i2i.errors import BadInputError, EdgeI2IError, PictureError, UsageError
 from edge_i2i.media.pictures import read_picture
 from edge_i2i.translate.plan import make_plan
+from samples.films import film_of
+from samples.pictures import soft_shapes
 
 EVERY_FRAME = Sampling(every=0)
 
 
-def scene(seed: int) -> np.ndarray:
-    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3)).astype(np.uint8)
-    return cv2.resize(small, (64, 48), interpolation=cv2.INTER_LINEAR)
-
-
 def blank(level: int) -> np.ndarray:
     return np.full((48, 64, 3), level, np.uint8)
-
-
-def film(path: Path, pictures: Sequence[np.ndarray]) -> Path:
-    with av.open(str(path), "w") as target:
-        stream = target.add_stream("libx264", rate=25, options={"crf": "10"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for index, picture in enumerate(pictures):
-            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, 25)
-            target.mux(stream.encode(frame))
-        target.mux(stream.encode(None))
-    return path
 
 
 @dataclass
@@ -101,7 +84,7 @@ def check_consistent(collection: Collection, output: Path) -> None:
 
 
 def test_a_folder_with_repeats_and_blanks_gives_each_view_once_exactly(tmp_path: Path) -> None:
-    pictures = {f"{view}{letter}.png": scene(view) for view in range(5) for letter in "abc"}
+    pictures = {f"{view}{letter}.png": soft_shapes(view) for view in range(5) for letter in "abc"}
     source = write_folder(tmp_path / "in", pictures | {"black.png": blank(0), "white.png": blank(255)})
     collection = collect_from(source, tmp_path / "out")
     check_consistent(collection, tmp_path / "out")
@@ -112,8 +95,9 @@ def test_a_folder_with_repeats_and_blanks_gives_each_view_once_exactly(tmp_path:
 
 
 def test_a_video_gives_its_shots_with_their_time_stamps(tmp_path: Path) -> None:
-    shots = [scene(1)] * 10 + [scene(2)] * 10 + [blank(0)] * 5 + [scene(3)] * 10 + [scene(1)] * 5
-    collection = collect_from(film(tmp_path / "a.mp4", shots), tmp_path / "out")
+    first, second, third = map(soft_shapes, (1, 2, 3))
+    shots = [first] * 10 + [second] * 10 + [blank(0)] * 5 + [third] * 10 + [first] * 5
+    collection = collect_from(film_of(tmp_path / "a.mp4", shots, options={"crf": "10"}), tmp_path / "out")
     check_consistent(collection, tmp_path / "out")
     assert sorted(frame.source_frame for frame in collection.frames) == [0, 10, 25]
     assert all(frame.source_seconds == pytest.approx(frame.source_frame / 25) for frame in collection.frames)
@@ -122,8 +106,10 @@ def test_a_video_gives_its_shots_with_their_time_stamps(tmp_path: Path) -> None:
 
 def test_fewer_frames_than_views_cover_the_clusters(tmp_path: Path) -> None:
     """Twenty views of one scene in slightly other light, and one each of two others: three frames, one of each."""
-    dimmed = [(scene(1) * (1 - 0.02 * step)).astype(np.uint8) for step in range(20)]
-    collection = collect_frames(Played([*dimmed[:10], scene(2), *dimmed[10:], scene(3)]), tmp_path / "out", count=3)
+    view, *others = map(soft_shapes, (1, 2, 3))
+    dimmed = [(view * (1 - 0.02 * step)).astype(np.uint8) for step in range(20)]
+    played = Played([*dimmed[:10], others[0], *dimmed[10:], others[1]])
+    collection = collect_frames(played, tmp_path / "out", count=3)
     numbers = {frame.source_frame for frame in collection.frames}
     assert {10, 21} < numbers and len(numbers) == 3
     coverage = collection.coverage
@@ -133,7 +119,7 @@ def test_fewer_frames_than_views_cover_the_clusters(tmp_path: Path) -> None:
 
 
 def test_a_long_source_keeps_few_frames_on_disk_and_tells_what_it_covers(tmp_path: Path) -> None:
-    pictures = [scene(seed) for seed in range(300)]
+    pictures = [soft_shapes(seed) for seed in range(300)]
     most = 0
 
     class Watch:
@@ -159,7 +145,7 @@ def test_a_long_source_keeps_few_frames_on_disk_and_tells_what_it_covers(tmp_pat
 
 
 def test_the_same_source_gives_the_same_files_and_a_beginning_is_a_smaller_set(tmp_path: Path) -> None:
-    source = write_folder(tmp_path / "in", {f"{view}.png": scene(view) for view in range(12)})
+    source = write_folder(tmp_path / "in", {f"{view}.png": soft_shapes(view) for view in range(12)})
     for name, count in (("a", 6), ("b", 6), ("c", 3)):
         collect_from(source, tmp_path / name, count)
     assert listing(tmp_path / "a") == listing(tmp_path / "b")
@@ -169,14 +155,14 @@ def test_the_same_source_gives_the_same_files_and_a_beginning_is_a_smaller_set(t
 
 
 def test_pictures_keep_their_sizes(tmp_path: Path) -> None:
-    wide, tall = cv2.resize(scene(1), (300, 20)), cv2.resize(scene(2), (17, 200))
+    wide, tall = cv2.resize(soft_shapes(1), (300, 20)), cv2.resize(soft_shapes(2), (17, 200))
     collection = collect_from(write_folder(tmp_path / "in", {"wide.png": wide, "tall.png": tall}), tmp_path / "out")
     assert {(frame.height, frame.width) for frame in collection.frames} == {(20, 300), (200, 17)}
     check_consistent(collection, tmp_path / "out")
 
 
 def test_whatever_takes_the_folder_takes_the_frames_alone(tmp_path: Path) -> None:
-    collection = collect_frames(Played([scene(seed) for seed in range(8)]), tmp_path / "out")
+    collection = collect_frames(Played([soft_shapes(seed) for seed in range(8)]), tmp_path / "out")
     taken = [item.source.name for item in make_plan({"frame": str(tmp_path / "out")}, tmp_path / "results").items]
     assert taken == [frame.file for frame in collection.frames]
     rows, columns = 2, 6
@@ -185,7 +171,7 @@ def test_whatever_takes_the_folder_takes_the_frames_alone(tmp_path: Path) -> Non
 
 
 def test_the_record_names_no_folder_of_this_machine(tmp_path: Path) -> None:
-    source = write_folder(tmp_path / "in", {"a.png": scene(1)})
+    source = write_folder(tmp_path / "in", {"a.png": soft_shapes(1)})
     collect_from(source, tmp_path / "out")
     text = (tmp_path / "out" / ".collection" / "collection.json").read_text()
     assert str(tmp_path) not in text and json.loads(text)["source"] == {"kind": "folder", "name": "in"}
@@ -210,7 +196,7 @@ def test_a_set_of_single_colours_is_refused_with_the_reason(tmp_path: Path) -> N
 
 
 def test_a_black_video_is_refused(tmp_path: Path) -> None:
-    check_refused(film(tmp_path / "a.mp4", [blank(0)] * 9), tmp_path / "out", PictureError, "of 9, all")
+    check_refused(film_of(tmp_path / "a.mp4", [blank(0)] * 9), tmp_path / "out", PictureError, "of 9, all")
 
 
 def test_an_empty_folder_is_bad_input(tmp_path: Path) -> None:
@@ -226,7 +212,7 @@ def test_a_folder_of_unreadable_files_is_refused_with_a_reason(tmp_path: Path) -
 
 
 def test_unreadable_files_among_others_are_passed_over_and_told(tmp_path: Path) -> None:
-    source = write_folder(tmp_path / "in", {"a.png": scene(1)})
+    source = write_folder(tmp_path / "in", {"a.png": soft_shapes(1)})
     (source / "b.png").write_bytes(b"")
     collection = collect_from(source, tmp_path / "out")
     assert [one.file for one in collection.left_out.unreadable] == ["b.png"]
@@ -236,7 +222,7 @@ def test_unreadable_files_among_others_are_passed_over_and_told(tmp_path: Path) 
 @pytest.mark.parametrize("count", [0, -1, 1001])
 def test_a_senseless_count_is_wrong_usage(tmp_path: Path, count: int) -> None:
     with pytest.raises(UsageError, match="1 to 1000"):
-        collect_frames(Played([scene(1)]), tmp_path / "out", count=count)
+        collect_frames(Played([soft_shapes(1)]), tmp_path / "out", count=count)
 
 
 # What was there before ------------------------------------------------------------------------------------------
@@ -248,8 +234,8 @@ def test_an_earlier_collection_is_replaced_whole(
 ) -> None:
     if not exchanges:  # a disk that cannot swap two names
         monkeypatch.setattr(collection_folder, "exchange", lambda first, second: False)
-    collect_frames(Played([scene(seed) for seed in range(9)]), tmp_path / "out")
-    collection = collect_frames(Played([scene(seed) for seed in (20, 21)]), tmp_path / "out")
+    collect_frames(Played([soft_shapes(seed) for seed in range(9)]), tmp_path / "out")
+    collection = collect_frames(Played([soft_shapes(seed) for seed in (20, 21)]), tmp_path / "out")
     check_consistent(collection, tmp_path / "out")
     assert len(collection.frames) == 2
 
@@ -259,10 +245,10 @@ def test_an_earlier_collection_is_replaced_whole(
 def test_an_interrupted_run_changes_nothing(tmp_path: Path, error: BaseException, before: bool) -> None:
     output = tmp_path / "out"
     if before:
-        collect_frames(Played([scene(1), scene(2)]), output)
+        collect_frames(Played([soft_shapes(1), soft_shapes(2)]), output)
     there = listing(tmp_path)
     with pytest.raises(type(error)):
-        collect_frames(Played([scene(seed) for seed in range(5, 15)], error), output)
+        collect_frames(Played([soft_shapes(seed) for seed in range(5, 15)], error), output)
     assert listing(tmp_path) == there
     assert list(tmp_path.glob(".*")) == [] and output.exists() == before
 
@@ -271,7 +257,7 @@ def test_an_interrupted_run_changes_nothing(tmp_path: Path, error: BaseException
 def test_an_interrupt_at_the_last_step_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchanges: bool
 ) -> None:
-    collect_frames(Played([scene(1), scene(2)]), tmp_path / "out")
+    collect_frames(Played([soft_shapes(1), soft_shapes(2)]), tmp_path / "out")
     there = listing(tmp_path)
     replace = Path.replace
 
@@ -288,30 +274,30 @@ def test_an_interrupt_at_the_last_step_changes_nothing(
     monkeypatch.setattr(collection_folder, "exchange", swap)
     monkeypatch.setattr(Path, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        collect_frames(Played([scene(5)]), tmp_path / "out")
+        collect_frames(Played([soft_shapes(5)]), tmp_path / "out")
     assert listing(tmp_path) == there and list(tmp_path.glob(".*")) == []
 
 
 def test_files_of_somebody_else_are_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "holiday.png").write_bytes(b"precious")
-    collect_frames(Played([scene(1)]), tmp_path / "added")
+    collect_frames(Played([soft_shapes(1)]), tmp_path / "added")
     (tmp_path / "added" / "holiday.png").write_bytes(b"precious")
     (tmp_path / "file").write_bytes(b"precious")
     there = listing(tmp_path)
     for name in ("mine", "added", "file"):
         with pytest.raises(UsageError, match="left as it is"):
-            collect_frames(Played([scene(2)]), tmp_path / name)
+            collect_frames(Played([soft_shapes(2)]), tmp_path / name)
     assert listing(tmp_path) == there
 
 
 def test_an_output_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(EdgeI2IError, match="cannot be written") as caught:
-        collect_frames(Played([scene(1)]), tmp_path / "file" / "out")
+        collect_frames(Played([soft_shapes(1)]), tmp_path / "file" / "out")
     assert caught.value.remedy
 
 
 def test_an_empty_folder_as_the_output_is_used(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    check_consistent(collect_frames(Played([scene(1)]), tmp_path / "out"), tmp_path / "out")
+    check_consistent(collect_frames(Played([soft_shapes(1)]), tmp_path / "out"), tmp_path / "out")

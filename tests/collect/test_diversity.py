@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edge_i2i.collect.diversity import EvenSample, Reservoir, Verdict, farthest_points, nearest_distances
+from edge_i2i.collect.diversity import EvenSample, Novelty, Reservoir, farthest_points, nearest_distances
 
 # Few different coordinates, so that ties and repeated points are common.
 clouds = st.integers(1, 30).flatmap(
@@ -75,7 +75,7 @@ def test_a_reservoir_is_bounded_and_its_candidates_lie_apart(
     reservoir: Reservoir[int] = Reservoir(capacity, 3, duplicate_distance)
     gone: list[int] = []
     for index, point in enumerate(stream):
-        if reservoir.judge(point) is Verdict.NEW:
+        if reservoir.judge(point) is Novelty.NEW:
             given_way = reservoir.add(point, index)
             gone += [] if given_way is None else [given_way]
         assert 1 <= len(reservoir) <= capacity
@@ -90,7 +90,7 @@ def test_a_full_reservoir_stays_full_where_all_points_lie_about_equally_far_apar
     stream = np.random.default_rng(0).normal(size=(500, 200)).astype(np.float32)
     reservoir: Reservoir[int] = Reservoir(20, 200, 0.1)
     for index, point in enumerate(stream):
-        if reservoir.judge(point) is Verdict.NEW:
+        if reservoir.judge(point) is Novelty.NEW:
             reservoir.add(point, index)
     assert len(reservoir) == 20
 
@@ -98,11 +98,11 @@ def test_a_full_reservoir_stays_full_where_all_points_lie_about_equally_far_apar
 def test_a_reservoir_tells_near_duplicates_from_similar_points() -> None:
     reservoir: Reservoir[str] = Reservoir(2, 1, 0.1)
     for name, at in (("a", 0.0), ("b", 1.0)):
-        assert reservoir.judge(np.array([at], np.float32)) is Verdict.NEW
+        assert reservoir.judge(np.array([at], np.float32)) is Novelty.NEW
         assert reservoir.add(np.array([at], np.float32), name) is None
-    assert reservoir.judge(np.array([0.05], np.float32)) is Verdict.NEAR_DUPLICATE
+    assert reservoir.judge(np.array([0.05], np.float32)) is Novelty.NEAR_DUPLICATE
     assert reservoir.add(np.array([0.3], np.float32), "c") == "c"  # "a" is nearest, and stands for it
-    assert reservoir.judge(np.array([0.25], np.float32)) is Verdict.SIMILAR
+    assert reservoir.judge(np.array([0.25], np.float32)) is Novelty.SIMILAR
 
 
 @given(st.integers(1, 20), st.integers(0, 300))

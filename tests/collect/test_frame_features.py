@@ -7,12 +7,7 @@ import numpy as np
 import pytest
 
 from edge_i2i.collect.features import FEATURE_COUNT, NEAR_DUPLICATE_DISTANCE, frame_features, is_blank
-
-
-def scene(seed: int, height: int = 90, width: int = 160) -> np.ndarray:
-    """Soft shapes, as in a photograph out of focus."""
-    small = np.random.default_rng(seed).integers(0, 256, (6, 10, 3)).astype(np.uint8)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+from samples.pictures import soft_shapes
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> float:
@@ -41,7 +36,7 @@ def as_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
 )
 def test_the_same_view_again_is_a_near_duplicate(alter) -> None:
     for seed in range(5):
-        assert distance(scene(seed), alter(scene(seed))) <= NEAR_DUPLICATE_DISTANCE
+        assert distance(soft_shapes(seed, 90, 160), alter(soft_shapes(seed, 90, 160))) <= NEAR_DUPLICATE_DISTANCE
 
 
 @pytest.mark.parametrize(
@@ -56,7 +51,8 @@ def test_the_same_view_again_is_a_near_duplicate(alter) -> None:
 )
 def test_another_view_is_not(alter) -> None:
     for seed in range(5):
-        assert distance(scene(seed), np.ascontiguousarray(alter(scene(seed)))) > 2 * NEAR_DUPLICATE_DISTANCE
+        view = soft_shapes(seed, 90, 160)
+        assert distance(view, np.ascontiguousarray(alter(view))) > 2 * NEAR_DUPLICATE_DISTANCE
 
 
 def test_texture_counts_where_the_colours_agree() -> None:
@@ -73,7 +69,7 @@ def test_black_is_one_from_white() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 500), (64, 64), (17, 9)])
 def test_a_frame_of_any_size_has_features(size: tuple[int, int]) -> None:
-    features = frame_features(scene(1, *size))
+    features = frame_features(soft_shapes(1, *size))
     assert features.shape == (FEATURE_COUNT,) and features.dtype == np.float32 and np.isfinite(features).all()
 
 
@@ -86,6 +82,6 @@ def test_a_single_colour_is_blank_with_and_without_noise(colour: tuple[int, int,
 def test_faint_and_fine_pictures_are_not_blank() -> None:
     checks = np.indices((256, 256)).sum(axis=0) % 2 * 255
     assert not is_blank(np.repeat(checks[..., None], 3, axis=2).astype(np.uint8))
-    fog = 200 + scene(3).astype(np.int64) // 20
+    fog = 200 + soft_shapes(3, 90, 160).astype(np.int64) // 20
     assert not is_blank(fog.astype(np.uint8))
-    assert not is_blank(scene(2))
+    assert not is_blank(soft_shapes(2, 90, 160))

@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 import logging
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
 
 from edge_i2i.collect.frames import CameraSource, Sampling, open_source
 from edge_i2i.errors import MissingRequirementError, PictureError, UsageError
-
-RATE = 25
-
-
-def scene(seed: int) -> np.ndarray:
-    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3)).astype(np.uint8)
-    return cv2.resize(small, (64, 48), interpolation=cv2.INTER_LINEAR)
-
-
-def film(path: Path, frames: int) -> Path:
-    with av.open(str(path), "w") as target:
-        stream = target.add_stream("libx264", rate=RATE)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for index in range(frames):
-            frame = av.VideoFrame.from_ndarray(scene(index), "rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, RATE)
-            target.mux(stream.encode(frame))
-        target.mux(stream.encode(None))
-    return path
+from samples.films import RATE, film_of
+from samples.pictures import soft_shapes
 
 
 def positions(source: str | Path, sampling: Sampling, output: Path) -> list[tuple[str, int, float | None]]:
@@ -43,13 +24,13 @@ def positions(source: str | Path, sampling: Sampling, output: Path) -> list[tupl
 
 
 def test_a_video_is_sampled_by_its_time_stamps(tmp_path: Path) -> None:
-    path = film(tmp_path / "a.mp4", 50)
+    path = film_of(tmp_path / "a.mp4", map(soft_shapes, range(50)))
     found = positions(path, Sampling(seconds=1.5, every=0.3), tmp_path / "out")
     assert found == [("a.mp4", index, index / RATE) for index in (0, 8, 15, 23, 30)]  # 0.3 s are 7.5 frames
 
 
 def test_every_0_is_every_frame(tmp_path: Path) -> None:
-    path = film(tmp_path / "a.mp4", 12)
+    path = film_of(tmp_path / "a.mp4", map(soft_shapes, range(12)))
     assert len(positions(path, Sampling(every=0), tmp_path / "out")) == 12
 
 
@@ -57,12 +38,12 @@ def test_a_folder_gives_its_pictures_and_videos_but_nothing_hidden(tmp_path: Pat
     folder = tmp_path / "in"
     (folder / "sub").mkdir(parents=True)
     (folder / ".hidden").mkdir()
-    cv2.imwrite(str(folder / "sub" / "b.png"), scene(1))
-    cv2.imwrite(str(folder / "c.jpg"), scene(2))
-    cv2.imwrite(str(folder / ".hidden" / "d.png"), scene(3))
+    cv2.imwrite(str(folder / "sub" / "b.png"), soft_shapes(1))
+    cv2.imwrite(str(folder / "c.jpg"), soft_shapes(2))
+    cv2.imwrite(str(folder / ".hidden" / "d.png"), soft_shapes(3))
     (folder / "notes.txt").write_text("not a picture")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n half")
-    film(folder / "a.mp4", 3)
+    film_of(folder / "a.mp4", map(soft_shapes, range(3)))
     source = open_source(str(folder), tmp_path / "out", Sampling(every=0))
     assert (source.kind, source.name, source.total) == ("folder", "in", None)
     assert [frame.position.file for frame in source.frames()] == ["a.mp4"] * 3 + ["c.jpg", "sub/b.png"]
@@ -72,7 +53,7 @@ def test_a_folder_gives_its_pictures_and_videos_but_nothing_hidden(tmp_path: Pat
 
 def test_a_pattern_and_a_single_picture(tmp_path: Path) -> None:
     for name in ("a1", "a2", "b1"):
-        cv2.imwrite(str(tmp_path / f"{name}.png"), scene(1))
+        cv2.imwrite(str(tmp_path / f"{name}.png"), soft_shapes(1))
     assert [file for file, *_ in positions(tmp_path / "a*.png", Sampling(), tmp_path / "out")] == ["a1.png", "a2.png"]
     assert positions(tmp_path / "b1.png", Sampling(), tmp_path / "out") == [("b1.png", 0, None)]
 
@@ -86,14 +67,14 @@ def test_a_source_without_pictures_is_bad_input(tmp_path: Path, name: str) -> No
 
 
 def test_a_damaged_video_alone_is_an_error(tmp_path: Path) -> None:
-    whole = film(tmp_path / "a.mkv", 60).read_bytes()
+    whole = film_of(tmp_path / "a.mkv", map(soft_shapes, range(60))).read_bytes()
     (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(PictureError, match="cut off"):
         positions(tmp_path / "cut.mkv", Sampling(), tmp_path / "out")
 
 
 def test_a_source_inside_the_output_is_refused(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "a.png"), scene(1))
+    cv2.imwrite(str(tmp_path / "a.png"), soft_shapes(1))
     for source in (tmp_path, tmp_path / "a.png"):
         with pytest.raises(UsageError):
             open_source(str(source), tmp_path, Sampling())
@@ -120,7 +101,7 @@ class Player:
     def read(self) -> np.ndarray | None:
         self.now += 0.125
         self.left -= 1
-        return scene(self.left) if self.left >= 0 else None
+        return soft_shapes(self.left) if self.left >= 0 else None
 
     def close(self) -> None:
         self.closed = True
@@ -170,5 +151,5 @@ def test_a_camera_that_is_not_there_is_a_missing_requirement(tmp_path: Path, nam
 def test_a_folder_named_like_a_camera_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("97").mkdir()
-    cv2.imwrite("97/a.png", scene(1))
+    cv2.imwrite("97/a.png", soft_shapes(1))
     assert open_source("97", Path("out"), Sampling()).kind == "folder"

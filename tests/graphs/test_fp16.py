@@ -14,17 +14,22 @@ from edge_i2i.graphs.fp16 import emulate_fp16, to_fp16
 from edge_i2i.graphs.running import run_torch_network
 from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.metrics.parity import NETWORK_OUTPUT, psnr
-from samples.graphs.tiny import Array, check, node_types, operations, parse, picture_graph, random, run, small_network
+from samples.graphs.tiny import (
+    GraphMaker,
+    check,
+    node_types,
+    operations,
+    parse,
+    picture_graph,
+    random,
+    run,
+    small_network,
+)
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 WEIGHTS = {"w": random(4, 4, 3, 3), "b": random(4)}
 X = {"x": random(1, 4, 6, 7, seed=5)}
-
-
-def _graph(
-    body: str, outputs: str = "float[1,4,6,7] y", inputs: str = "float[1,4,6,7] x", **weights: Array
-) -> ir.Model:
-    return parse(f"g ({inputs}) => ({outputs}) {{ {body} }}", **(WEIGHTS | weights))
+graph = GraphMaker("float[1,4,6,7] x", "float[1,4,6,7] y", **WEIGHTS)
 
 
 def _types_of(made: onnx.ModelProto, operation: str, *, of: str = "input") -> list[set[str]]:
@@ -91,7 +96,7 @@ def test_clones_are_not_affected(traced: ir.Model) -> None:
 
 
 def test_an_unaligned_mixture_of_types_gets_casts() -> None:
-    model = _graph(f"c = {CONV} (x, w, b) y = Add (c, x)")
+    model = graph(f"c = {CONV} (x, w, b) y = Add (c, x)")
     wanted = run(model, X)["y"]
     to_fp16(model)
     made = check(model)
@@ -100,7 +105,7 @@ def test_an_unaligned_mixture_of_types_gets_casts() -> None:
 
 
 def test_a_convolution_that_writes_a_graph_output_gets_a_cast() -> None:
-    model = _graph(f"y = {CONV} (x, w, b) z = Relu (y)", "float[1,4,6,7] y, float[1,4,6,7] z")
+    model = graph(f"y = {CONV} (x, w, b) z = Relu (y)", "float[1,4,6,7] y, float[1,4,6,7] z")
     wanted = run(model, X)
     to_fp16(model)
     check(model)
@@ -112,7 +117,7 @@ def test_a_convolution_that_writes_a_graph_output_gets_a_cast() -> None:
 
 
 def test_a_norm_that_writes_a_graph_output_keeps_it() -> None:
-    model = _graph(
+    model = graph(
         f"c = {CONV} (x, w, b) y = InstanceNormalization (c, b, b) z = {CONV} (y, w, b)",
         "float[1,4,6,7] y, float[1,4,6,7] z",
     )
@@ -123,7 +128,7 @@ def test_a_norm_that_writes_a_graph_output_keeps_it() -> None:
 
 
 def test_a_value_is_cast_once_for_all_its_readers() -> None:
-    model = _graph(f"a = Sigmoid (x) c = {CONV} (a, w, b) d = {CONV} (a, w, b) e = Add (c, d) y = {CONV} (e, w, b)")
+    model = graph(f"a = Sigmoid (x) c = {CONV} (a, w, b) d = {CONV} (a, w, b) e = Add (c, d) y = {CONV} (e, w, b)")
     to_fp16(model)
     check(model)
     assert operations(model).count("Cast") == 2  # into FP16 and back for the output
@@ -133,7 +138,7 @@ def test_a_value_is_cast_once_for_all_its_readers() -> None:
 
 def test_scales_of_a_resize_stay_fp32() -> None:
     """Resize takes FP16 values, but its scales must be FP32 in any case."""
-    model = _graph(
+    model = graph(
         f'c = {CONV} (x, w, b) r = Resize <mode="nearest"> (c, , scales) y = {CONV} (r, w, b)',
         "float[1,4,12,14] y",
         scales=np.array([1, 1, 2, 2], np.float32),
@@ -145,7 +150,7 @@ def test_scales_of_a_resize_stay_fp32() -> None:
 
 
 def test_the_fill_value_of_a_pad_follows() -> None:
-    model = _graph(
+    model = graph(
         f"c = {CONV} (x, w, b) p = Pad (c, pads, fill) y = Conv (p, w, b)",
         pads=np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64),
         fill=np.array(0.5, np.float32),
@@ -166,9 +171,7 @@ def test_whole_numbers_are_left_alone() -> None:
 
 
 def test_positions_of_a_pool_stay_whole_numbers() -> None:
-    model = _graph(
-        f"c = {CONV} (x, w, b) y, i = MaxPool <kernel_shape=[2,2]> (c)", "float[1,4,5,6] y, int64[1,4,5,6] i"
-    )
+    model = graph(f"c = {CONV} (x, w, b) y, i = MaxPool <kernel_shape=[2,2]> (c)", "float[1,4,5,6] y, int64[1,4,5,6] i")
     to_fp16(model)
     types = node_types(check(model))
     assert (types["y"], types["i"]) == ("FLOAT", "INT64")
@@ -176,7 +179,7 @@ def test_positions_of_a_pool_stay_whole_numbers() -> None:
 
 def test_products_of_two_activations_stay_fp32() -> None:
     """Such a product sums over a whole picture (instance pooling): more than FP16 can hold."""
-    model = _graph(f"c = {CONV} (x, w, b) t = Transpose <perm=[0,1,3,2]> (c) y = MatMul (c, t)", "float[1,4,6,6] y")
+    model = graph(f"c = {CONV} (x, w, b) t = Transpose <perm=[0,1,3,2]> (c) y = MatMul (c, t)", "float[1,4,6,6] y")
     to_fp16(model)
     assert _types_of(check(model), "MatMul") == [{"FLOAT"}]
 
@@ -186,12 +189,12 @@ def test_weights_beyond_fp16_are_refused(value: float) -> None:
     weights = random(4, 4, 3, 3)
     weights[1, 2, 0, 0] = value
     with pytest.raises(GraphError, match=r"The weight 'w' reaches .* more than FP16 can hold \(65504\)") as caught:
-        to_fp16(_graph(f"y = {CONV} (x, w, b)", w=weights))
+        to_fp16(graph(f"y = {CONV} (x, w, b)", w=weights))
     assert "--precision fp32" in caught.value.remedy
 
 
 def test_the_largest_fp16_weight_is_taken() -> None:
-    assert to_fp16(_graph(f"y = {CONV} (x, w, b)", w=np.full((4, 4, 3, 3), 65504, np.float32))) == 1
+    assert to_fp16(graph(f"y = {CONV} (x, w, b)", w=np.full((4, 4, 3, 3), 65504, np.float32))) == 1
 
 
 # --- emulation
@@ -208,7 +211,7 @@ def test_the_emulation_is_a_fp32_graph(traced: ir.Model) -> None:
 
 
 def test_the_emulation_rounds_every_value_that_is_fp16() -> None:
-    model = _graph(
+    model = graph(
         f"c = {CONV} (x, w, b) r = Relu (c) y = Conv (r, u)",
         "float[1,4,6,7] y",
         u=np.eye(4, dtype=np.float32)[..., None, None],
@@ -226,7 +229,7 @@ def test_the_emulation_rounds_every_value_that_is_fp16() -> None:
 
 
 def test_the_emulation_overflows_as_fp16_does() -> None:
-    model = _graph(f"c = {CONV} (x, w, b) y = Relu (c)", w=np.full((4, 4, 3, 3), 6e4, np.float32))
+    model = graph(f"c = {CONV} (x, w, b) y = Relu (c)", w=np.full((4, 4, 3, 3), 6e4, np.float32))
     to_fp16(model)
     emulate_fp16(model)
     assert np.isinf(run(model, {"x": np.full((1, 4, 6, 7), 6e4, np.float32)})["y"]).all()
@@ -247,9 +250,9 @@ def test_two_independent_emulations_agree(full: int, traced: ir.Model) -> None:
     to_fp16(traced, full)
     half = check(traced)
     emulate_fp16(traced)
-    graph = picture_graph(small_network())
+    network = picture_graph(small_network())
     for seed in range(2):
-        inputs = sample_inputs(graph.declaration, seed)
+        inputs = sample_inputs(network.declaration, seed)
         emulated = run(traced, inputs)["image"].astype(int)
         interpreted = TorchGraph(half).run({name: torch.from_numpy(value) for name, value in inputs.items()})["image"]
         difference = np.abs(emulated - interpreted.numpy().astype(int))
@@ -258,9 +261,9 @@ def test_two_independent_emulations_agree(full: int, traced: ir.Model) -> None:
 
 
 def test_fp16_is_close_to_the_network_but_not_equal(traced: ir.Model) -> None:
-    graph = picture_graph(small_network())
-    inputs = sample_inputs(graph.declaration, 1)
-    (reference,) = run_torch_network(graph, [inputs])
+    network = picture_graph(small_network())
+    inputs = sample_inputs(network.declaration, 1)
+    (reference,) = run_torch_network(network, [inputs])
     to_fp16(traced)
     emulate_fp16(traced)
     got = run(traced, inputs)

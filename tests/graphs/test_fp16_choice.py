@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnx_ir as ir
 import pytest
 
 from edge_i2i.graphs.fp16 import emulate_fp16, to_fp16
-from samples.graphs.tiny import Array, check, node_types, operations, parse, random, run
+from samples.graphs.tiny import Array, GraphMaker, check, node_types, operations, random, run
 
 X = {"x": random(1, 4, 6, 7, seed=5)}
 CONV = "Conv <pads=[1,1,1,1]>"
-
-
-def _graph(body: str, outputs: str = "float[1,4,6,7] y", **weights: Array) -> ir.Model:
-    everywhere = {"w": random(4, 4, 3, 3), "b": random(4)}
-    return parse(f"g (float[1,4,6,7] x) => ({outputs}) {{ {body} }}", **(everywhere | weights))
+graph = GraphMaker("float[1,4,6,7] x", "float[1,4,6,7] y", w=random(4, 4, 3, 3), b=random(4))
 
 
 def _types_of(made: onnx.ModelProto, operation: str) -> list[set[str]]:
@@ -28,7 +23,7 @@ def _types_of(made: onnx.ModelProto, operation: str) -> list[set[str]]:
 
 def _kinds(body: str, *kinds: str, **more: Array) -> dict[str, list[set[str]]]:
     """The float types that the nodes of each kind read in the FP16 graph; FP16 must be close to FP32 all the same."""
-    model = _graph(body, **more)
+    model = graph(body, **more)
     wanted = run(model, X)["y"]
     to_fp16(model)
     made = check(model)
@@ -68,7 +63,7 @@ def test_adains_scale_and_shift_belong_to_the_norm() -> None:
     weights = {"one": np.ones(4, np.float32), "zero": np.zeros(4, np.float32)}
     found = _kinds(body, "InstanceNormalization", "Mul", "Add", "Relu", **weights)
     assert found == {"InstanceNormalization": [FULL], "Mul": [FULL], "Add": [FULL], "Relu": [HALF]}
-    model = _graph(body, **weights)
+    model = graph(body, **weights)
     to_fp16(model)
     names = [name for name in operations(model) if name != "GlobalAveragePool"]
     assert names == [
@@ -153,7 +148,7 @@ def test_what_only_moves_values_follows(move: str, more: dict[str, Array]) -> No
     weights |= {name: np.asarray(value) for name, value in more.items()}
     body = f"c = {CONV} (x, w, b) {'z = Conv <pads=[1,1,1,1]> (x, w4)' if '(z)' in move else ''} {move}"
     output = "float[1,4,12,14] y" if "(z)" in move else "float[1,4,6,7] y"
-    model = _graph(f"{body} {END}", output, **weights)
+    model = graph(f"{body} {END}", output, **weights)
     to_fp16(model)
     made = check(model)
     for kind in moved:
@@ -162,7 +157,7 @@ def test_what_only_moves_values_follows(move: str, more: dict[str, Array]) -> No
 
 
 def test_every_output_of_a_condition_graph_keeps_its_type() -> None:
-    model = _graph(
+    model = graph(
         f"c = {CONV} (x, w, b) p, q = Split <axis=1, num_outputs=2> (c) m = ReduceMean (c, axes) k = Cast <to=7> (c)",
         "float[1,2,6,7] p, float[1,2,6,7] q, float[1,4,1,1] m, int64[1,4,6,7] k",
         axes=AXES,

@@ -20,16 +20,13 @@ from edge_i2i.graphs.passes import (
     reflect_pad_as_slices,
 )
 from edge_i2i.metrics.parity import NETWORK_OUTPUT
-from samples.graphs.tiny import check, operations, parse, random, run
+from samples.graphs.tiny import GraphMaker, check, operations, parse, random, run
 
 # --- bias in front of instance norm
 
 WEIGHTS = {"w": random(4, 3, 3, 3), "b": 5 + random(4), "scale": random(4, seed=1), "shift": random(4, seed=2)}
 X = {"x": random(1, 3, 8, 9, seed=3)}
-
-
-def _conv_then_norm(body: str, outputs: str = "float[1,4,8,9] y", **weights: Any) -> ir.Model:
-    return parse(f"g (float[1,3,8,9] x) => ({outputs}) {{ {body} }}", **(WEIGHTS | weights))
+conv_then_norm = GraphMaker("float[1,3,8,9] x", "float[1,4,8,9] y", **WEIGHTS)
 
 
 def _biases(model: ir.Model) -> list[bool]:
@@ -42,7 +39,7 @@ NORM = "y = InstanceNormalization (c, scale, shift)"
 
 
 def test_the_bias_that_the_norm_cancels_is_dropped() -> None:
-    model = _conv_then_norm(f"{CONV} {NORM}")
+    model = conv_then_norm(f"{CONV} {NORM}")
     before = run(model, X)["y"]
     assert drop_bias_before_instance_norm(model) == 1
     assert _biases(model) == [False]
@@ -52,14 +49,14 @@ def test_the_bias_that_the_norm_cancels_is_dropped() -> None:
 
 
 def test_a_transposed_convolutions_bias_is_dropped() -> None:
-    model = _conv_then_norm(f"c = ConvTranspose <pads=[1,1,1,1]> (x, w, b) {NORM}", w=random(3, 4, 3, 3))
+    model = conv_then_norm(f"c = ConvTranspose <pads=[1,1,1,1]> (x, w, b) {NORM}", w=random(3, 4, 3, 3))
     before = run(model, X)["y"]
     assert drop_bias_before_instance_norm(model) == 1
     np.testing.assert_allclose(run(model, X)["y"], before, atol=1e-5)
 
 
 def test_a_bias_that_two_norms_cancel_is_dropped() -> None:
-    model = _conv_then_norm(
+    model = conv_then_norm(
         f"{CONV} p = InstanceNormalization (c, scale, shift) q = InstanceNormalization (c, shift, scale) y = Add (p, q)"
     )
     before = run(model, X)["y"]
@@ -78,7 +75,7 @@ def test_a_bias_that_two_norms_cancel_is_dropped() -> None:
     ids=["feeds something else", "is a graph output", "an activation lies between", "no norm at all"],
 )
 def test_a_bias_that_counts_is_kept(body: str, outputs: str) -> None:
-    model = _conv_then_norm(body, outputs)
+    model = conv_then_norm(body, outputs)
     before = run(model, X)
     assert drop_bias_before_instance_norm(model) == 0
     assert _biases(model) == [True]
@@ -87,7 +84,7 @@ def test_a_bias_that_counts_is_kept(body: str, outputs: str) -> None:
 
 
 def test_a_shared_bias_stays_for_the_other_convolution() -> None:
-    model = _conv_then_norm(
+    model = conv_then_norm(
         f"{CONV} n = InstanceNormalization (c, scale, shift) d = Conv <pads=[1,1,1,1]> (x, w, b) y = Add (n, d)"
     )
     before = run(model, X)["y"]
@@ -97,7 +94,7 @@ def test_a_shared_bias_stays_for_the_other_convolution() -> None:
 
 
 def test_a_convolution_without_bias_is_left() -> None:
-    model = _conv_then_norm(f"c = Conv <pads=[1,1,1,1]> (x, w) {NORM}")
+    model = conv_then_norm(f"c = Conv <pads=[1,1,1,1]> (x, w) {NORM}")
     assert drop_bias_before_instance_norm(model) == 0
 
 

@@ -13,7 +13,7 @@ from edge_i2i.graphs.passes.narrow_convs import square_weights
 from samples.graphs.tiny import Array, check, operations, parse, random, run
 
 
-def _graph(
+def _convolution(
     out: int, side: int, height: int, width: int, *, pad: int = 0, bias: bool = True, more: str = ""
 ) -> ir.Model:
     given_height, given_width = height + side - 1 - 2 * pad, width + side - 1 - 2 * pad
@@ -33,7 +33,7 @@ def _graph(
     bias=st.booleans(),
 )
 def test_it_is_exact(out: int, side: int, height: int, width: int, padded: bool, bias: bool) -> None:
-    model = _graph(out, side, height, width, pad=side // 2 if padded else 0, bias=bias)
+    model = _convolution(out, side, height, width, pad=side // 2 if padded else 0, bias=bias)
     shape = tuple(model.graph.inputs[0].shape or ())
     x = np.random.default_rng(3).normal(size=shape).astype(np.float32)
     expected = run(model, {"x": x})["y"]
@@ -54,12 +54,12 @@ def test_it_is_exact(out: int, side: int, height: int, width: int, padded: bool,
     ],
 )
 def test_it_leaves_alone_what_does_not_pay(out: int, side: int, height: int, width: int, more: str) -> None:
-    model = _graph(out, side, height, width, more=more)
+    model = _convolution(out, side, height, width, more=more)
     assert narrow_conv_as_phases(model) == int(bool(more))
 
 
 def test_a_second_run_changes_nothing_more() -> None:
-    model = _graph(3, 7, 8, 8)
+    model = _convolution(3, 7, 8, 8)
     assert narrow_conv_as_phases(model) == 1
     assert narrow_conv_as_phases(model) == 0
 

@@ -7,17 +7,12 @@ import onnx_ir as ir
 import pytest
 
 from edge_i2i.graphs.passes import merge_parallel_convs
-from samples.graphs.tiny import Array, check, operations, parse, random, run
+from samples.graphs.tiny import GraphMaker, check, operations, random, run
 
 WEIGHTS = {"v": random(4, 3, 3, 3), "w": random(4, 3, 3, 3, seed=1), "b": random(4, seed=2), "c": random(4, seed=3)}
 X = {"x": random(1, 3, 6, 7, seed=4)}
 CONV = "Conv <pads=[1,1,1,1]>"
-ONE = "float[1,4,6,7] y"
-
-
-def _graph(body: str, outputs: str = ONE, **weights: Array) -> ir.Model:
-    used = {name: value for name, value in (WEIGHTS | weights).items() if f", {name}" in body}
-    return parse(f"g (float[1,3,6,7] x) => ({outputs}) {{ {body} }}", **used)
+graph = GraphMaker("float[1,3,6,7] x", "float[1,4,6,7] y", **WEIGHTS)
 
 
 def _merged(model: ir.Model, count: int = 1) -> None:
@@ -31,14 +26,14 @@ def _merged(model: ir.Model, count: int = 1) -> None:
 
 
 def test_spades_gamma_and_beta_become_one() -> None:
-    model = _graph(f"g = {CONV} (x, v, b) s = {CONV} (x, w, c) m = Mul (g, g) y = Add (m, s)")
+    model = graph(f"g = {CONV} (x, v, b) s = {CONV} (x, w, c) m = Mul (g, g) y = Add (m, s)")
     _merged(model)
     assert operations(model) == ["Conv", "Split", "Mul", "Add"]
     assert set(model.graph.initializers) == {"v_merged", "v_merged_bias", "const_4_4"}
 
 
 def test_different_numbers_of_channels_and_a_missing_bias() -> None:
-    model = _graph(
+    model = graph(
         f"y = {CONV} (x, v) z = {CONV} (x, u, d) q = {CONV} (x, w, c)",
         "float[1,4,6,7] y, float[1,2,6,7] z, float[1,4,6,7] q",
         u=random(2, 3, 3, 3),
@@ -49,7 +44,7 @@ def test_different_numbers_of_channels_and_a_missing_bias() -> None:
 
 
 def test_without_any_bias_there_is_none() -> None:
-    model = _graph(f"g = {CONV} (x, v) s = {CONV} (x, w) y = Add (g, s)")
+    model = graph(f"g = {CONV} (x, v) s = {CONV} (x, w) y = Add (g, s)")
     _merged(model)
     conv = next(node for node in model.graph if node.op_type == "Conv")
     assert len(conv.inputs) == 2
@@ -57,12 +52,12 @@ def test_without_any_bias_there_is_none() -> None:
 
 def test_strides_and_dilations_stay() -> None:
     conv = "Conv <strides=[2,2], dilations=[1,2], pads=[1,2,1,2]>"
-    _merged(_graph(f"g = {conv} (x, v, b) s = {conv} (x, w, c) y = Add (g, s)", "float[1,4,3,4] y"))
+    _merged(graph(f"g = {conv} (x, v, b) s = {conv} (x, w, c) y = Add (g, s)", "float[1,4,3,4] y"))
 
 
 def test_only_those_that_are_alike_are_grouped() -> None:
     body = f"a = {CONV} (x, v) b0 = {CONV} (x, w) c0 = Conv (x, v) d0 = Conv (x, w) e = Add (a, b0) f = Add (c0, d0)"
-    model = _graph(f"{body} y = Relu (e) z = Relu (f)", "float[1,4,6,7] y, float[1,4,4,5] z")
+    model = graph(f"{body} y = Relu (e) z = Relu (f)", "float[1,4,6,7] y, float[1,4,4,5] z")
     _merged(model, count=2)
     assert operations(model).count("Conv") == 2
 
@@ -79,7 +74,7 @@ def test_only_those_that_are_alike_are_grouped() -> None:
     ids=["other inputs", "other dilations", "other kernels", "computed weights", "one alone"],
 )
 def test_others_are_left(body: str) -> None:
-    model = _graph(body, five=random(4, 3, 5, 5))
+    model = graph(body, five=random(4, 3, 5, 5))
     before = operations(model)
     assert merge_parallel_convs(model) == 0
     assert operations(model) == before
@@ -88,5 +83,5 @@ def test_others_are_left(body: str) -> None:
 def test_grouped_convolutions_are_left() -> None:
     conv = "Conv <pads=[1,1,1,1], group=3>"
     text = f"y = {conv} (x, k) z = {conv} (x, l)"
-    model = _graph(text, "float[1,3,6,7] y, float[1,3,6,7] z", k=random(3, 1, 3, 3), l=random(3, 1, 3, 3, seed=1))
+    model = graph(text, "float[1,3,6,7] y, float[1,3,6,7] z", k=random(3, 1, 3, 3), l=random(3, 1, 3, 3, seed=1))
     assert merge_parallel_convs(model) == 0

@@ -32,7 +32,7 @@ phases_of_any_width = partial(upsample_conv_as_phases, least_saving=0)
 PADDINGS = ("zero", "zeros before", "edge", "reflect")
 
 
-def _graph(
+def _upsampled(
     side: int,
     padding: str,
     height: int = 4,
@@ -84,7 +84,7 @@ def _same_result(model: ir.Model, rewrite: Any, shape: tuple[int, ...], count: i
 
 @pytest.mark.parametrize(("side", "padding", "by"), [*product((3, 5), PADDINGS, ("scales", "sizes"))])
 def test_the_phases_equal_the_upsampled_convolution(side: int, padding: str, by: str) -> None:
-    model = _graph(side, padding, by=by)
+    model = _upsampled(side, padding, by=by)
     _same_result(model, phases_of_any_width, (1, 3, 4, 5))
     assert "Resize" not in operations(model)
     taps = {3: 2, 5: 3}[side]
@@ -102,19 +102,19 @@ def test_the_phases_equal_the_upsampled_convolution(side: int, padding: str, by:
 def test_any_size_agrees(side: int, padding: str, height: int, width: int, bias: bool) -> None:
     if padding == "reflect" and min(height, width) == 1 and side == 5:
         return  # two doubled rows have no third to reflect
-    _same_result(_graph(side, padding, height, width, bias=bias), phases_of_any_width, (1, 3, height, width))
+    _same_result(_upsampled(side, padding, height, width, bias=bias), phases_of_any_width, (1, 3, height, width))
 
 
 def test_only_reflection_over_two_rows_needs_the_ring() -> None:
     for side, padding in product((3, 5), PADDINGS):
-        model = _graph(side, padding)
+        model = _upsampled(side, padding)
         phases_of_any_width(model)
         ringed = "Concat" in operations(model)
         assert ringed == (side == 5 and padding == "reflect")
 
 
 def test_the_ring_is_computed_by_the_original_weights() -> None:
-    model = _graph(5, "reflect")
+    model = _upsampled(5, "reflect")
     phases_of_any_width(model)
     assert _kernels(model) == [(16, 3, 3, 3), (4, 3, 5, 5), (4, 3, 5, 5)]
     assert sorted(name for name in model.graph.initializers if name.startswith(("w", "b"))) == [
@@ -125,7 +125,7 @@ def test_the_ring_is_computed_by_the_original_weights() -> None:
 @pytest.mark.parametrize("rounding", ["round_prefer_floor", "round_prefer_ceil"])
 def test_half_pixels_double_as_well(rounding: str) -> None:
     how = f'mode="nearest", coordinate_transformation_mode="half_pixel", nearest_mode="{rounding}"'
-    _same_result(_graph(3, "zero", how=how), phases_of_any_width, (1, 3, 4, 5))
+    _same_result(_upsampled(3, "zero", how=how), phases_of_any_width, (1, 3, 4, 5))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_half_pixels_double_as_well(rounding: str) -> None:
     ],
 )
 def test_other_ways_to_resize_are_left(how: str) -> None:
-    assert phases_of_any_width(_graph(5, "zero", how=how)) == 0
+    assert phases_of_any_width(_upsampled(5, "zero", how=how)) == 0
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_two_in_a_row_with_shared_weights() -> None:
 
 
 def test_pads_that_are_left_can_still_become_slices() -> None:
-    model = _graph(5, "reflect")
+    model = _upsampled(5, "reflect")
     phases_of_any_width(model)
     assert reflect_pad_as_slices(model) == 0
 
@@ -232,14 +232,14 @@ def test_narrow_convolutions_are_left_because_phases_would_not_pay(side: int, ch
 @pytest.mark.parametrize("by", ["scales", "sizes"])
 @pytest.mark.parametrize("how", [NEAREST, 'mode="nearest"'])
 def test_a_pointwise_convolution_comes_before_the_upsampling(by: str, how: str) -> None:
-    model = _graph(1, "zero", by=by, how=how)
+    model = _upsampled(1, "zero", by=by, how=how)
     _same_result(model, upsample_after_pointwise_conv, (1, 3, 4, 5))
     assert operations(model) == ["Conv", "Resize"]
 
 
 def test_each_pass_leaves_the_others_kernels() -> None:
-    assert upsample_after_pointwise_conv(_graph(3, "zero")) == 0
-    assert phases_of_any_width(_graph(1, "zero")) == 0
+    assert upsample_after_pointwise_conv(_upsampled(3, "zero")) == 0
+    assert phases_of_any_width(_upsampled(1, "zero")) == 0
 
 
 # --- on the road

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from edge_i2i.learn.augment import camera_noise, random_light, random_tint, random_view
 from edge_i2i.learn.recipe import AugmentSection
+from samples.pictures import noise
 
 RANGES = AugmentSection()
 STILL = AugmentSection(
@@ -24,21 +25,17 @@ STILL = AugmentSection(
 )
 
 
-def _photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
 @settings(max_examples=40, deadline=None)
 @given(st.integers(16, 90), st.integers(16, 90), st.integers(8, 96), st.integers(0, 2**32 - 1))
 def test_a_view_has_the_side_asked_for_whatever_the_photograph(height: int, width: int, side: int, seed: int) -> None:
-    view = random_view(_photograph(height, width), side, RANGES, np.random.default_rng(seed))
+    view = random_view(noise(height, width), side, RANGES, np.random.default_rng(seed))
     assert view.shape == (side, side, 3)
     assert view.dtype == np.uint8
     assert view.flags["C_CONTIGUOUS"]
 
 
 def test_without_movement_a_view_is_a_crop() -> None:
-    photograph = _photograph(64, 64)
+    photograph = noise(64, 64)
     view = random_view(photograph, 64, STILL, np.random.default_rng(0))
     assert np.array_equal(view, photograph)
 
@@ -46,20 +43,20 @@ def test_without_movement_a_view_is_a_crop() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_light_is_a_function_of_the_seed_and_keeps_the_shape(seed: int) -> None:
-    picture = _photograph(16, 20)
+    picture = noise(16, 20)
     first, second = (random_light(picture, RANGES, np.random.default_rng(seed)) for _ in range(2))
     assert np.array_equal(first, second)
     assert first.shape == picture.shape
 
 
 def test_no_light_change_keeps_every_grey_level_within_one() -> None:
-    picture = _photograph(32, 32)
+    picture = noise(32, 32)
     same = random_light(picture, STILL, np.random.default_rng(0))
     assert np.abs(same.astype(int) - picture).max() <= 1
 
 
 def test_a_tint_gives_equal_greys_equal_colours() -> None:
-    grey = np.repeat(_photograph(16, 16)[..., :1], 3, axis=2)
+    grey = np.repeat(noise(16, 16)[..., :1], 3, axis=2)
     tinted = random_tint(grey, np.random.default_rng(3))
     first, second = np.argwhere(grey[..., 0] == grey[0, 0, 0])[[0, -1]]
     assert np.array_equal(tinted[tuple(first)], tinted[tuple(second)])
@@ -67,7 +64,7 @@ def test_a_tint_gives_equal_greys_equal_colours() -> None:
 
 
 def test_noise_leaves_its_input_alone() -> None:
-    picture = _photograph(16, 16)
+    picture = noise(16, 16)
     before = picture.copy()
     noisy = camera_noise(picture, RANGES.model_copy(update={"noise": 1.0}), np.random.default_rng(1))
     assert np.array_equal(picture, before)

@@ -16,15 +16,15 @@ import pytest
 from edge_i2i.contract import Size
 from edge_i2i.errors import MissingRequirementError, PictureError
 from edge_i2i.media.films.video import VideoReader
+from samples.pictures import soft_shapes
 
 RATE = 25
 HEIGHT, WIDTH = 48, 80
 
 
-def scene(index: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
-    """Blurred noise that changes with every frame; red to the left, blue at the bottom."""
-    small = np.random.default_rng(index).integers(0, 256, (6, 10, 3)).astype(np.uint8)
-    picture = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+def marked(index: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+    """Soft shapes that change with every frame; red to the left, blue at the bottom."""
+    picture = soft_shapes(index, height, width)
     picture[: height // 2, : width // 4] = 255, 0, 0
     picture[-height // 4 :] = 0, 0, 255
     return picture
@@ -52,7 +52,7 @@ def film(
             prepare(pictures)
         audio = target.add_stream(sound_codec, rate=48000, layout="mono") if sound else None
         for index in range(frames):
-            frame = av.VideoFrame.from_ndarray(scene(index), "rgb24")
+            frame = av.VideoFrame.from_ndarray(marked(index), "rgb24")
             frame.pts, frame.time_base = index + first_frame, Fraction(1, RATE)
             target.mux(pictures.encode(frame))
         target.mux(pictures.encode(None))
@@ -111,7 +111,7 @@ def test_every_frame_of_every_container(tmp_path: Path, name: str, container: st
     np.testing.assert_allclose(times, np.arange(20) / RATE, atol=1e-3)
     for frame in frames:
         assert frame.image.dtype == np.uint8 and frame.image.flags.c_contiguous
-        assert np.abs(frame.image.astype(int) - scene(frame.index)).mean() < 12
+        assert np.abs(frame.image.astype(int) - marked(frame.index)).mean() < 12
 
 
 def test_frames_are_the_callers_to_keep(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_empty(tmp_path: Path) -> None:
 def test_not_a_video(tmp_path: Path, content: str) -> None:
     data = {
         "text": b"dear diary, today I was renamed\n" * 50,
-        "picture": cv2.imencode(".png", scene(0))[1].tobytes(),
+        "picture": cv2.imencode(".png", marked(0))[1].tobytes(),
         "playlist": b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.ts\n#EXT-X-ENDLIST\n",
     }[content]
     (tmp_path / "a.mp4").write_bytes(data)
@@ -355,7 +355,7 @@ def test_frames_that_change_size(tmp_path: Path) -> None:
         encoder = av.CodecContext.create("libx264", "w")
         encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, height, "yuv420p", Fraction(1, RATE)
         for index in range(3):
-            frame = av.VideoFrame.from_ndarray(scene(index, height, 64), "rgb24").reformat(format="yuv420p")
+            frame = av.VideoFrame.from_ndarray(marked(index, height, 64), "rgb24").reformat(format="yuv420p")
             frame.pts = index
             parts += encoder.encode(frame)
         parts += encoder.encode(None)

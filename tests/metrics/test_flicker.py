@@ -12,13 +12,10 @@ from hypothesis import strategies as st
 from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError, UsageError
 from edge_i2i.metrics.flicker import PanningClip, flicker_ratio, pan_clip, warp_error
+from samples.pictures import noise
 
 STEPS = st.tuples(st.integers(-5, 5), st.integers(-5, 5))
 SIDES = st.integers(1, 60)
-
-
-def scene(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
 def normalised(frame: np.ndarray) -> np.ndarray:
@@ -30,7 +27,7 @@ def normalised(frame: np.ndarray) -> np.ndarray:
 def test_the_panned_picture_itself_does_not_flicker(
     height: int, width: int, rows: int, columns: int, step: tuple[int, int], count: int, seed: int
 ) -> None:
-    clip = pan_clip(scene(height, width, 3, seed=seed), Size(rows, columns), step, count)
+    clip = pan_clip(noise(height, width, seed=seed), Size(rows, columns), step, count)
     assert [frame.shape for frame in clip.frames] == [(rows, columns, 3)] * count
     assert all(frame.dtype == np.uint8 and frame.flags.c_contiguous for frame in clip.frames)
     assert warp_error(clip) == 0
@@ -64,7 +61,7 @@ def test_a_picture_of_the_networks_size_is_reflected_outwards() -> None:
 
 def test_a_pan_is_measured_where_both_frames_look() -> None:
     """The second frame shows the scene 3 further down and 2 to the left; elsewhere it differs, which must not count."""
-    first, second = scene(30, 30, 3), scene(30, 30, 3, seed=1)
+    first, second = noise(30, 30), noise(30, 30, seed=1)
     second[:27, 2:] = first[3:, :28]
     clip = PanningClip((first, second), (3, -2))
     assert warp_error(clip) == 0
@@ -72,10 +69,10 @@ def test_a_pan_is_measured_where_both_frames_look() -> None:
 
 
 def test_four_pixels_of_every_border_do_not_count() -> None:
-    clip = pan_clip(scene(40, 40, 3), Size(30, 30), (2, 1), 3)
+    clip = pan_clip(noise(40, 40), Size(30, 30), (2, 1), 3)
 
     def with_bad_border(frame: np.ndarray) -> np.ndarray:
-        bad = scene(*frame.shape, seed=int(frame.sum()))
+        bad = noise(*frame.shape[:2], seed=int(frame.sum()))
         bad[4:-4, 4:-4] = frame[4:-4, 4:-4]
         return bad
 
@@ -83,10 +80,10 @@ def test_four_pixels_of_every_border_do_not_count() -> None:
 
 
 def test_a_translation_that_depends_on_the_whole_crop_flickers() -> None:
-    clip = pan_clip(scene(60, 60, 3), Size(32, 32), (8, 8))
+    clip = pan_clip(noise(60, 60), Size(32, 32), (8, 8))
     plain = clip.through(normalised)
-    noise = np.random.default_rng(4)
-    noisy = plain.through(lambda frame: frame + noise.normal(0, 0.05, frame.shape))
+    rng = np.random.default_rng(4)
+    noisy = plain.through(lambda frame: frame + rng.normal(0, 0.05, frame.shape))
     assert warp_error(plain, data_range=2) > 0
     assert flicker_ratio(noisy, plain) > 1.05
 
@@ -109,7 +106,7 @@ def test_a_reference_that_does_not_flicker() -> None:
 
 def test_what_is_no_clip_is_refused() -> None:
     with pytest.raises(UsageError, match="1 frames"):
-        pan_clip(scene(20, 20), Size(16, 16), (1, 1), 1)
+        pan_clip(noise(20, 20), Size(16, 16), (1, 1), 1)
     with pytest.raises(PictureError, match=r"\[H, W\]"):
         pan_clip(np.zeros((0, 4)), Size(16, 16))
     with pytest.raises(PictureError, match="two frames"):
@@ -117,11 +114,11 @@ def test_what_is_no_clip_is_refused() -> None:
     with pytest.raises(PictureError, match="one size"):
         warp_error(PanningClip((np.zeros((20, 20)), np.zeros((20, 21))), (1, 1)))
     with pytest.raises(PictureError, match="19x9 at least"):
-        warp_error(pan_clip(scene(40, 40), Size(18, 18), (10, 0)))
+        warp_error(pan_clip(noise(40, 40), Size(18, 18), (10, 0)))
 
 
 def test_clips_that_cannot_be_compared_are_refused() -> None:
-    clip = pan_clip(scene(40, 40), Size(20, 20), (1, 1), 3)
-    for other in (pan_clip(scene(40, 40), Size(20, 20), (1, 2), 3), pan_clip(scene(40, 40), Size(20, 20), (1, 1), 2)):
+    clip = pan_clip(noise(40, 40), Size(20, 20), (1, 1), 3)
+    for other in (pan_clip(noise(40, 40), Size(20, 20), (1, 2), 3), pan_clip(noise(40, 40), Size(20, 20), (1, 1), 2)):
         with pytest.raises(PictureError, match="cannot be compared"):
             flicker_ratio(clip, other)

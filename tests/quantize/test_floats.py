@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,31 +20,11 @@ from edge_i2i.quantize.job import QuantizeJob
 from edge_i2i.quantize.outcome import QuantizeSummary, raise_if_missed
 from edge_i2i.quantize.run import quantize_bundle
 from samples import processors
-from samples.quantizing import ScriptedContest, mild_painter, write_studio
+from samples.quantizing import ScriptedContest
 from samples.sensitive import ONE_THREAD
 
 QUICK_BF16 = {"int8-openvino on openvino": 8.0, "int8-openvino on openvino (bf16)": 4.0}
 QUICK_FULL = {"int8-openvino on openvino": 4.0, "int8-openvino on openvino (bf16)": 8.0}
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``studio.i2i``, which bears neither INT8 in one layer nor BF16; ``mild/studio.i2i``, which bears both."""
-    folder = tmp_path_factory.mktemp("studio")
-    write_studio(folder)
-    (folder / "mild").mkdir()
-    write_studio(folder / "mild", graph=mild_painter())
-    return folder
-
-
-@pytest.fixture
-def studio(home: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(home / "studio.i2i", tmp_path / "studio.i2i"))
-
-
-@pytest.fixture
-def mild(home: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(home / "mild" / "studio.i2i", tmp_path / "mild.i2i"))
 
 
 def quantize(home: Path, bundle: Path, times: Mapping[str, float], **asked: Any) -> QuantizeSummary:

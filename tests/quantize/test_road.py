@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -38,28 +37,6 @@ FAST = {"int8-openvino on openvino": 4.0, "int8-onnxruntime on onnxruntime": 6.0
 FAST_MIXED = {"mixed-openvino on openvino": 4.0, "mixed-onnxruntime on onnxruntime": 6.0}
 EVERY = ("openvino", "onnxruntime", "tensorrt")
 OPTIONS = CalibrationOptions(threads=1)
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The painter's bundle, that of a mild painter, photographs, and a cache that all tests share."""
-    folder = tmp_path_factory.mktemp("studio")
-    write_studio(folder)
-    (folder / "mild").mkdir()
-    write_studio(folder / "mild", graph=mild_painter())
-    return folder
-
-
-@pytest.fixture
-def studio(home: Path, tmp_path: Path) -> Path:
-    """A copy of the painter's bundle, whose second layer does not bear INT8."""
-    return Path(shutil.copy(home / "studio.i2i", tmp_path / "studio.i2i"))
-
-
-@pytest.fixture
-def mild(home: Path, tmp_path: Path) -> Path:
-    """A copy of a bundle whose layers all bear INT8."""
-    return Path(shutil.copy(home / "mild" / "studio.i2i", tmp_path / "mild.i2i"))
 
 
 Quantize = Callable[..., QuantizeSummary]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -59,6 +59,23 @@ def make_film(path: Path, film: Film = Film(), *, form: str | None = None) -> Pa
         target.mux(pictures.encode(None))
         if sound is not None:
             add_tone(target, sound, film.first / film.rate, film.frames / film.rate)
+    return path
+
+
+def film_of(
+    path: Path, pictures: Iterable[np.ndarray], *, rate: int = RATE, options: Mapping[str, str] | None = None
+) -> Path:
+    """A film of these pictures, RGB uint8 ``[H, W, 3]`` and all of one size; ``options``: the encoder's."""
+    with av.open(str(path), "w") as target:
+        stream = target.add_stream("libx264", rate=rate, options=dict(options or {}))
+        stream.pix_fmt = "yuv420p"
+        for index, picture in enumerate(pictures):
+            if index == 0:
+                stream.height, stream.width = picture.shape[:2]
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, rate)
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
     return path
 
 

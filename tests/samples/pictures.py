@@ -23,6 +23,14 @@ def noise(height: int, width: int, seed: int = 0) -> Picture:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
+def soft_shapes(seed: int, height: int = 48, width: int = 64) -> Picture:
+    """Soft shapes of many colours, as in a photograph out of focus; others for every seed."""
+    import cv2
+
+    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
 def scene(height: int, width: int) -> Picture:
     """Patches of many colours with hard and slanted edges, and a fine texture over one half."""
     rows, columns = np.mgrid[:height, :width]

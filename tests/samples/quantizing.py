@@ -62,6 +62,14 @@ def write_studio(folder: Path, layout: Layout = "file", graph: GraphInMemory | N
     return path
 
 
+def write_studios(folder: Path) -> Path:
+    """``studio.i2i``, whose second layer does not bear INT8; ``mild/studio.i2i``, whose layers all do; ``photos``."""
+    write_studio(folder)
+    (folder / "mild").mkdir()
+    write_studio(folder / "mild", graph=mild_painter())
+    return folder
+
+
 def placing(entry: Entry, milliseconds: float, speed: float | None = None) -> Placing:
     """An entry that takes so long in each of its rounds."""
     return Placing(entry, Timings((milliseconds / 1e3,) * ROUNDS), "as a test says", speed, 1)

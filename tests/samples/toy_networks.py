@@ -11,7 +11,7 @@ from edge_i2i.engines.protocol import GraphSource
 from edge_i2i.graphs.qdq.targets import Placement
 from edge_i2i.metrics.latency import Timings
 from edge_i2i.metrics.quality import PictureQuality, QualityBudget
-from edge_i2i.quantize.judging.verdicts import Verdict
+from edge_i2i.quantize.judging.verdicts import QualityVerdict
 from edge_i2i.quantize.quantizer import QuantizedGraph
 from edge_i2i.quantize.search.combinations import MixedResult
 from edge_i2i.quantize.search.mixed import search_mixed
@@ -49,12 +49,12 @@ class Toy:
         source = GraphInMemory(DECLARATION, "\n".join(layers).encode(), variant, "mixed")
         return QuantizedGraph(source, tuple(layers))
 
-    def judge(self, graph: GraphSource) -> Verdict:
+    def judge(self, graph: GraphSource) -> QualityVerdict:
         layers = self._layers(graph)
         self.judged.append(layers)
         power = self.floor + sum(error_power(self.psnr[name]) for name in layers)
         psnr = math.inf if power == 0 else -10 * math.log10(power)
-        return Verdict(PictureQuality(psnr, psnr, 1, 1, 1, 1), psnr, "a toy")
+        return QualityVerdict(PictureQuality(psnr, psnr, 1, 1, 1, 1), psnr, "a toy")
 
     def clock(self, graphs: Sequence[GraphSource]) -> dict[str, Timings]:
         """Every run is on a machine of another mood."""

@@ -1,4 +1,4 @@
-"""The translator behind the tabs: looks by recipe, kept within bounds; networks that begin with nothing."""
+"""The translator behind the tabs: looks as tabs chose them, kept within bounds; networks that begin with nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.contract import DType, GraphDeclaration, GraphKind, Role, Size, TensorSpec, picture_spec
 from edge_i2i.errors import UsageError
 from edge_i2i.translate.conditions import Look
-from edge_i2i.web.looks import Base, BaseKind, Recipe
+from edge_i2i.web.looks import Base, BaseKind, ChosenLook
 from edge_i2i.web.model import LOOKS_KEPT, TranslatorModel, model_loader
 from edge_i2i.web.styles import LooksTaken, named_styles, own_styles
 from edge_i2i.web.uploads import Exemplars
@@ -39,8 +39,8 @@ def model_of(bundle: Path, exemplars: Exemplars | None = None) -> TranslatorMode
     return model
 
 
-def seed(number: int, **more: object) -> Recipe:
-    return Recipe(Base(BaseKind.SEED, str(number)), **more)  # type: ignore[arg-type]
+def seed(number: int, **more: object) -> ChosenLook:
+    return ChosenLook(Base(BaseKind.SEED, str(number)), **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_looks_are_kept_within_bounds_and_one_that_is_worn_stays_good(tint: Tran
 
 def test_a_mix_lies_between_its_ends_with_the_attributes_of_both(tint: TranslatorModel) -> None:
     ends = seed(1), seed(2, other=Base(BaseKind.SEED, "1"))
-    first, second = (tint.translate(photo(), tint.look(recipe)).astype(int) for recipe in ends)
+    first, second = (tint.translate(photo(), tint.look(chosen)).astype(int) for chosen in ends)
     for share, wanted in ((0.0, first), (0.5, (first + second) / 2)):
         mixed = tint.look(seed(2, other=Base(BaseKind.SEED, "1"), mix=share))
         assert np.abs(tint.translate(photo(), mixed) - wanted).max() <= 1.5
@@ -87,11 +87,11 @@ def test_a_mix_lies_between_its_ends_with_the_attributes_of_both(tint: Translato
 
 
 def test_a_failed_look_leaves_the_next_one_whole(tint: TranslatorModel) -> None:
-    before = tint.translate(photo(), tint.look(Recipe()))
+    before = tint.translate(photo(), tint.look(ChosenLook()))
     with pytest.raises(UsageError, match="no 'Smilling'"):
-        tint.look(Recipe(attributes=(("Smilling", 1.0),)))
-    tint.look(Recipe(attributes=(("Negative", 1.0),)))
-    np.testing.assert_array_equal(tint.translate(photo(), tint.look(Recipe())), before)
+        tint.look(ChosenLook(attributes=(("Smilling", 1.0),)))
+    tint.look(ChosenLook(attributes=(("Negative", 1.0),)))
+    np.testing.assert_array_equal(tint.translate(photo(), tint.look(ChosenLook())), before)
 
 
 def test_styles_offer_seeds_and_single_attributes(tint_bundle: Path) -> None:
@@ -153,7 +153,7 @@ def bare_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_network_that_needs_a_look_begins_with_the_bundles_own_example(bare_bundle: Path) -> None:
     model = model_of(bare_bundle)
     black = np.zeros((20, 20, 3), np.uint8)
-    image = model.translate(black, model.look(Recipe()))
+    image = model.translate(black, model.look(ChosenLook()))
     assert image.shape == black.shape
     np.testing.assert_array_equal(image[0, 0], (100, 50, 0))  # everywhere: the mask is all of the frame
     model.close()
@@ -163,11 +163,11 @@ def test_an_exemplar_is_worn_also_when_it_is_not_kept_any_more(bare_bundle: Path
     exemplars = Exemplars(1 << 20)
     model = model_of(bare_bundle, exemplars)
     number = exemplars.add(np.full((32, 32, 3), (0, 0, 80), np.uint8))
-    look = model.look(Recipe(Base(BaseKind.EXEMPLAR, number)))
+    look = model.look(ChosenLook(Base(BaseKind.EXEMPLAR, number)))
     assert isinstance(look, Look)
     np.testing.assert_array_equal(model.translate(np.zeros((32, 32, 3), np.uint8), look)[5, 5], (0, 0, 40))
     with pytest.raises(UsageError, match="cannot mix"):
-        model.look(Recipe(Base(BaseKind.EXEMPLAR, number), mix=0.5))
+        model.look(ChosenLook(Base(BaseKind.EXEMPLAR, number), mix=0.5))
     model.close()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from edge_i2i.clock import Signal
 from edge_i2i.errors import BadInputError, EdgeI2IError, MissingRequirementError
-from edge_i2i.web.looks import Base, BaseKind, Recipe
+from edge_i2i.web.looks import Base, BaseKind, ChosenLook
 from edge_i2i.web.shared_model import (
     ModelFailedError,
     ModelGoneError,
@@ -106,17 +106,17 @@ def test_a_look_holds_from_the_next_frame_on_and_a_bad_one_changes_nothing() -> 
         shared = SharedModel(loads(model), clock)
         shared.start()
         seat = shared.seat()
-        worn = seat.wear(recipe(4))
+        worn = seat.wear(chosen(4))
         first = seat.translate(PICTURE)
         clock.sleep(1.0)
         assert worn.result(0) is None and first.result(0)
-        refused = seat.wear(recipe(13))
+        refused = seat.wear(chosen(13))
         clock.sleep(1.0)
         assert isinstance(refused.exception(0), BadInputError)
         after = seat.translate(PICTURE)
         clock.sleep(1.0)
         assert after.result(0)
-        assert model.looks == [recipe(4), recipe(13)]  # the frame after was translated under the look before
+        assert model.looks == [chosen(4), chosen(13)]  # the frame after was translated under the look before
         shared.stop(1.0)
 
 
@@ -188,7 +188,7 @@ def test_a_model_that_cannot_be_loaded_says_why_to_everybody(cause: Exception) -
         shared.start()
         with pytest.raises(EdgeI2IError, match="No GPU"):
             shared.wait_ready()
-        for future in (early, shared.seat().translate(PICTURE), shared.seat().wear(recipe(1))):
+        for future in (early, shared.seat().translate(PICTURE), shared.seat().wear(chosen(1))):
             error = future.exception(0)
             assert isinstance(error, ModelGoneError) and "No GPU" in error.what and error.remedy
         assert shared.state is ModelState.FAILED
@@ -218,5 +218,5 @@ def test_a_model_that_hangs_is_abandoned_in_time() -> None:
         assert clock.now() == pytest.approx(1.5)
 
 
-def recipe(seed: int) -> Recipe:
-    return Recipe(Base(BaseKind.SEED, str(seed)))
+def chosen(seed: int) -> ChosenLook:
+    return ChosenLook(Base(BaseKind.SEED, str(seed)))

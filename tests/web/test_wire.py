@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_i2i.errors import BadInputError
-from edge_i2i.web.looks import Base, BaseKind, LookRequest, Recipe
+from edge_i2i.web.looks import Base, BaseKind, ChosenLook, LookRequest
 from edge_i2i.web.wire import (
     FrameMessage,
     QualityRequest,
@@ -144,20 +144,20 @@ def test_an_error_names_the_frame_that_it_is_about() -> None:
     assert error_message(error, 0)["id"] == 0
 
 
-# Recipes --------------------------------------------------------------------------------------------------------
+# Looks ----------------------------------------------------------------------------------------------------------
 
 FIRST, SECOND = Base(BaseKind.SEED, "1"), Base(BaseKind.SEED, "2")
 
 
 def test_a_new_style_may_be_mixed_with_the_one_before() -> None:
-    recipe = Recipe().changed(LookRequest(FIRST)).changed(LookRequest(SECOND))
-    assert (recipe.base, recipe.other, recipe.mix) == (SECOND, FIRST, 1.0)
-    halfway = recipe.changed(LookRequest(mix=0.5))
+    chosen = ChosenLook().changed(LookRequest(FIRST)).changed(LookRequest(SECOND))
+    assert (chosen.base, chosen.other, chosen.mix) == (SECOND, FIRST, 1.0)
+    halfway = chosen.changed(LookRequest(mix=0.5))
     assert (halfway.base, halfway.other, halfway.mix) == (SECOND, FIRST, 0.5)
     assert halfway.changed(LookRequest(SECOND, mix=0.75)).other == FIRST  # a slider that names the style each time
     assert halfway.changed(LookRequest(FIRST)).mix == 1.0
 
 
 def test_attributes_are_changed_one_by_one_and_stay() -> None:
-    recipe = Recipe().changed(LookRequest(attributes=(("a", 1.0),))).changed(LookRequest(attributes=(("b", 0.5),)))
-    assert recipe.changed(LookRequest(FIRST)).attributes == (("a", 1.0), ("b", 0.5))
+    chosen = ChosenLook().changed(LookRequest(attributes=(("a", 1.0),))).changed(LookRequest(attributes=(("b", 0.5),)))
+    assert chosen.changed(LookRequest(FIRST)).attributes == (("a", 1.0), ("b", 0.5))

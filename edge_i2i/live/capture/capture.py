@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from edge_i2i.clock import Clock, Task
 from edge_i2i.errors import EdgeI2IError
 from edge_i2i.live.capture.backoff import BackOff
-from edge_i2i.live.capture.entrance import Entrance
+from edge_i2i.live.capture.frame_maker import FrameMaker
 from edge_i2i.live.capture.reading import Reading
 from edge_i2i.live.capture.watchdog import Patience, Repeats
 from edge_i2i.live.figures.drops import DropCause
@@ -70,7 +70,7 @@ class Capture:
         self._stats, self._emit = stats, emit
         self._wait_for_source, self._patience = wait_for_source, patience or Patience()
         self._condition = clock.condition()  # guards everything below, and what the reading knows about time
-        self._entrance = Entrance(spec.live)
+        self._frame_maker = FrameMaker(spec.live)
         self._back_off, self._repeats = BackOff(), Repeats()
         self._current: Reading | None = None
         self._last_reading: Reading | None = None
@@ -184,7 +184,7 @@ class Capture:
                 return False
             reading.begin_watch(self._clock.now())
             self._was_open = True
-            self._entrance.begin_anew()
+            self._frame_maker.begin_anew()
         self._stats.set_source(info.label)
         self._emit(
             EventKind.SOURCE_OPENED, f"{info.label}, {info.size}", label=info.label, size=str(info.size), fps=info.fps
@@ -203,7 +203,7 @@ class Capture:
                 return True
             reading.begin_delivery(now)
             self._back_off.gives(now)
-            frame, change = self._entrance.frame(captured, now)
+            frame, change = self._frame_maker.frame(captured, now)
             lost_at, self._lost_at = self._lost_at, None
         self._stats.add_captured()
         self._tell(change, lost_at, now)
@@ -219,7 +219,7 @@ class Capture:
             self._condition.notify_all()
 
     def _count_late(self) -> None:
-        self._entrance.skip()
+        self._frame_maker.skip()
         self._stats.add_captured()
         self._stats.add_drop(DropCause.STOPPED if self._closing else DropCause.ABANDONED)
 

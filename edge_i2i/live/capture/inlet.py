@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from edge_i2i.clock import Clock
-from edge_i2i.live.capture.entrance import Entrance
+from edge_i2i.live.capture.frame_maker import FrameMaker
 from edge_i2i.live.figures.drops import DropCause
 from edge_i2i.live.figures.stats import LiveStats
 from edge_i2i.live.figures.trace import Trace
 from edge_i2i.live.frame import Frame
 from edge_i2i.live.policy import Mode, Policy
-from edge_i2i.live.threads.gate import Gate
 from edge_i2i.live.threads.handover import Handover, HandoverClosedError
 from edge_i2i.live.threads.pacing import Pacer
+from edge_i2i.live.threads.pause import PauseSwitch
 from edge_i2i.sources.source import Captured
 
 
@@ -22,18 +22,25 @@ class Inlet:
         clock: gives frames that a host pushes their time of capture.
         policy: live or offline, and the frame rate that is not exceeded in live mode.
         frames: where the model takes frames from.
-        gate: shut while the session is paused; live frames are dropped meanwhile.
+        pause_switch: while the session is paused, live frames are dropped.
         stats: counts frames and drops.
         trace: records the arrival of each frame and each drop.
     """
 
     def __init__(
-        self, clock: Clock, policy: Policy, frames: Handover[Frame], gate: Gate, stats: LiveStats, trace: Trace
+        self,
+        clock: Clock,
+        policy: Policy,
+        frames: Handover[Frame],
+        pause_switch: PauseSwitch,
+        stats: LiveStats,
+        trace: Trace,
     ) -> None:
-        self._clock, self._frames, self._gate, self._stats, self._trace = clock, frames, gate, stats, trace
+        self._clock, self._frames, self._pause_switch = clock, frames, pause_switch
+        self._stats, self._trace = stats, trace
         self._is_live = policy.mode is Mode.LIVE
         self._pacer = Pacer(policy.fps) if self._is_live and policy.fps is not None else None
-        self._entrance = Entrance(live=True)
+        self._frame_maker = FrameMaker(live=True)
         self._pushing = clock.condition()  # hosts may push from several threads
 
     def deliver(self, frame: Frame) -> bool:
@@ -53,7 +60,7 @@ class Inlet:
     def push(self, captured: Captured) -> bool:
         """Take a picture of a host that owns the camera, in any thread; returns what ``deliver`` returns."""
         with self._pushing:
-            frame, _ = self._entrance.frame(captured, self._clock.now())
+            frame, _ = self._frame_maker.frame(captured, self._clock.now())
             self._stats.add_captured()
             return self.deliver(frame)
 
@@ -66,7 +73,7 @@ class Inlet:
     def _unwanted(self, frame: Frame) -> DropCause | None:
         if not self._is_live:
             return None
-        if self._gate.is_shut:
+        if self._pause_switch.is_paused:
             return DropCause.PAUSED
         if self._pacer is not None and not self._pacer.admits(frame.t_capture):
             return DropCause.PACED

@@ -48,7 +48,7 @@ class Change:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class LookChange:
     """What ``Process.condition`` is to be called with."""
 
     inputs: Mapping[str, Any]

@@ -14,13 +14,13 @@ from edge_i2i.live.figures.events import EventKind
 from edge_i2i.live.figures.stats import LiveStats
 from edge_i2i.live.figures.trace import Trace
 from edge_i2i.live.frame import Frame, Origin, Result
-from edge_i2i.live.model.changes import Look, Replacement
+from edge_i2i.live.model.changes import LookChange, Replacement
 from edge_i2i.live.model.process import Process, Processed
 from edge_i2i.live.policy import Mode, Policy
 from edge_i2i.live.threads.ending import text_of
-from edge_i2i.live.threads.gate import Gate
 from edge_i2i.live.threads.handover import Handover, HandoverClosedError, Lane
 from edge_i2i.live.threads.pacing import Pacer
+from edge_i2i.live.threads.pause import PauseSwitch
 from edge_i2i.live.threads.worker import Worker
 from edge_i2i.machine import resident_bytes
 
@@ -45,7 +45,7 @@ class ModelStage(Worker):
         frames: where frames are taken from; when it is closed and empty, the stage ends.
         policy: live or offline, the largest age of a frame, and the pace of an offline session.
         process: what translates; None: it comes later, by ``offer``.
-        gate: an offline stage waits here while the session is paused.
+        pause_switch: an offline stage waits here while the session is paused.
         give: takes each result; may wait.
         ended: called once, at last, with what ended the stage; None: the frames have ended.
         stats: counts drops, and is told which engine runs.
@@ -60,7 +60,7 @@ class ModelStage(Worker):
         policy: Policy,
         process: Process | None,
         *,
-        gate: Gate,
+        pause_switch: PauseSwitch,
         give: Callable[[Result], None],
         ended: Callable[[Exception | None], None],
         stats: LiveStats,
@@ -69,10 +69,10 @@ class ModelStage(Worker):
     ) -> None:
         super().__init__(clock, self._translate_all, "translate")
         self._frames, self._policy, self._process = frames, policy, process
-        self._gate, self._give, self._ended = gate, give, ended
+        self._pause_switch, self._give, self._ended = pause_switch, give, ended
         self._stats, self._emit, self._trace = stats, emit, trace
-        self._changes: Lane[Look | Replacement] = Lane(clock, _CHANGES, patience=0.0)
-        self._waiting_looks: list[Look] = []
+        self._changes: Lane[LookChange | Replacement] = Lane(clock, _CHANGES, patience=0.0)
+        self._waiting_looks: list[LookChange] = []
         self._closing = Signal(clock)
         self._is_offline = policy.mode is Mode.OFFLINE
         self._pacer = Pacer(policy.fps) if self._is_offline and policy.fps is not None else None
@@ -84,7 +84,7 @@ class ModelStage(Worker):
 
     # For other threads ------------------------------------------------------------------------------------------------
 
-    def offer(self, change: Look | Replacement) -> None:
+    def offer(self, change: LookChange | Replacement) -> None:
         """Queue a change that is made between two frames; a change that comes after ``close`` lapses and is freed."""
         try:
             refused = self._changes.put(change)
@@ -134,7 +134,7 @@ class ModelStage(Worker):
     def _step(self) -> None:
         self._make_changes()
         if self._is_offline:
-            self._gate.pass_through()
+            self._pause_switch.wait()
             if self._process is None:
                 self._change(self._changes.take())
                 return
@@ -211,15 +211,15 @@ class ModelStage(Worker):
                 return
             self._change(change)
 
-    def _change(self, change: Look | Replacement | None) -> None:
+    def _change(self, change: LookChange | Replacement | None) -> None:
         if isinstance(change, Replacement):
             self._replace(change)
-        elif isinstance(change, Look) and self._process is None:
+        elif isinstance(change, LookChange) and self._process is None:
             self._waiting_looks.append(change)
-        elif isinstance(change, Look):
+        elif isinstance(change, LookChange):
             self._set_look(self._process, change)
 
-    def _set_look(self, process: Process | None, look: Look) -> None:
+    def _set_look(self, process: Process | None, look: LookChange) -> None:
         if process is None:
             return
         try:
@@ -270,7 +270,7 @@ class ModelStage(Worker):
         except Exception as error:  # noqa: BLE001 (engines raise anything; there is nothing left to lose)
             self._emit(EventKind.MODEL_FAILED, f"it was not closed: {text_of(error)}", error=type(error).__name__)
 
-    def _free(self, change: Look | Replacement) -> None:
+    def _free(self, change: LookChange | Replacement) -> None:
         if isinstance(change, Replacement):
             self._close(change.process)
         change.change.lapse()

@@ -26,10 +26,10 @@ from edge_i2i.media.geometry import Fit
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.calibration.choosing import Gathered, gather, split
 from edge_i2i.quantize.calibration.folders import Folders, Sources, find_sources, may_be_drawn
-from edge_i2i.quantize.calibration.golden import golden_recipes, golden_sha256
-from edge_i2i.quantize.calibration.looks import Look, LookTensors, Ways, draw_looks
+from edge_i2i.quantize.calibration.golden import golden_compositions, golden_sha256
+from edge_i2i.quantize.calibration.looks import DrawnLook, LookTensors, Ways, draw_looks
 from edge_i2i.quantize.calibration.regions import draw_regions
-from edge_i2i.quantize.calibration.samples import CLIP_FRAMES, PAN_STEP, Composer, LazySamples, Recipe, Sample
+from edge_i2i.quantize.calibration.samples import CLIP_FRAMES, PAN_STEP, Composer, Composition, LazySamples, Sample
 from edge_i2i.quantize.calibration.scenes import (
     MirroredScene,
     RelabelledScene,
@@ -140,21 +140,21 @@ def load_calibration(
 
 
 def _golden(bundle: Bundle, options: CalibrationOptions) -> CalibrationSet:
-    recipes, mirrored = golden_recipes(bundle)
+    compositions, mirrored = golden_compositions(bundle)
     composer = Composer(bundle.frame_graph, options.fit)
     note = "the golden inputs are random pictures: good for trying the tools, not for an INT8 variant to be used"
     summary = CalibrationSummary(
         f"the golden inputs of {bundle.path.name}",
-        pictures=len(recipes),
-        samples=len(recipes),
+        pictures=len(compositions),
+        samples=len(compositions),
         held_out=f"{len(mirrored)} mirrored inputs",
         looks="as recorded" if len(bundle.frame_graph.inputs) > 1 else "",
         notes=(note,),
     )
     return CalibrationSet(
-        LazySamples(recipes, composer.sample),
+        LazySamples(compositions, composer.sample),
         LazySamples(mirrored, composer.sample),
-        golden_sha256(recipes),
+        golden_sha256(compositions),
         summary,
         partial(composer.clip, mirrored[0]),
         LookTensors(bundle, (), options.fit, options.threads),
@@ -202,11 +202,11 @@ class _Loader:
         own = kept_back if exemplars.own and kept_back else ()
         judged_looks = draw_looks(self._ways, len(judged), exemplars.for_held_out, seed=(options.seed, 1), own=own)
         tensors = LookTensors(self._bundle, exemplars.scenes, options.fit, options.threads)
-        recipes = self._recipes([gathered.scenes[position] for position in positions], looks, tensors, 0)
-        held_out = self._recipes(judged, judged_looks, tensors, 1)
+        compositions = self._compositions([gathered.scenes[position] for position in positions], looks, tensors, 0)
+        held_out = self._compositions(judged, judged_looks, tensors, 1)
         composer = Composer(self._frame, options.fit)
         return CalibrationSet(
-            LazySamples(recipes, composer.sample),
+            LazySamples(compositions, composer.sample),
             LazySamples(held_out, composer.sample),
             self._sha256([gathered.digests[position] for position in positions], looks, exemplars, tensors),
             self._summary(gathered, exemplars, looks, min(count, len(for_ranges)), held_out),
@@ -264,11 +264,11 @@ class _Loader:
         other = [view for view in views if digest_of(view.read()) not in gathered.digests]
         return other[: max(2, len(gathered.scenes))]
 
-    def _recipes(
-        self, scenes: Sequence[Scene], looks: Sequence[Look], tensors: LookTensors, stream: int
-    ) -> list[Recipe]:
+    def _compositions(
+        self, scenes: Sequence[Scene], looks: Sequence[DrawnLook], tensors: LookTensors, stream: int
+    ) -> list[Composition]:
         return [
-            Recipe(
+            Composition(
                 scene,
                 partial(draw_regions, self._drawn, seed=(self._options.seed, stream, number)),
                 partial(tensors.of, look),
@@ -277,7 +277,7 @@ class _Loader:
         ]
 
     def _sha256(
-        self, digests: Sequence[str], looks: Sequence[Look], exemplars: _Exemplars, tensors: LookTensors
+        self, digests: Sequence[str], looks: Sequence[DrawnLook], exemplars: _Exemplars, tensors: LookTensors
     ) -> str:
         made = {
             "format": _FORMAT,
@@ -294,11 +294,11 @@ class _Loader:
         self,
         gathered: Gathered,
         exemplars: _Exemplars,
-        looks: Sequence[Look],
+        looks: Sequence[DrawnLook],
         pictures: int,
-        held_out: Sequence[Recipe],
+        held_out: Sequence[Composition],
     ) -> CalibrationSummary:
-        mirrored = any(isinstance(recipe.scene, MirroredScene) for recipe in held_out)
+        mirrored = any(isinstance(composition.scene, MirroredScene) for composition in held_out)
         return summarize(
             self._data.resolve().name,
             gathered,

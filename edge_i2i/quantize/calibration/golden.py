@@ -11,30 +11,34 @@ from edge_i2i.bundle.golden import golden_input
 from edge_i2i.bundle.reader import Bundle
 from edge_i2i.contract import Size
 from edge_i2i.errors import BundleError
-from edge_i2i.quantize.calibration.samples import Recipe, Sample
+from edge_i2i.quantize.calibration.samples import Composition, Sample
 from edge_i2i.quantize.calibration.scenes import HeldScene, MirroredScene, digest_of, digest_text
 from edge_i2i.translate.conditions import PER_FRAME
 
 
-def golden_recipes(bundle: Bundle) -> tuple[list[Recipe], list[Recipe]]:
+def golden_compositions(bundle: Bundle) -> tuple[list[Composition], list[Composition]]:
     """The golden inputs of the frame graph as they are, and mirrored (with the same looks) to judge by.
 
     Raises:
         BundleError: the bundle has none.
     """
     own = {spec.name for spec in bundle.frame_graph.inputs if spec.role in PER_FRAME}
-    plain: list[Recipe] = []
+    plain: list[Composition] = []
     for number, arrays in enumerate(_golden_inputs(bundle)):
         scene = HeldScene(f"golden input {number}", {name: arrays[name] for name in arrays if name in own})
         look = {name: array for name, array in arrays.items() if name not in own}
-        plain.append(Recipe(scene, no_regions, partial(dict, look)))
-    views = [replace(recipe, scene=MirroredScene(recipe.scene, zoomed)) for zoomed in (False, True) for recipe in plain]
+        plain.append(Composition(scene, no_regions, partial(dict, look)))
+    views = [
+        replace(composition, scene=MirroredScene(composition.scene, zoomed))
+        for zoomed in (False, True)
+        for composition in plain
+    ]
     return plain, views[: max(2, len(plain))]
 
 
-def golden_sha256(recipes: Sequence[Recipe]) -> str:
+def golden_sha256(compositions: Sequence[Composition]) -> str:
     """The checksum of the samples: of all their arrays with names, types and shapes."""
-    return digest_text(digest_of({**recipe.scene.read(), **recipe.look()}) for recipe in recipes)
+    return digest_text(digest_of({**composition.scene.read(), **composition.look()}) for composition in compositions)
 
 
 def no_regions(size: Size) -> Sample:

@@ -35,7 +35,7 @@ class Style:
 
 
 @dataclass(frozen=True)
-class Look:
+class DrawnLook:
     """Everything that is set once. ``share`` leads from ``style`` (0) to ``second`` (1); ``objects``: one a box."""
 
     style: Style | None = None
@@ -85,7 +85,7 @@ def _never_run(graph: GraphDeclaration, inputs: Mapping[str, Array]) -> Mapping[
 
 def draw_looks(
     ways: Ways, count: int, exemplars: Sequence[int], *, seed: tuple[int, ...], own: Sequence[int | None] = ()
-) -> tuple[Look, ...]:
+) -> tuple[DrawnLook, ...]:
     """A look for each of ``count`` samples; the same arguments give the same looks.
 
     Exemplars take turns, and every other style is drawn where both ways exist. Attributes go through all combinations
@@ -108,7 +108,7 @@ def draw_looks(
         share = float(rng.choice([0.0, 0.25, 0.5, 0.75, 1.0])) if ways.slider else 0.0
         objects = tuple(thing for _ in range(ways.objects) if (thing := things.next(None)) is not None)
         attributes = {name: rows[index] for name, rows in vectors.items()} or None
-        looks.append(Look(style, second, share, objects, attributes))
+        looks.append(DrawnLook(style, second, share, objects, attributes))
     return tuple(looks)
 
 
@@ -164,7 +164,7 @@ class LookTensors:
         self._options = EngineOptions(threads=threads)
         self._sessions: dict[str, Session] = {}
 
-    def of(self, look: Look) -> dict[str, Array]:
+    def of(self, look: DrawnLook) -> dict[str, Array]:
         """Every input of the frame graph that does not belong to a frame.
 
         Raises:

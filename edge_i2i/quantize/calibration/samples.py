@@ -24,7 +24,7 @@ Sample = Mapping[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
-class Recipe:
+class Composition:
     """What a sample is made of: a scene, regions drawn for a size, and the tensors of a look."""
 
     scene: Scene
@@ -39,18 +39,18 @@ class Composer:
     frame: GraphDeclaration
     fit: Fit
 
-    def sample(self, recipe: Recipe) -> Sample:
+    def sample(self, composition: Composition) -> Sample:
         """The declared inputs, in declared shapes and dtypes; not to be written to."""
-        return self._complete({**self._frame_inputs(recipe, self.frame.size), **recipe.look()})
+        return self._complete({**self._frame_inputs(composition, self.frame.size), **composition.look()})
 
-    def clip(self, recipe: Recipe) -> tuple[Sample, ...]:
+    def clip(self, composition: Composition) -> tuple[Sample, ...]:
         """The same look on ``CLIP_FRAMES`` frames, which pan over the scene by ``PAN_STEP``."""
         size, (down, right) = self.frame.size, PAN_STEP
         way = CLIP_FRAMES - 1
-        canvas = self._frame_inputs(recipe, Size(size.height + down * way, size.width + right * way))
+        canvas = self._frame_inputs(composition, Size(size.height + down * way, size.width + right * way))
         spatial = {spec.name for spec in self.frame.inputs if spec.is_spatial}
         crops = {name: pan_clip(canvas[name], size, PAN_STEP, CLIP_FRAMES).frames for name in canvas.keys() & spatial}
-        look, frames = recipe.look(), []
+        look, frames = composition.look(), []
         for number in range(CLIP_FRAMES):
             seen = {name: of_clip[number] for name, of_clip in crops.items()}
             boxes = {
@@ -59,9 +59,9 @@ class Composer:
             frames.append(self._complete({**seen, **boxes, **look}))
         return tuple(frames)
 
-    def _frame_inputs(self, recipe: Recipe, size: Size) -> dict[str, Array]:
+    def _frame_inputs(self, composition: Composition, size: Size) -> dict[str, Array]:
         specs = {spec.name: spec for spec in self.frame.inputs}
-        return {**placed(recipe.scene.read(), specs, size, self.fit), **recipe.regions(size)}
+        return {**placed(composition.scene.read(), specs, size, self.fit), **composition.regions(size)}
 
     def _complete(self, arrays: Sample) -> Sample:
         inputs = {spec.name: np.ascontiguousarray(arrays[spec.name]) for spec in self.frame.inputs}
@@ -77,19 +77,22 @@ class LazySamples(Sequence[Sample]):
     each sample gone when its turn comes.
 
     Args:
-        recipes: what each sample is made of, in order.
+        compositions: what each sample is made of, in order.
         compute: makes one.
         kept_bytes: how much memory samples may take that stay.
     """
 
     def __init__(
-        self, recipes: Sequence[Recipe], compute: Callable[[Recipe], Sample], kept_bytes: int = KEPT_BYTES
+        self,
+        compositions: Sequence[Composition],
+        compute: Callable[[Composition], Sample],
+        kept_bytes: int = KEPT_BYTES,
     ) -> None:
-        self._recipes, self._compute, self._room = tuple(recipes), compute, kept_bytes
+        self._compositions, self._compute, self._room = tuple(compositions), compute, kept_bytes
         self._kept: dict[int, Sample] = {}
 
     def __len__(self) -> int:
-        return len(self._recipes)
+        return len(self._compositions)
 
     @overload
     def __getitem__(self, index: int) -> Sample: ...
@@ -104,7 +107,7 @@ class LazySamples(Sequence[Sample]):
     def _at(self, position: int) -> Sample:
         if position in self._kept:
             return self._kept[position]
-        sample = self._compute(self._recipes[position])
+        sample = self._compute(self._compositions[position])
         size = sum(array.nbytes for array in sample.values())
         if size <= self._room:
             self._room -= size

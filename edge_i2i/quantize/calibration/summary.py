@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge_i2i.contract import Role, Size
 from edge_i2i.quantize.calibration.choosing import Gathered
-from edge_i2i.quantize.calibration.looks import Look, Style
+from edge_i2i.quantize.calibration.looks import DrawnLook, Style
 
 FEW_PICTURES = 16
 """Below so many pictures, ranges are likely to miss what others reach: a guess; 32 to 300 are a usual number."""
@@ -34,7 +34,7 @@ class CalibrationSummary:
 def summarize(
     source: str,
     gathered: Gathered,
-    looks: Sequence[Look],
+    looks: Sequence[DrawnLook],
     *,
     drawn: Sequence[Role],
     own_exemplars: bool,
@@ -70,12 +70,12 @@ def summarize(
     return CalibrationSummary(source, pictures, len(looks), held_out, ", ".join([*styles, *made_up]), tuple(notes))
 
 
-def _styles(looks: Sequence[Look]) -> list[Style]:
+def _styles(looks: Sequence[DrawnLook]) -> list[Style]:
     every = [style for look in looks for style in (look.style, look.second, *look.objects)]
     return [style for style in every if style is not None]
 
 
-def _looks(looks: Sequence[Look], *, own_exemplars: bool) -> list[str]:
+def _looks(looks: Sequence[DrawnLook], *, own_exemplars: bool) -> list[str]:
     styles = _styles(looks)
     exemplars = {style.exemplar for style in styles if style.exemplar is not None}
     seeds = {style.seed for style in styles if style.seed is not None}

@@ -30,7 +30,7 @@ from edge_i2i.metrics.parity import NETWORK_OUTPUT, psnr
 from edge_i2i.metrics.quality import quality_of
 from edge_i2i.quantize.calibration.samples import PAN_STEP, Sample
 from edge_i2i.quantize.judging.emulation import EmulatingEngine
-from edge_i2i.quantize.judging.verdicts import Verdict, VerdictCache
+from edge_i2i.quantize.judging.verdicts import QualityVerdict, VerdictCache
 
 if TYPE_CHECKING:
     from edge_i2i.graphs.qdq.targets.protocol import Target
@@ -109,7 +109,7 @@ class Judge:
         self._verdicts = VerdictCache(cache, self._key()) if cache is not None else None
         self._cache, self._more = cache, more
 
-    def judge(self, graph: GraphSource) -> Verdict:
+    def judge(self, graph: GraphSource) -> QualityVerdict:
         """The quality of a variant's pictures against FP32's; looked up where it was judged before."""
         known = None if self._verdicts is None else self._verdicts.get(graph.sha256)
         if known is not None:
@@ -128,7 +128,7 @@ class Judge:
         options = _in_fp32(self.engine, self.options) if fine else self.options
         return Judge(self.reference, inputs, self.engine, options, cache=self._cache, more=self)
 
-    def _judge(self, graph: GraphSource) -> Verdict:
+    def _judge(self, graph: GraphSource) -> QualityVerdict:
         expected = self._expected
         with self._load(graph, self.options) as session:
             found = _run(session, self.inputs)
@@ -138,7 +138,7 @@ class Judge:
             floats = psnr(expected.floats, found.floats, data_range=2.0)
         judged_by = f"{info.engine} {info.version.partition('-')[0]} ({info.effective_precision})"
         quality = quality_of(found.pictures, expected.pictures, found.clip, expected.clip)
-        return Verdict(quality, floats, judged_by, self.emulated is not None)
+        return QualityVerdict(quality, floats, judged_by, self.emulated is not None)
 
     @cached_property
     def _expected(self) -> _Outputs:

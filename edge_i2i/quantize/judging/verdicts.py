@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Verdict:
+class QualityVerdict:
     """The quality of a variant against FP32 of the same network.
 
     ``quality``: of its uint8 pictures; budgets are held against this. ``network_psnr_db``: of the network's float
@@ -50,11 +50,11 @@ class VerdictCache:
         self._path, self._key = folder / _NAME.format(key=key[:32]), key
         self._verdicts = _read(self._path, key)
 
-    def get(self, sha256: str) -> Verdict | None:
+    def get(self, sha256: str) -> QualityVerdict | None:
         """What was found of a graph before, in this run or an earlier one."""
         return self._verdicts.get(sha256)
 
-    def put(self, sha256: str, verdict: Verdict) -> None:
+    def put(self, sha256: str, verdict: QualityVerdict) -> None:
         """Keep a verdict; the file is complete at any time."""
         self._verdicts[sha256] = verdict
         lines = [_line(self._key, name, found) for name, found in self._verdicts.items()]
@@ -64,13 +64,13 @@ class VerdictCache:
                 partial.write_bytes("".join(lines).encode())
 
 
-def _line(key: str, sha256: str, verdict: Verdict) -> str:
+def _line(key: str, sha256: str, verdict: QualityVerdict) -> str:
     """The line of a verdict in the file: its checksum and what that is of."""
     text = json.dumps([key, sha256, asdict(verdict)])
     return f"{_digest(text)} {text}\n"
 
 
-def _read(path: Path, key: str) -> dict[str, Verdict]:
+def _read(path: Path, key: str) -> dict[str, QualityVerdict]:
     """The sound verdicts of a file; what is not among them is judged again."""
     try:
         *lines, rest = path.read_bytes().split(b"\n")
@@ -91,7 +91,7 @@ def _read(path: Path, key: str) -> dict[str, Verdict]:
     return dict(sound)
 
 
-def _sound(line: bytes, key: str) -> tuple[str, Verdict] | None:
+def _sound(line: bytes, key: str) -> tuple[str, QualityVerdict] | None:
     """The graph's checksum and the verdict on it; None where anything of the line was changed or is another judge's."""
     digest, _, rest = line.partition(b" ")
     try:
@@ -108,5 +108,5 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _verdict(stored: dict[str, Any]) -> Verdict:
-    return Verdict(**{**stored, "quality": PictureQuality(**stored["quality"])})
+def _verdict(stored: dict[str, Any]) -> QualityVerdict:
+    return QualityVerdict(**{**stored, "quality": PictureQuality(**stored["quality"])})

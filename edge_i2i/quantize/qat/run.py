@@ -35,7 +35,7 @@ from edge_i2i.quantize.calibration.calibration_set import CalibrationSet
 from edge_i2i.quantize.calibration.statistics import collect_statistics
 from edge_i2i.quantize.judging.emulation import EmulatingEngine
 from edge_i2i.quantize.judging.judge import Judge, JudgedInputs
-from edge_i2i.quantize.judging.verdicts import Verdict
+from edge_i2i.quantize.judging.verdicts import QualityVerdict
 from edge_i2i.quantize.qat.checkpoint import check_folder
 from edge_i2i.quantize.qat.draws import CalibrationDraw
 from edge_i2i.quantize.qat.network import put_weights
@@ -206,7 +206,7 @@ def _bundle_writer(source: Path, output: Path, bundle: Bundle) -> Iterator[Bundl
         yield writer
 
 
-def _evidence(bundle: Bundle, job: QatJob, verdict: Verdict, calibration: CalibrationSet) -> EvidenceRecord:
+def _evidence(bundle: Bundle, job: QatJob, verdict: QualityVerdict, calibration: CalibrationSet) -> EvidenceRecord:
     return EvidenceRecord(
         kind="quality",
         stage="fine-tuned",

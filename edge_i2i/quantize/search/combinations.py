@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from edge_i2i.engines.protocol import GraphSource
 from edge_i2i.quantize.judging.timing import MeasureLatency
-from edge_i2i.quantize.judging.verdicts import Verdict
+from edge_i2i.quantize.judging.verdicts import QualityVerdict
 from edge_i2i.quantize.quantizer import QuantizedGraph
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Quantizes(Protocol):
 class Judges(Protocol):
     """What judges the combinations: ``judge.Judge``, with the options that the variant will be used with."""
 
-    def judge(self, graph: GraphSource) -> Verdict:
+    def judge(self, graph: GraphSource) -> QualityVerdict:
         """The quality of the graph's pictures against FP32 of the same network."""
         ...
 
@@ -50,7 +50,7 @@ class Combination:
     """
 
     keep_float: tuple[str, ...]
-    verdict: Verdict
+    verdict: QualityVerdict
     complaints: tuple[str, ...]
     relative_latency: float
     p50_ms: float | None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from edge_i2i.metrics.quality import QualityBudget
 from edge_i2i.progress import NullProgress, Progress
-from edge_i2i.quantize.judging.verdicts import Verdict
+from edge_i2i.quantize.judging.verdicts import QualityVerdict
 from edge_i2i.quantize.quantizer import QuantizedGraph
 from edge_i2i.quantize.search.combinations import Combination, Judges, Latency, MixedResult, Quantizes
 
@@ -21,7 +21,7 @@ def spare_delicate(
     quick: Judges,
     latency: Latency,
     budget: QualityBudget,
-    missed: Verdict,
+    missed: QualityVerdict,
     progress: Progress | None = None,
 ) -> MixedResult | None:
     """Keep the delicate layers in float, and put back into INT8 those that the budget allows, the most expensive first.
@@ -49,7 +49,7 @@ def spare_delicate(
     return None if chosen is None else _result(*chosen, latency, budget, missed)
 
 
-_Found = tuple[tuple[str, ...], QuantizedGraph, Verdict]
+_Found = tuple[tuple[str, ...], QuantizedGraph, QualityVerdict]
 
 
 def _returns(quantizer: Quantizes, quick: Judges, budget: QualityBudget, progress: Progress) -> list[str]:
@@ -85,10 +85,10 @@ def _try(quantizer: Quantizes, judge: Judges, kept: tuple[str, ...], progress: P
 def _result(
     kept: Sequence[str],
     graph: QuantizedGraph,
-    verdict: Verdict,
+    verdict: QualityVerdict,
     latency: Latency,
     budget: QualityBudget,
-    missed: Verdict,
+    missed: QualityVerdict,
 ) -> MixedResult:
     relative = latency.of(graph.source, kept)
     unit = latency.int8_ms

@@ -15,7 +15,7 @@ from edge_i2i.files.places import writing
 from edge_i2i.files.plain import PlainFileError, read_json
 from edge_i2i.files.whole import replacing
 from edge_i2i.metrics.quality import LARGEST_FIGURE
-from edge_i2i.quantize.judging.verdicts import Verdict
+from edge_i2i.quantize.judging.verdicts import QualityVerdict
 
 _REMEDY = "edge-i2i sensitivity BUNDLE --data … --output FILE writes one."
 _FIGURES = ("psnr_db", "picture_psnr_db", "ssim", "texture_ratio", "grey_levels_ratio", "flicker_ratio")
@@ -123,7 +123,7 @@ def _told(layer: LayerSensitivity) -> dict[str, Any]:
     return {key: value for key, value in layer.model_dump(mode="json").items() if value != ""}
 
 
-def figures_of(verdict: Verdict) -> dict[str, float]:
+def figures_of(verdict: QualityVerdict) -> dict[str, float]:
     """A verdict's figures under the names of ``LayerSensitivity``; those that are no number are left out."""
     quality = verdict.quality
     values: tuple[float | None, ...] = (

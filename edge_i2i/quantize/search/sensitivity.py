@@ -10,7 +10,7 @@ from edge_i2i.errors import GraphError
 from edge_i2i.metrics.quality import GREY_RANGE
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.judging.judge import Judge
-from edge_i2i.quantize.judging.verdicts import Verdict
+from edge_i2i.quantize.judging.verdicts import QualityVerdict
 from edge_i2i.quantize.search.report import LayerSensitivity, SensitivityReport, decibels, error_power, figures_of
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def measure_sensitivity(
     )
 
 
-def _judged(quantizer: Quantizer, judge: Judge, layer: Layer, *, optional: bool) -> tuple[Verdict | None, str]:
+def _judged(quantizer: Quantizer, judge: Judge, layer: Layer, *, optional: bool) -> tuple[QualityVerdict | None, str]:
     """The verdict; or, of a layer that the rule leaves out, why the target does not take it."""
     try:
         return judge.judge(quantizer.quantize([layer.name], _VARIANT).source), ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -13,7 +11,7 @@ from edge_i2i.graphs.qdq.equalise import HEADROOM, LARGEST_GAIN, ChannelRanges, 
 from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.scheme import Scheme
-from samples.graphs.tiny import Array, check, operations, parse, random, run
+from samples.graphs.tiny import Array, GraphMaker, check, operations, random, run
 
 SPREAD = np.array([1.0, 0.5, 0.1, 0.02], np.float32)
 X = {"x": random(1, 4, 8, 8, seed=3) * SPREAD.reshape(1, 4, 1, 1)}
@@ -27,12 +25,7 @@ WEIGHTS = {
     "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64),
 }
 CONV = "Conv <pads=[1,1,1,1]>"
-
-
-def _graph(body: str, outputs: str = "float[1,4,8,8] y", **weights: Array) -> ir.Model:
-    words = set(re.findall(r"\w+", body))
-    used = {name: array for name, array in (WEIGHTS | weights).items() if name in words}
-    return parse(f"g (float[1,4,8,8] x) => ({outputs}) {{ {body} }}", **used)
+graph = GraphMaker("float[1,4,8,8] x", "float[1,4,8,8] y", **WEIGHTS)
 
 
 def _assert_exact(model: ir.Model, reached: ChannelRanges = REACHED) -> None:
@@ -46,63 +39,63 @@ def _assert_exact(model: ir.Model, reached: ChannelRanges = REACHED) -> None:
 
 
 def test_the_factors_go_into_an_instance_norm() -> None:
-    model = _graph(f"n = InstanceNormalization (x, scale, shift) r = Relu (n) y = {CONV} (r, w)")
+    model = graph(f"n = InstanceNormalization (x, scale, shift) r = Relu (n) y = {CONV} (r, w)")
     _assert_exact(model)
     assert operations(model) == ["InstanceNormalization", "Relu", "Conv"]
 
 
 def test_they_go_through_a_pad_and_a_leaky_rectifier() -> None:
     body = "n = InstanceNormalization (x, scale, shift) r = LeakyRelu <alpha=0.2> (n)"
-    model = _graph(f'{body} p = Pad <mode="reflect"> (r, pads) y = Conv (p, w)')
+    model = graph(f'{body} p = Pad <mode="reflect"> (r, pads) y = Conv (p, w)')
     _assert_exact(model)
     assert "Mul" not in operations(model)
 
 
 def test_a_residual_stream_gets_a_product_on_the_branch_only() -> None:
-    model = _graph(f"n = InstanceNormalization (x, scale, shift) b = {CONV} (n, w) y = Add (n, b)")
+    model = graph(f"n = InstanceNormalization (x, scale, shift) b = {CONV} (n, w) y = Add (n, b)")
     _assert_exact(model)
     assert operations(model) == ["InstanceNormalization", "Mul", "Conv", "Add"]
 
 
 def test_a_graphs_input_gets_a_product() -> None:
-    model = _graph(f"y = {CONV} (x, w)")
+    model = graph(f"y = {CONV} (x, w)")
     _assert_exact(model)
     assert operations(model) == ["Mul", "Conv"]
 
 
 def test_a_norm_whose_result_leaves_the_graph_stays() -> None:
     body = f"n = InstanceNormalization (x, scale, shift) r = Relu (n) y = {CONV} (r, w)"
-    _assert_exact(_graph(body, "float[1,4,8,8] y, float[1,4,8,8] n"))
-    _assert_exact(_graph(body, "float[1,4,8,8] y, float[1,4,8,8] r"))
+    _assert_exact(graph(body, "float[1,4,8,8] y, float[1,4,8,8] n"))
+    _assert_exact(graph(body, "float[1,4,8,8] y, float[1,4,8,8] r"))
 
 
 def test_norms_may_share_their_scale_and_shift() -> None:
     norm = "InstanceNormalization ({}, scale, shift)"
-    _assert_exact(_graph(f"n = {norm.format('x')} c = {CONV} (n, w) m = {norm.format('c')} y = {CONV} (m, v)"))
+    _assert_exact(graph(f"n = {norm.format('x')} c = {CONV} (n, w) m = {norm.format('c')} y = {CONV} (m, v)"))
 
 
 def test_layers_that_read_one_tensor_share_its_factors() -> None:
-    model = _graph(f"n = InstanceNormalization (x, scale, shift) a = {CONV} (n, w) b = {CONV} (n, v) y = Add (a, b)")
+    model = graph(f"n = InstanceNormalization (x, scale, shift) a = {CONV} (n, w) b = {CONV} (n, v) y = Add (a, b)")
     _assert_exact(model)
     assert "Mul" not in operations(model)
 
 
 def test_layers_that_read_one_tensor_beside_others_share_one_product() -> None:
     body = f"a = {CONV} (x, w) b = {CONV} (x, v) c = Add (a, b) y = Add (c, x)"
-    model = _graph(body)
+    model = graph(body)
     _assert_exact(model)
     assert operations(model).count("Mul") == 1
 
 
 def test_a_pad_that_others_read_too_hands_them_what_it_did() -> None:
     body = 'n = InstanceNormalization (x, scale, shift) p = Pad <mode="reflect"> (n, pads) y = Conv (p, w) z = Neg (p)'
-    _assert_exact(_graph(body, "float[1,4,8,8] y, float[1,4,10,10] z"))
+    _assert_exact(graph(body, "float[1,4,8,8] y, float[1,4,10,10] z"))
 
 
 @pytest.mark.parametrize("left", ["w", "v"])
 def test_a_pad_of_two_layers_serves_one_that_stays_in_float(left: str) -> None:
     body = 'r = Relu (x) p = Pad <mode="reflect"> (r, pads) a = Conv (p, w) b = Conv (p, v) y = Add (a, b)'
-    model = _graph(body)
+    model = graph(body)
     before = run(model, X, optimise=False)["y"]
     chosen = [name for name in ("w", "v") if name != left]
     equalise_channels(model, {name: REACHED for name in ("w", "v")}, chosen)
@@ -110,28 +103,28 @@ def test_a_pad_of_two_layers_serves_one_that_stays_in_float(left: str) -> None:
 
 
 def test_transposed_convolutions_divide_along_their_own_axis() -> None:
-    _assert_exact(_graph("y = ConvTranspose <pads=[1,1,1,1]> (x, w)"))
+    _assert_exact(graph("y = ConvTranspose <pads=[1,1,1,1]> (x, w)"))
 
 
 def test_grouped_convolutions_and_shared_weights_stay_as_they_are() -> None:
     for body in ("y = Conv <pads=[1,1,1,1], group=2> (x, u)", f"a = {CONV} (x, w) y = {CONV} (a, w)"):
-        model = _graph(body)
+        model = graph(body)
         _assert_exact(model)
         assert "Mul" not in operations(model)
 
 
 def test_a_grouped_convolution_beside_a_plain_one_reads_what_it_did() -> None:
-    _assert_exact(_graph(f"a = {CONV} (x, w) b = Conv <pads=[1,1,1,1], group=2> (x, u) y = Add (a, b)"))
+    _assert_exact(graph(f"a = {CONV} (x, w) b = Conv <pads=[1,1,1,1], group=2> (x, u) y = Add (a, b)"))
 
 
 def test_equal_channels_are_left_alone() -> None:
-    model = _graph(f"y = {CONV} (x, w)")
+    model = graph(f"y = {CONV} (x, w)")
     _assert_exact(model, ChannelRanges(-np.ones(4, np.float32), np.ones(4, np.float32)))
     assert operations(model) == ["Conv"]
 
 
 def test_the_ranges_that_come_back_are_those_of_the_widened_tensor() -> None:
-    model = _graph(f"n = InstanceNormalization (x, scale, shift) r = Relu (n) y = {CONV} (r, w)")
+    model = graph(f"n = InstanceNormalization (x, scale, shift) r = Relu (n) y = {CONV} (r, w)")
     seen = _tapped(model)
     reached = {"w": ChannelRanges(seen.min((0, 2, 3)), seen.max((0, 2, 3)))}
     ranges = equalise_channels(model, reached, ["w"], headroom=1.0)
@@ -164,7 +157,7 @@ def test_quantization_loses_less_afterwards(scheme: Scheme) -> None:
     weight = (random(4, 4, 3, 3) / SPREAD.reshape(1, 4, 1, 1)).astype(np.float32)  # every channel counts the same
     seen = X["x"]
     reached = {"w": ChannelRanges(seen.min((0, 2, 3)), seen.max((0, 2, 3)))}
-    plain, equal = (_graph(f"y = {CONV} (x, w)", w=weight) for _ in range(2))
+    plain, equal = (graph(f"y = {CONV} (x, w)", w=weight) for _ in range(2))
     reference = run(plain, X, optimise=False)["y"]
     insert_qdq(plain, {"w": reached["w"].whole}, scheme, ["w"])
     insert_qdq(equal, equalise_channels(equal, reached, ["w"]), scheme, ["w"])

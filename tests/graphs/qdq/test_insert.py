@@ -12,16 +12,13 @@ from edge_i2i.graphs.qdq.insert import insert_qdq
 from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.scheme import Range, Scheme, WeightMemo
 from samples.graphs.residual import Residual
-from samples.graphs.tiny import Array, check, operations, parse, proto, random, run
+from samples.graphs.tiny import GraphMaker, check, operations, proto, random, run
 
 SQUARE = random(4, 4, 3, 3)
 X = {"x": np.clip(random(1, 4, 8, 8, seed=3), -2, 2)}
 PARALLEL = "a = Conv <pads=[1,1,1,1]> (x, w) b = Conv <pads=[1,1,1,1]> (x, v) y = Add (a, b)"
 WIDE = Range(-2.0, 2.0)
-
-
-def _graph(body: str, outputs: str = "float[1,4,8,8] y", **weights: Array) -> ir.Model:
-    return parse(f"g (float[1,4,8,8] x) => ({outputs}) {{ {body} }}", **({"w": SQUARE} | weights))
+graph = GraphMaker("float[1,4,8,8] x", "float[1,4,8,8] y", w=SQUARE)
 
 
 def _insert(model: ir.Model, scheme: Scheme = Scheme.ASYMMETRIC, **ranges: Range) -> int:
@@ -80,7 +77,7 @@ def test_layers_that_are_not_named_stay_in_float(residual: Residual) -> None:
 @pytest.mark.parametrize("scheme", Scheme)
 @pytest.mark.parametrize("convolution", ["Conv <pads=[1,1,1,1]>", "ConvTranspose <pads=[1,1,1,1]>"])
 def test_the_result_is_within_what_half_a_step_of_inputs_and_weights_makes(scheme: Scheme, convolution: str) -> None:
-    model = _graph(f"y = {convolution} (x, w, b)", b=random(4, seed=8))
+    model = graph(f"y = {convolution} (x, w, b)", b=random(4, seed=8))
     before = run(model, X)["y"]
     assert _insert(model, scheme) == 1
     check(model)
@@ -96,7 +93,7 @@ def test_on_the_grid_of_steps_nothing_is_lost(scheme: Scheme) -> None:
     weight = np.random.default_rng(0).integers(-127, 128, (4, 4, 3, 3)).astype(np.float32)
     weight[:, 0, 0, 0] = 127  # so that every channel's scale is 1
     values = {"x": np.random.default_rng(1).integers(-60, 61, (1, 4, 8, 8)).astype(np.float32)}
-    model = _graph("y = Conv <pads=[1,1,1,1]> (x, w)", w=weight)
+    model = graph("y = Conv <pads=[1,1,1,1]> (x, w)", w=weight)
     before = run(model, values)["y"]
     _insert(model, scheme, w=Range(-127.0, 128.0) if scheme is Scheme.ASYMMETRIC else Range(-127.0, 127.0))
     np.testing.assert_array_equal(run(model, values, optimise=False)["y"], before)
@@ -106,7 +103,7 @@ def test_on_the_grid_of_steps_nothing_is_lost(scheme: Scheme) -> None:
 def test_grouped_layers_are_quantized(transposed: bool) -> None:
     weight = random(4, 2, 3, 3)
     operator = "ConvTranspose" if transposed else "Conv"
-    model = _graph(f"y = {operator} <group=2,pads=[1,1,1,1]> (x, w)", w=weight)
+    model = graph(f"y = {operator} <group=2,pads=[1,1,1,1]> (x, w)", w=weight)
     before = run(model, X)["y"]
     _insert(model)
     check(model)
@@ -114,7 +111,7 @@ def test_grouped_layers_are_quantized(transposed: bool) -> None:
 
 
 def test_two_layers_share_the_data_of_one_weight() -> None:
-    model = _graph("a = Conv <pads=[1,1,1,1]> (x, w) r = Relu (a) y = Conv <pads=[1,1,1,1]> (r, w)")
+    model = graph("a = Conv <pads=[1,1,1,1]> (x, w) r = Relu (a) y = Conv <pads=[1,1,1,1]> (r, w)")
     assert _insert(model) == 2
     check(model)
     assert [name for name in model.graph.initializers if name.startswith("w_quantized")] == ["w_quantized"]
@@ -123,7 +120,7 @@ def test_two_layers_share_the_data_of_one_weight() -> None:
 
 def test_a_weight_of_both_directions_is_quantized_along_each() -> None:
     weight = SQUARE * np.array([1, 10, 100, 1000], np.float32).reshape(4, 1, 1, 1)
-    model = _graph(
+    model = graph(
         "a = Conv <pads=[1,1,1,1]> (x, w) y = ConvTranspose <pads=[1,1,1,1]> (x, w) z = Neg (a)",
         "float[1,4,8,8] y, float[1,4,8,8] z",
         w=weight,
@@ -136,7 +133,7 @@ def test_a_weight_of_both_directions_is_quantized_along_each() -> None:
 
 
 def test_layers_that_read_one_tensor_share_its_quantizer() -> None:
-    model = _graph(
+    model = graph(
         "a = Conv <pads=[1,1,1,1]> (x, w) b = Conv <pads=[1,1,1,1]> (x, v) y = Add (a, b)", v=random(4, 4, 3, 3)
     )
     _insert(model)
@@ -144,7 +141,7 @@ def test_layers_that_read_one_tensor_share_its_quantizer() -> None:
 
 
 def test_layers_that_read_one_tensor_with_ranges_of_their_own_have_quantizers_of_their_own() -> None:
-    model = _graph(
+    model = graph(
         "a = Conv <pads=[1,1,1,1]> (x, w) b = Conv <pads=[1,1,1,1]> (x, v) y = Add (a, b)", v=random(4, 4, 3, 3)
     )
     _insert(model, w=Range(-1.0, 1.0))
@@ -153,7 +150,7 @@ def test_layers_that_read_one_tensor_with_ranges_of_their_own_have_quantizers_of
 
 
 def test_a_second_call_quantizes_what_the_first_left() -> None:
-    model = _graph(
+    model = graph(
         "a = Conv <pads=[1,1,1,1]> (x, w) b = Conv <pads=[1,1,1,1]> (x, v) y = Add (a, b)", v=random(4, 4, 3, 3)
     )
     for name in ("v", "w"):
@@ -174,7 +171,7 @@ def test_outputs_for_parity_alone_can_go_afterwards(residual: Residual) -> None:
 
 
 def test_scales_that_were_learned_are_used() -> None:
-    model = _graph("y = Conv <pads=[1,1,1,1]> (x, w)")
+    model = graph("y = Conv <pads=[1,1,1,1]> (x, w)")
     learned = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
     insert_qdq(model, {"w": WIDE}, Scheme.SYMMETRIC, ["w"], {"w": learned})
     stored = model.graph.initializers["w_scale"].const_value
@@ -183,14 +180,14 @@ def test_scales_that_were_learned_are_used() -> None:
 
 
 def test_an_unknown_layer_is_named_with_those_that_there_are() -> None:
-    model = _graph("y = Conv <pads=[1,1,1,1]> (x, w)")
+    model = graph("y = Conv <pads=[1,1,1,1]> (x, w)")
     with pytest.raises(UsageError, match="no layer v, z") as caught:
         insert_qdq(model, {}, Scheme.SYMMETRIC, ["z", "w", "v"])
     assert caught.value.remedy == "It has: w."
 
 
 def test_a_layer_without_a_range_is_named() -> None:
-    model = _graph("y = Conv <pads=[1,1,1,1]> (x, w)")
+    model = graph("y = Conv <pads=[1,1,1,1]> (x, w)")
     with pytest.raises(GraphError, match="No range is known for the input of w"):
         insert_qdq(model, {}, Scheme.SYMMETRIC, ["w"])
 
@@ -206,7 +203,7 @@ def test_padding_integers_gives_the_same_numbers(mode: str, scheme: Scheme) -> N
     body = f'f = Relu (x) p = Pad <mode="{mode}"> (f, pads) y = Conv (p, w)'
     results = []
     for before_pads in (False, True):
-        model = _graph(body, pads=PADS)
+        model = graph(body, pads=PADS)
         insert_qdq(model, {"w": Range(0.0, 2.0)}, scheme, ["w"], before_pads=before_pads)
         check(model)
         results.append(run(model, X, optimise=False)["y"])
@@ -217,7 +214,7 @@ def test_padding_integers_gives_the_same_numbers(mode: str, scheme: Scheme) -> N
 
 def test_a_padded_tensor_that_others_read_is_quantized_behind_its_pad() -> None:
     body = 'f = Relu (x) p = Pad <mode="reflect"> (f, pads) y = Conv (p, w) z = Conv (p, v)'
-    model = _graph(body, "float[1,4,8,8] y, float[1,4,8,8] z", pads=PADS, v=SQUARE)
+    model = graph(body, "float[1,4,8,8] y, float[1,4,8,8] z", pads=PADS, v=SQUARE)
     insert_qdq(model, {"w": Range(0.0, 2.0)}, Scheme.SYMMETRIC, ["w"], before_pads=True)
     check(model)
     assert operations(model)[:3] == ["Relu", "Pad", "QuantizeLinear"]
@@ -230,10 +227,10 @@ def test_a_memo_saves_work_and_changes_nothing() -> None:
     results = []
     for layers in (["w"], ["w", "v"], ["v"]):
         for known in (memo, None):
-            model = _graph(body, v=random(4, 4, 3, 3, seed=8))
+            model = graph(body, v=random(4, 4, 3, 3, seed=8))
             insert_qdq(model, dict.fromkeys(layers, WIDE), Scheme.SYMMETRIC, layers, memo=known)
             results.append(proto(model).SerializeToString())
     assert all(first == second for first, second in zip(results[::2], results[1::2], strict=True))
-    changed = _graph(body, v=random(4, 4, 3, 3, seed=9))
+    changed = graph(body, v=random(4, 4, 3, 3, seed=9))
     insert_qdq(changed, {"v": WIDE}, Scheme.SYMMETRIC, ["v"], memo=memo)
     assert proto(changed).SerializeToString() != results[-1]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import onnx_ir as ir
 import pytest
 
 from edge_i2i.errors import GraphError, UsageError
 from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.targets import Target, get_target, target_names
 from samples.graphs.residual import Residual
-from samples.graphs.tiny import check, parse, proto, random
+from samples.graphs.tiny import GraphMaker, check, parse, proto, random
 
 TARGETS = [get_target(name) for name in target_names()]
 
@@ -71,23 +70,21 @@ def test_float_graphs_are_legal_everywhere(residual: Residual, target: Target) -
     target.check(model)
 
 
-def _quantizers(body: str, **constants: object) -> ir.Model:
-    arrays = {name: np.asarray(value) for name, value in constants.items()}
-    return parse(f"g (float[1,4,8,8] x) => (float[1,4,8,8] y) {{ {body} }}", **arrays)
+graph = GraphMaker("float[1,4,8,8] x", "float[1,4,8,8] y")
 
 
 @pytest.mark.parametrize("target", [get_target(name) for name in ("openvino", "tensorrt")], ids=lambda it: it.name)
 def test_scales_that_are_computed_are_refused(target: Target) -> None:
     body = "s = ReduceMax <keepdims=0> (x) q = QuantizeLinear (x, s, z) y = DequantizeLinear (q, s, z)"
     with pytest.raises(GraphError, match="computed while the graph runs") as caught:
-        target.check(_quantizers(body, z=np.int8(0)))
+        target.check(graph(body, z=np.int8(0)))
     assert f"--target {target.name}" in caught.value.remedy
 
 
 def test_an_error_names_every_node() -> None:
     pairs = [f"q{i} = QuantizeLinear (x{i}, s, z) x{i + 1} = DequantizeLinear (q{i}, s, z)" for i in range(12)]
     body = "x0 = Relu (x) " + " ".join(pairs) + " y = Relu (x12)"
-    model = _quantizers(body, s=np.float32(0.1), z=np.uint8(3))
+    model = graph(body, s=np.float32(0.1), z=np.uint8(3))
     with pytest.raises(GraphError) as caught:
         get_target("tensorrt").check(model)
     found = get_target("tensorrt").faults(model)

@@ -21,10 +21,11 @@ from edge_i2i.graphs.qdq.scheme import Scheme
 from edge_i2i.graphs.qdq.targets.signed import drop_quantized_biases, fold_other_constants, signed_activations
 from edge_i2i.graphs.qdq.targets.tensorrt import TensorRtTarget
 from samples.graphs.residual import Residual
-from samples.graphs.tiny import Array, check, operations, parse, proto, random, run
+from samples.graphs.tiny import Array, GraphMaker, check, operations, proto, random, run
 
 TARGET = TensorRtTarget()
 PAIR = "q = QuantizeLinear (x, s, z) y = DequantizeLinear (q, s, z)"
+graph = GraphMaker("float[1,4,8,8] x", "float[1,4,8,8] y")
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +36,6 @@ def rtx() -> Adapter:
 
 def build(rtx: Adapter, model: ir.Model) -> bytes:
     return build_plan(rtx, proto(model).SerializeToString(), BuildOptions().resolved(TENSORRT_RTX))
-
-
-def _graph(body: str, shape: str = "float[1,4,8,8]", **constants: Any) -> ir.Model:
-    arrays = {name: np.asarray(value) for name, value in constants.items()}
-    return parse(f"g ({shape} x) => ({shape} y) {{ {body} }}", **arrays)
 
 
 def _faults(model: ir.Model) -> str:
@@ -60,7 +56,8 @@ def test_the_new_quantizer_covers_the_old_range_with_half_a_wider_step(
     zero: int, scale: float, signed: bool, values: list[float]
 ) -> None:
     point = np.int8(zero - 128) if signed else np.uint8(zero)
-    model = _graph(PAIR, f"float[{len(values)}]", s=np.float32(scale), z=point)
+    shape = f"float[{len(values)}]"
+    model = graph(PAIR, f"{shape} y", f"{shape} x", s=np.float32(scale), z=point)
     x = {"x": np.clip(np.array(values, np.float32), -zero * scale, (255 - zero) * scale).astype(np.float32)}
     before = run(model, x, optimise=False)["y"]
     changed = signed_activations(model)
@@ -73,7 +70,7 @@ def test_the_new_quantizer_covers_the_old_range_with_half_a_wider_step(
 
 
 def test_a_range_from_zero_gets_255_127ths_of_the_scale() -> None:
-    model = _graph(f"r = Relu (x) {PAIR.replace('(x', '(r')}", s=np.float32(0.127), z=np.uint8(0))
+    model = graph(f"r = Relu (x) {PAIR.replace('(x', '(r')}", s=np.float32(0.127), z=np.uint8(0))
     assert signed_activations(model) == 1
     quantize = next(node for node in model.graph if node.op_type == "QuantizeLinear")
     scale = quantize.inputs[1]
@@ -84,7 +81,7 @@ def test_a_range_from_zero_gets_255_127ths_of_the_scale() -> None:
 
 @pytest.mark.parametrize("point", [np.uint8(0), np.int8(-128)])
 def test_a_quantizer_that_stood_for_a_rectifier_gets_it_back(point: Any) -> None:
-    model = _graph(PAIR, s=np.float32(0.02), z=point)
+    model = graph(PAIR, s=np.float32(0.02), z=point)
     x = {"x": random(1, 4, 8, 8)}
     before = run(model, x, optimise=False)["y"]
     assert signed_activations(model) == 1
@@ -93,7 +90,7 @@ def test_a_quantizer_that_stood_for_a_rectifier_gets_it_back(point: Any) -> None
 
 
 def test_a_quantizer_without_a_zero_point_is_uint8_to_onnx() -> None:
-    model = _graph("q = QuantizeLinear (x, s) y = DequantizeLinear (q, s)", s=np.float32(0.02))
+    model = graph("q = QuantizeLinear (x, s) y = DequantizeLinear (q, s)", s=np.float32(0.02))
     assert "one without a zero point" in _faults(model)
     assert signed_activations(model) == 1
     check(model)
@@ -104,7 +101,7 @@ def test_the_parser_says_nothing_of_a_missing_zero_point_but_the_check_does(rtx:
     constants = {"w": np.ones((4, 4, 3, 3), np.int8), "ws": np.full(4, 0.1, np.float32), "wz": np.zeros(4, np.int8)}
     weights = "wd = DequantizeLinear <axis=0> (w, ws, wz) y = Conv <pads=[1,1,1,1]> (d, wd)"
     body = f"q = QuantizeLinear (x, s) d = DequantizeLinear (q, s) {weights}"
-    model = _graph(body, s=np.float32(0.02), **constants)
+    model = graph(body, s=np.float32(0.02), **constants)
     assert build(rtx, model)
     with pytest.raises(GraphError, match="UINT8, as one without a zero point is, is re-read as INT8"):
         TARGET.check(model)
@@ -112,7 +109,7 @@ def test_the_parser_says_nothing_of_a_missing_zero_point_but_the_check_does(rtx:
 
 def test_several_readers_of_the_integers_follow() -> None:
     body = "q = QuantizeLinear (x, s, z) a = DequantizeLinear (q, s, z) b = DequantizeLinear (q, s, z) y = Add (a, b)"
-    model = _graph(body, s=np.float32(0.02), z=np.uint8(128))
+    model = graph(body, s=np.float32(0.02), z=np.uint8(128))
     assert signed_activations(model) == 1
     check(model)
     TARGET.check(model)
@@ -120,7 +117,7 @@ def test_several_readers_of_the_integers_follow() -> None:
 
 def test_integers_that_something_else_reads_are_left_and_refused() -> None:
     body = "q = QuantizeLinear (x, s, z) t = Transpose <perm=[0,1,3,2]> (q) y = DequantizeLinear (t, s, z)"
-    model = _graph(body, s=np.float32(0.02), z=np.uint8(0))
+    model = graph(body, s=np.float32(0.02), z=np.uint8(0))
     assert signed_activations(model) == 0
     with pytest.raises(GraphError, match="it is UINT8, not INT8"):
         TARGET.check(model)
@@ -133,7 +130,7 @@ BIAS = {"bq": np.arange(4, dtype=np.int32) * 100, "bs": np.full(4, 0.01, np.floa
 
 
 def test_a_quantized_bias_becomes_the_floats_that_it_stands_for() -> None:
-    model = _graph(BIASED.replace("(bq", "<axis=0> (bq"), w=random(4, 4, 3, 3), **BIAS)
+    model = graph(BIASED.replace("(bq", "<axis=0> (bq"), w=random(4, 4, 3, 3), **BIAS)
     x = {"x": random(1, 4, 8, 8)}
     before = run(model, x, optimise=False)["y"]
     assert "a bias is not quantized" in _faults(model)
@@ -151,7 +148,7 @@ def test_a_quantized_bias_becomes_the_floats_that_it_stands_for() -> None:
     ],
 )
 def test_other_stored_integers_become_floats(stored: Array, scale: Any, zero: Any) -> None:
-    model = _graph("c = DequantizeLinear (k, s, z) y = Mul (x, c)", k=stored, s=scale, z=zero)
+    model = graph("c = DequantizeLinear (k, s, z) y = Mul (x, c)", k=stored, s=scale, z=zero)
     x = {"x": random(1, 4, 8, 8)}
     before = run(model, x, optimise=False)["y"]
     assert _faults(model)
@@ -183,7 +180,7 @@ def test_signed_weights_stay_integers_along_their_axis(residual: Residual) -> No
     ],
 )
 def test_what_the_parser_would_misread_is_refused(body: str, constants: dict[str, Any], reason: str) -> None:
-    model = _graph(body, **constants)
+    model = graph(body, **constants)
     with pytest.raises(GraphError, match=reason) as caught:
         TARGET.check(model)
     assert "TensorRT would not compute this quantized graph as it is written" in caught.value.what

@@ -15,7 +15,7 @@ from edge_i2i.clock import Clock, Signal
 from edge_i2i.errors import BadInputError
 from edge_i2i.live.capture.backoff import BackOff
 from edge_i2i.live.capture.capture import Capture
-from edge_i2i.live.capture.entrance import Continuity
+from edge_i2i.live.capture.frame_maker import Continuity
 from edge_i2i.live.capture.watchdog import Patience, Repeats, Watchdog
 from edge_i2i.live.figures.drops import DropCause
 from edge_i2i.live.figures.events import Event, EventKind

@@ -28,24 +28,13 @@ from samples.calibration import (
     photographs,
     picture,
     save,
-    street,
     write_toy_bundle,
 )
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Networks:
-    return Networks(tmp_path_factory.mktemp("networks"))
-
-
-@pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return photographs(tmp_path_factory.mktemp("photos"), 12)
-
-
-@pytest.fixture(scope="module")
-def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return street(tmp_path_factory.mktemp("streets"), 8)
 
 
 def fitted(ids: np.ndarray) -> np.ndarray:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,37 +16,20 @@ from edge_i2i.quantize.calibration.folders import Folders
 from samples.animations import SUFFIXES
 from samples.animations import save as save_animation
 from samples.calibration import Networks, ids, load, notes, photographs, picture, save, street
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Networks:
-    return Networks(tmp_path_factory.mktemp("networks"))
-
-
-@pytest.fixture(scope="module")
-def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return street(tmp_path_factory.mktemp("streets"), 8)
-
+from samples.films import film_of
 
 # Videos ---------------------------------------------------------------------------------------------------------
 
 
-def film(path: Path, frames: int, still: bool = False) -> Path:
-    with av.open(str(path), "w") as target:
-        stream = target.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
-        for index in range(frames):
-            image = np.full((120, 160, 3), 90, np.uint8) if still else picture([index // 4], Size(120, 160))
-            image[:, : 1 + index] = 0 if not still else 90
-            frame = av.VideoFrame.from_ndarray(image, "rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, 25)
-            target.mux(stream.encode(frame))
-        target.mux(stream.encode(None))
-    return path
+def with_bar(index: int) -> np.ndarray:
+    """A frame of a film: a black bar grows from the left, a pixel a frame."""
+    image = picture([index // 4], Size(120, 160))
+    image[:, : 1 + index] = 0
+    return image
 
 
 def test_a_videos_frames_are_spread_over_its_whole_length(network: Networks, tmp_path: Path) -> None:
-    path = film(tmp_path / "clip.mp4", 90)
+    path = film_of(tmp_path / "clip.mp4", map(with_bar, range(90)))
     with load(network("munit"), path, count=6, fit=Fit.STRETCH, held_out=2) as data:
         # The black bar on the left grows by a pixel a frame: it tells which frame of the 90 a sample is.
         bars = sorted(int((s["frame"].mean(axis=(0, 2)) < 20).sum()) for s in [*data.samples, *data.held_out])
@@ -58,7 +39,7 @@ def test_a_videos_frames_are_spread_over_its_whole_length(network: Networks, tmp
 
 def test_videos_that_show_nothing_or_are_none_are_refused(network: Networks, tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="one colour"):
-        load(network("rgb"), film(tmp_path / "still.mp4", 10, still=True))
+        load(network("rgb"), film_of(tmp_path / "still.mp4", [np.full((120, 160, 3), 90, np.uint8)] * 10))
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     with pytest.raises(PictureError, match="cannot be read as a video"):
         load(network("rgb"), tmp_path / "broken.mp4")

@@ -23,7 +23,7 @@ from edge_i2i.metrics.parity import NETWORK_OUTPUT
 from edge_i2i.metrics.quality import PictureQuality
 from edge_i2i.quantize.judging.emulation import EmulatingEngine
 from edge_i2i.quantize.judging.judge import Judge, JudgedInputs, engine_for, judge_for, with_network_output
-from edge_i2i.quantize.judging.verdicts import Verdict, VerdictCache
+from edge_i2i.quantize.judging.verdicts import QualityVerdict, VerdictCache
 from samples import processors
 from samples.sensitive import LAYERS, ONE_THREAD, judge, judged_inputs, painter, quantizer
 
@@ -149,13 +149,13 @@ def test_other_pictures_another_engine_and_another_graph_are_judged_anew(tmp_pat
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, dict[str, Verdict]]:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, dict[str, QualityVerdict]]:
     """A file with two verdicts, its bytes, and the verdicts."""
     folder = tmp_path_factory.mktemp("verdicts")
     quality = PictureQuality(50.5, 48.25, 0.99, 1.0, 1.0, None)
     verdicts = {
-        "a" * 64: Verdict(quality, 61.5, "openvino 2026 (int8+fp32)"),
-        "b" * 64: Verdict(replace(quality, psnr_db=math.inf), None, "onnxruntime", emulated=True),
+        "a" * 64: QualityVerdict(quality, 61.5, "openvino 2026 (int8+fp32)"),
+        "b" * 64: QualityVerdict(replace(quality, psnr_db=math.inf), None, "onnxruntime", emulated=True),
     }
     cache = VerdictCache(folder, "key")
     for sha256, verdict in verdicts.items():
@@ -164,14 +164,14 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, dict[st
     return path, path.read_bytes(), verdicts
 
 
-def read(path: Path, key: str = "key") -> dict[str, Verdict | None]:
+def read(path: Path, key: str = "key") -> dict[str, QualityVerdict | None]:
     cache = VerdictCache(path.parent, key)
     return {sha256: cache.get(sha256) for sha256 in ("a" * 64, "b" * 64)}
 
 
 @given(data=st.data())
 def test_a_byte_that_was_changed_anywhere_is_never_believed(
-    kept: tuple[Path, bytes, dict[str, Verdict]], data: st.DataObject
+    kept: tuple[Path, bytes, dict[str, QualityVerdict]], data: st.DataObject
 ) -> None:
     path, whole, verdicts = kept
     place = data.draw(st.integers(0, len(whole) - 1))
@@ -188,7 +188,7 @@ def test_a_byte_that_was_changed_anywhere_is_never_believed(
 
 @given(data=st.data())
 def test_a_byte_that_was_flipped_anywhere_is_judged_again_and_said(
-    kept: tuple[Path, bytes, dict[str, Verdict]], data: st.DataObject
+    kept: tuple[Path, bytes, dict[str, QualityVerdict]], data: st.DataObject
 ) -> None:
     """Ends of lines, too: each of the bytes that tell lines apart is tried for each of the others."""
     path, whole, verdicts = kept
@@ -226,7 +226,7 @@ def said() -> Iterator[list[str]]:
 
 
 def test_a_number_that_was_changed_is_judged_again_and_said_the_other_stays(
-    kept: tuple[Path, bytes, dict[str, Verdict]], caplog: pytest.LogCaptureFixture
+    kept: tuple[Path, bytes, dict[str, QualityVerdict]], caplog: pytest.LogCaptureFixture
 ) -> None:
     path, whole, verdicts = kept
     path.write_bytes(whole)
@@ -237,7 +237,7 @@ def test_a_number_that_was_changed_is_judged_again_and_said_the_other_stays(
 
 
 def test_verdicts_of_another_judge_or_graph_are_not_taken_over(
-    kept: tuple[Path, bytes, dict[str, Verdict]], caplog: pytest.LogCaptureFixture
+    kept: tuple[Path, bytes, dict[str, QualityVerdict]], caplog: pytest.LogCaptureFixture
 ) -> None:
     path, whole, _ = kept
     other = path.with_name(path.name.replace("key", "another"))

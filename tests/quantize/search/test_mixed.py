@@ -12,7 +12,7 @@ from edge_i2i.engines.registry import get_engine
 from edge_i2i.errors import BadInputError, UsageError
 from edge_i2i.metrics.quality import PictureQuality, QualityBudget
 from edge_i2i.quantize.judging.timing import EngineTimer
-from edge_i2i.quantize.judging.verdicts import Verdict
+from edge_i2i.quantize.judging.verdicts import QualityVerdict
 from edge_i2i.quantize.search.combinations import Combination, MixedResult
 from edge_i2i.quantize.search.mixed import MixedBudgetError, search_mixed
 from edge_i2i.quantize.search.report import LayerSensitivity, SensitivityReport
@@ -126,7 +126,7 @@ def test_layers_that_the_rule_leaves_out_are_not_for_choice() -> None:
 
 def test_the_pareto_front_holds_what_nothing_beats() -> None:
     def tried(psnr: float, latency: float) -> Combination:
-        verdict = Verdict(PictureQuality(psnr, psnr, 1, 1, 1, 1), psnr, "a toy")
+        verdict = QualityVerdict(PictureQuality(psnr, psnr, 1, 1, 1, 1), psnr, "a toy")
         return Combination((), verdict, (), latency, None)
 
     items = (tried(40, 1.0), tried(50, 2.0), tried(45, 2.5), tried(45, 1.5), tried(44, 1.5))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_i2i.quantize.judging.judge import Judge
-from edge_i2i.quantize.judging.verdicts import Verdict
+from edge_i2i.quantize.judging.verdicts import QualityVerdict
 from edge_i2i.quantize.search.report import LayerSensitivity, SensitivityReport
 from edge_i2i.quantize.search.sensitivity import (
     interaction_of,
@@ -80,7 +80,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch
     judged: list[str] = []
     really = Judge._judge
 
-    def counted(self: Judge, graph: object) -> Verdict:
+    def counted(self: Judge, graph: object) -> QualityVerdict:
         if len(judged) == 3:
             raise KeyboardInterrupt
         judged.append(graph.sha256)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edge_i2i.errors import BadInputError, MissingRequirementError, OutputError
 from edge_i2i.metrics.quality import PictureQuality
-from edge_i2i.quantize.judging.verdicts import Verdict
+from edge_i2i.quantize.judging.verdicts import QualityVerdict
 from edge_i2i.quantize.search.plot import check_plot, plot_sensitivity
 from edge_i2i.quantize.search.report import LayerSensitivity, SensitivityReport, figures_of, read_recipe
 
@@ -100,7 +100,7 @@ def test_no_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 
 def test_equal_pictures_and_broken_ones_can_be_written_down() -> None:
     broken = PictureQuality(-math.inf, -math.inf, math.nan, math.nan, math.inf, None)
-    found = figures_of(Verdict(broken, math.inf, "a test"))
+    found = figures_of(QualityVerdict(broken, math.inf, "a test"))
     assert found == {"psnr_db": 999, "picture_psnr_db": -999, "grey_levels_ratio": 999}
     assert json.loads(SensitivityReport(layers=(LayerSensitivity(name="a", **found),)).to_json())
 

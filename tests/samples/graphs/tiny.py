@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,22 @@ def parse(text: str, **weights: Array) -> ir.Model:
     model.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in weights.items())
     inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True)
     return ir.from_proto(inferred)
+
+
+class GraphMaker:
+    """Makes models of a graph's body in ONNX's textual form.
+
+    ``inputs``, ``outputs``: as they stand in that form, for bodies that come without. ``weights``: what bodies may
+    name; a model gets those that its body names.
+    """
+
+    def __init__(self, inputs: str, outputs: str, **weights: Any) -> None:
+        self._inputs, self._outputs, self._weights = inputs, outputs, weights
+
+    def __call__(self, body: str, outputs: str = "", inputs: str = "", **weights: Any) -> ir.Model:
+        words = set(re.findall(r"\w+", body))
+        used = {name: np.asarray(value) for name, value in (self._weights | weights).items() if name in words}
+        return parse(f"g ({inputs or self._inputs}) => ({outputs or self._outputs}) {{ {body} }}", **used)
 
 
 def operations(model: ir.Model) -> list[str]:

@@ -11,7 +11,7 @@ from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.clock import Clock, Signal, SystemClock
 from edge_i2i.errors import BadInputError
 from edge_i2i.hosting.reach import LOOPBACK, Reach
-from edge_i2i.web.looks import Recipe
+from edge_i2i.web.looks import ChosenLook
 from edge_i2i.web.server import Server
 from edge_i2i.web.shared_model import ModelInfo, ModelLoader, Note, SharedModel
 from edge_i2i.web.site import Site
@@ -20,18 +20,18 @@ from edge_i2i.web.uploads import Exemplars, Limits
 
 
 class FakeModel:
-    """Inverts pictures. A look is its recipe's seed; 13 is refused. Pictures that are red all over break it."""
+    """Inverts pictures. A look is the seed that was chosen; 13 is refused. Pictures that are red all over break it."""
 
     info = ModelInfo("fake", "fp32", "none")
 
     def __init__(self, clock: Clock, seconds: float = 0.0, hang: Signal | None = None) -> None:
         self._clock, self._seconds, self._hang = clock, seconds, hang
-        self.looks: list[Recipe] = []
+        self.looks: list[ChosenLook] = []
         self.closed = False
 
-    def look(self, recipe: Recipe) -> str:
-        self.looks.append(recipe)
-        name = recipe.base.name if recipe.base else ""
+    def look(self, chosen: ChosenLook) -> str:
+        self.looks.append(chosen)
+        name = chosen.base.name if chosen.base else ""
         if name == "13":
             raise BadInputError("13 is no style.", remedy="Take another.")
         return name

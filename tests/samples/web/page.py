@@ -96,18 +96,18 @@ encode (uint8[32,32,3] exemplar) => (float[3] style)
 
 def write_same(path: Path) -> Path:
     """A network that gives back what it gets."""
-    return _write(path, {_graph("frame", GraphKind.FRAME, (_FRAME,), _IMAGE): _SAME})
+    return _write(path, {_declaration("frame", GraphKind.FRAME, (_FRAME,), _IMAGE): _SAME})
 
 
 def write_tint(path: Path, name: str = "", labels: tuple[str, str] = _LABELS) -> Path:
     """A network that mixes a colour in: drawn, mixed, or the mean of an exemplar; and makes negatives."""
     attributes = attributes_spec("attributes", labels, "what is done besides", default=0.0)
-    frame = _graph("frame", GraphKind.FRAME, (_FRAME, _STYLE, attributes), _IMAGE)
-    encode = _graph("encode", GraphKind.CONDITION, (_EXEMPLAR,), _STYLE)
+    frame = _declaration("frame", GraphKind.FRAME, (_FRAME, _STYLE, attributes), _IMAGE)
+    encode = _declaration("encode", GraphKind.CONDITION, (_EXEMPLAR,), _STYLE)
     return _write(path, {frame: _TINT, encode: _ENCODE}, name)
 
 
-def _graph(name: str, kind: GraphKind, inputs: tuple[TensorSpec, ...], output: TensorSpec) -> GraphDeclaration:
+def _declaration(name: str, kind: GraphKind, inputs: tuple[TensorSpec, ...], output: TensorSpec) -> GraphDeclaration:
     return GraphDeclaration(name, kind, inputs, (output,))
 
 

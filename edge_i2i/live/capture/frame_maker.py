@@ -58,7 +58,7 @@ def _size(shape: tuple[int, ...]) -> str:
     return "x".join(str(side) for side in shape[:2])
 
 
-class Entrance:
+class FrameMaker:
     """Makes frames of pictures; used under one lock."""
 
     def __init__(self, live: bool) -> None:
