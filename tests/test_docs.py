@@ -94,7 +94,8 @@ def names_in_stub() -> frozenset[str]:
 
 def test_every_module_that_a_text_names_is_there() -> None:
     unknown = []
-    for path in [*PAGES, *sorted(PACKAGE.rglob("*.py"))]:
+    told = [page for page in PAGES if page.name != "CHANGELOG.md"]  # which also tells of names that are no more
+    for path in [*told, *sorted(PACKAGE.rglob("*.py"))]:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             for dotted in _DOTTED.findall(line):
                 if not dotted.endswith(_FILES) and not is_known(dotted):
