@@ -145,3 +145,23 @@ def test_the_index_has_every_page_of_docs() -> None:
     linked = set(_LINK.findall(INDEX.read_text(encoding="utf-8")))
     assert {page.name for page in (ROOT / "docs").glob("*.md")} - {INDEX.name} <= linked
     assert "docs/index.md" in _LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+# Plain English --------------------------------------------------------------------------------------------------------
+
+_RIDDLES = re.compile(r"\AAs |Error: so it is|\bso it is\.$", re.MULTILINE)
+LEAST_WORDS = 3
+
+
+def test_no_docstring_is_a_riddle() -> None:
+    """A summary is a sentence of its own: not the rest of one, and not a word or two."""
+    riddles = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            told = ast.get_docstring(node) or ""
+            is_short = isinstance(node, ast.FunctionDef) and 0 < len(told.split()) < LEAST_WORDS and "``" not in told
+            if is_short or _RIDDLES.search(told):
+                riddles.append(f"{path.relative_to(ROOT)}:{node.body[0].lineno}: {told.splitlines()[0]}")
+    assert riddles == []
