@@ -94,9 +94,74 @@ def names_in_stub() -> frozenset[str]:
 
 def test_every_module_that_a_text_names_is_there() -> None:
     unknown = []
-    for path in [*PAGES, *sorted(PACKAGE.rglob("*.py"))]:
+    told = [page for page in PAGES if page.name != "CHANGELOG.md"]  # which also tells of names that are no more
+    for path in [*told, *sorted(PACKAGE.rglob("*.py"))]:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             for dotted in _DOTTED.findall(line):
                 if not dotted.endswith(_FILES) and not is_known(dotted):
                     unknown.append(f"{path.relative_to(ROOT)}:{number}: {dotted}")
     assert unknown == []
+
+
+# The page of the architecture, and the index --------------------------------------------------------------------------
+
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+INDEX = ROOT / "docs" / "index.md"
+_LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
+
+
+def road_rows() -> Iterator[tuple[str, str]]:
+    """The functions and classes that the roads name, each with the file where it should be."""
+    for road in re.findall(r"<!-- road: \w+ -->\n(.*?)<!-- end -->", ARCHITECTURE.read_text(encoding="utf-8"), re.S):
+        for line in road.splitlines()[2:]:
+            _, functions, file = line.strip("| ").split(" | ")
+            yield from ((name, file.strip("`")) for name in re.findall(r"`([^`]+)`", functions))
+
+
+def defined_in(file: Path) -> set[str]:
+    """``function``, ``Class`` and ``Class.method``, as a file defines them."""
+    found = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}.{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef)}
+    return found
+
+
+def test_the_roads_name_functions_where_they_are() -> None:
+    rows = list(road_rows())
+    assert len(rows) > 60
+    assert [f"{file}: {name}" for name, file in rows if name not in defined_in(ROOT / file)] == []
+
+
+def test_every_link_of_a_page_leads_somewhere() -> None:
+    for page in PAGES:
+        for target in _LINK.findall(page.read_text(encoding="utf-8")):
+            assert "://" in target or (page.parent / target).exists(), f"{page.relative_to(ROOT)}: {target}"
+
+
+def test_the_index_has_every_page_of_docs() -> None:
+    linked = set(_LINK.findall(INDEX.read_text(encoding="utf-8")))
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} - {INDEX.name} <= linked
+    assert "docs/index.md" in _LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+# Plain English --------------------------------------------------------------------------------------------------------
+
+_RIDDLES = re.compile(r"\AAs |Error: so it is|\bso it is\.$", re.MULTILINE)
+LEAST_WORDS = 3
+
+
+def test_no_docstring_is_a_riddle() -> None:
+    """A summary is a sentence of its own: not the rest of one, and not a word or two."""
+    riddles = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            told = ast.get_docstring(node) or ""
+            is_short = isinstance(node, ast.FunctionDef) and 0 < len(told.split()) < LEAST_WORDS and "``" not in told
+            if is_short or _RIDDLES.search(told):
+                riddles.append(f"{path.relative_to(ROOT)}:{node.body[0].lineno}: {told.splitlines()[0]}")
+    assert riddles == []

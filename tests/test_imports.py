@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -217,6 +218,15 @@ def test_no_line_allows_more_than_is_used() -> None:
                 used[room].add(rooms_of(target)[-1])
     for room, allowed in MAY_IMPORT.items():
         assert set(allowed.split()) <= used[room], room
+
+
+def test_the_page_of_the_architecture_shows_the_table() -> None:
+    """Where it does not, the message holds the line as it should be."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"<!-- table: rooms -->\n(.*?)<!-- end -->", page, re.DOTALL)
+    cells = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in table.splitlines()[2:]]
+    shown = {room.strip("`"): may_import for room, _, may_import in cells}
+    assert shown == {room: " ".join(f"`{other}`" for other in MAY_IMPORT[room].split()) for room in MAY_IMPORT}
 
 
 def test_every_folder_of_the_package_has_a_line() -> None:

@@ -151,7 +151,7 @@ def _explained(program: typer.Typer, arguments: list[str], debug: bool) -> int:
 
 
 def _behind(stop: SystemExit) -> KeyboardInterrupt | None:
-    """What typer made a silent exit of."""
+    """The interruption that typer turned into a silent exit; None: there was none."""
     given = stop.__context__
     while given is not None and not isinstance(given, KeyboardInterrupt):
         given = given.__context__

@@ -52,7 +52,7 @@ class Training:
         ),
     ] = 1e-2
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of everything that is drawn.")] = 2018
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.")] = None
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads to compute with.")] = None
     run: Annotated[
         Path | None, typer.Option("--run", help="Folder for the checkpoint and log; default runs/qat-OUTPUT.")
     ] = None

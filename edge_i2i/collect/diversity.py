@@ -77,7 +77,7 @@ class Reservoir(Generic[Item]):
 
     @property
     def items(self) -> Sequence[Item]:
-        """What belongs to each candidate."""
+        """The item that came with each candidate, in the order of ``points``."""
         return self._items
 
     @property

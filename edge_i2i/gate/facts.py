@@ -144,7 +144,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a node gives.
+    """What the rule of an operator says that a node gives.
 
     ``work``: multiplications and additions beyond one a number that it writes. ``scratch``: bytes that engines need
     besides while it runs.

@@ -218,7 +218,7 @@ def make_sinks(sinks: Sequence[str | Sink], settings: SinkSettings) -> list[Sink
 
 
 def places_of(sinks: Sequence[Sink]) -> list[Path]:
-    """What sinks write on this machine."""
+    """The files, folders and devices on this machine that sinks write."""
     return [sink.place for sink in sinks if sink.place is not None]
 
 

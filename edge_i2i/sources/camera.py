@@ -39,7 +39,7 @@ class Device(Protocol):
     label: str
 
     def locate(self) -> str | int:
-        """What OpenCV opens.
+        """Find the camera: the number or path that OpenCV opens now.
 
         Raises:
             SourceLostError: the camera is not there, or may not be used.

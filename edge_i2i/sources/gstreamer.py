@@ -51,7 +51,7 @@ class Pipeline(Protocol):
         ...
 
     def close(self) -> None:
-        """Stop it."""
+        """Stop the pipeline."""
         ...
 
 

@@ -100,7 +100,7 @@ class LinuxCamera:
         self.label = f"camera {given}"
 
     def locate(self) -> str:
-        """The device's path.
+        """Find the device: its path now.
 
         Raises:
             SourceLostError: it is not there, or may not be used.

@@ -36,7 +36,7 @@ class ConditionInputs:
     tensors: Mapping[str, Array] = field(default_factory=dict)
 
     def given(self) -> Given:
-        """As ``Translator.condition``, ``Translator.mix`` and ``open_session(look=…)`` take it: what is set, by name.
+        """What was set, by name, as ``Translator.condition``, ``Translator.mix`` and ``open_session(look=…)`` take it.
 
         Raises:
             UsageError: one of ``tensors`` has the name of a field.

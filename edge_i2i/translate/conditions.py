@@ -51,7 +51,7 @@ class Look:
 
     @property
     def nbytes(self) -> int:
-        """What keeping it costs."""
+        """How many bytes it takes to keep the look."""
         return sum(array.nbytes for array in (*self.given.values(), *self.computed.values()))
 
 

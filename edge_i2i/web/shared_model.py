@@ -65,7 +65,7 @@ ModelLoader = Callable[[Note], Model]
 
 
 class ModelState(StrEnum):
-    """Where the shared model is."""
+    """How far the shared model is: loading, ready, or gone."""
 
     LOADING = "loading"
     READY = "ready"

@@ -39,10 +39,10 @@ class Writing:
 
 
 def check_writing(writing: Writing) -> None:
-    """Find out before a network is read that its bundle cannot be written.
+    """Check that a bundle can be written, before the network is read.
 
     Raises:
-        OutputError: so it is.
+        OutputError: nothing can be written there.
     """
     from edge_i2i.bundle.writer import check_bundle_place
     from edge_i2i.files.places import check_folder

@@ -52,7 +52,7 @@ class CalibrationDataOptions:
 
     @property
     def source(self) -> Path | Literal["golden"]:
-        """What ``load_calibration`` takes; a folder of that name is ``./golden``.
+        """The pictures for ``load_calibration``: ``golden`` or a path; a folder of that name is ``./golden``.
 
         Raises:
             UsageError: nothing was given.
@@ -62,7 +62,7 @@ class CalibrationDataOptions:
         return GOLDEN if self.data == GOLDEN else Path(self.data)
 
     def options(self, threads: int | None = None) -> CalibrationOptions:
-        """What ``load_calibration`` takes besides.
+        """The options for ``load_calibration``, built from what was typed.
 
         Raises:
             UsageError: there is no such fit, or a number is out of range.

@@ -23,7 +23,7 @@ _USUAL_VARIANTS = ("auto", "fp32", "fp16")
 
 
 def shown(names: Iterable[str]) -> str:
-    """As help texts show a choice."""
+    """Join the names of a choice for a help text: ``a|b|c``."""
     return "|".join(names)
 
 

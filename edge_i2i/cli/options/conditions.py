@@ -49,7 +49,7 @@ class ConditionOptions:
     ] = None
 
     def files(self) -> list[Path]:
-        """What is read because of them."""
+        """The files that these options make the command read."""
         given = (self.exemplar, self.exemplar_instance_map, self.boxes, self.mask)
         return [path for path in given if path is not None] + [Path(end) for end in (self.style_mix or ())[:2]]
 
@@ -225,7 +225,7 @@ class TakesBundle(TyperCommand):
         return rest
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """What the bundle among the arguments takes."""
+        """The end of the help text: what the bundle takes that is named among the arguments."""
         super().format_epilog(ctx, formatter)
         for text in ctx.meta.get("arguments", ()):
             if text.endswith(".i2i"):

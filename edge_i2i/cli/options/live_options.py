@@ -48,7 +48,7 @@ class NetworkOptions:
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """What a camera is asked for."""
+    """What the source is asked for: size, rate, pixel format."""
 
     source_size: Annotated[
         str | None, typer.Option("--source-size", metavar="WxH", help="Ask the source for this size: 1280x720.")
@@ -65,7 +65,7 @@ class SourceOptions:
     hdr: HdrFilms = "tone-map"
 
     def of_library(self) -> dict[str, Any]:
-        """As ``open_session`` takes them."""
+        """The same options as keyword arguments of ``open_session``."""
         from edge_i2i.media.tone_mapping import Hdr
 
         return {
@@ -93,7 +93,7 @@ def _width_by_height(text: str) -> Size:
 
 @dataclass(frozen=True)
 class PaceOptions:
-    """What is translated, and when."""
+    """How many frames are translated, and how old they may be."""
 
     fps: Annotated[
         float | None,
@@ -127,7 +127,7 @@ class PaceOptions:
 
 @dataclass(frozen=True)
 class PathOptions:
-    """What is done besides translating."""
+    """What is done to frames besides translating them."""
 
     upsample: Annotated[
         str,
@@ -153,7 +153,7 @@ class PathOptions:
     ] = "none"
 
     def of_library(self, ladder_fps: float | None) -> PicturePathOptions:
-        """As ``live`` takes them."""
+        """The options for ``open_session(path=…)``. ``ladder_fps``: the rate that a ladder holds; None: no ladder."""
         from edge_i2i.live.model.upsampling import Upsampling
         from edge_i2i.live.steps.flip import Flip
         from edge_i2i.live.steps.picture_path import PicturePathOptions
@@ -173,7 +173,7 @@ class PathOptions:
 
 @dataclass(frozen=True)
 class ShowOptions:
-    """What people see."""
+    """What people see of results: comparison, figures, mirror."""
 
     compare: Annotated[
         str,
@@ -193,7 +193,7 @@ class ShowOptions:
     ] = Path()
 
     def settings(self) -> ViewSettings:
-        """As ``live`` takes them."""
+        """The settings with which a ``View`` begins."""
         from edge_i2i.live.outlets.compare import Comparison
         from edge_i2i.live.outlets.view import ViewSettings
         from edge_i2i.live.steps.flip import Flip

@@ -20,7 +20,7 @@ _LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class ReachOptions:
-    """Where the page is found."""
+    """Under which addresses the page is found."""
 
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; any but this machine's own prints a URL with a token.")
@@ -64,7 +64,7 @@ class ReachOptions:
         return self.https and self.certificate is None
 
     def of_library(self) -> Reach:
-        """As ``serve`` takes them; makes a certificate where one is asked for and none is given."""
+        """The options as ``serve`` takes them. A certificate is made where one is asked for and none is given."""
         from dataclasses import replace
 
         from edge_i2i.hosting.reach import Reach

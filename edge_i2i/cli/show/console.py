@@ -174,7 +174,7 @@ class StageLines:
     started: float = field(default_factory=time.monotonic)
 
     def __call__(self, stage: str) -> None:
-        """Begin ``stage``."""
+        """Say that ``stage`` begins."""
         raise_if_swallowed()
         if not self.quiet:
             say(f"[{time.monotonic() - self.started:6.1f} s] {stage}")

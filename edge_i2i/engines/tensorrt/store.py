@@ -41,7 +41,7 @@ class EngineDescription:
         return _canonical(replace(self, seal=""))
 
     def sealed(self) -> EngineDescription:
-        """The same description with this user's seal."""
+        """A copy of the description with this user's seal."""
         return replace(self, seal=seal_of(self.message()))
 
 

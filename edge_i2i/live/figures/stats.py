@@ -63,7 +63,7 @@ class SinkSnapshot:
     failed: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The figures as plain values, for JSON."""
         return {
             "written": self.written,
             "dropped": _plain(self.dropped),

@@ -94,7 +94,7 @@ class SnapshotSink(Sink):
         """Nothing to get ready."""
 
     def write(self, picture: Picture, result: Result) -> None:
-        """Remember it."""
+        """Remember the picture, for a snapshot that may be asked for."""
         if result.origin is not Origin.PASSED_THROUGH:
             self._newest = picture
 

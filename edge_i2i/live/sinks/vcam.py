@@ -80,7 +80,7 @@ class VirtualCameraSink(Sink):
         self.notes = (f"The virtual camera is {self._camera.device}",)
 
     def write(self, picture: Picture, result: Result) -> None:
-        """Send it.
+        """Send the picture to the camera.
 
         Raises:
             EdgeI2IError: the camera is gone.

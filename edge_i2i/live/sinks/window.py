@@ -289,7 +289,7 @@ class WindowSink(Sink):
             )
 
     def write(self, picture: Picture, result: Result) -> None:
-        """Show it.
+        """Show the picture.
 
         Raises:
             EdgeI2IError: the window system refuses.

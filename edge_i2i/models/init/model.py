@@ -135,7 +135,7 @@ class INIT(TranslationModel[InitConfig]):
 
     @property
     def size_rule(self) -> SizeRule:
-        """That of MUNIT's networks."""
+        """The size rule of MUNIT's networks, which INIT uses."""
         return self.pair.size_rule
 
     def build_graphs(self, size: Size, rewrites: frozenset[str]) -> tuple[ModelGraph, ...]:

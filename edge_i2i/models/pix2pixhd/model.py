@@ -163,7 +163,7 @@ class Pix2PixHDFamily(ModelFamily[Pix2PixHDConfig]):
         return super().near_miss(state) if near_miss_is_ours(state) else None
 
     def assumed(self, config: Pix2PixHDConfig, told: Collection[str]) -> tuple[str, ...]:
-        """What the input channels were taken for."""
+        """Say whether the input channels were taken for a picture or for labels, where no file told."""
         return assumed(config, told)
 
     def companion_files(self, checkpoint: Path) -> dict[str, Path]:

@@ -38,7 +38,7 @@ class Scene(Protocol):
 
     @property
     def name(self) -> str:
-        """What messages call the scene."""
+        """The name of the scene in messages."""
         ...
 
     def read(self) -> dict[str, Array]:

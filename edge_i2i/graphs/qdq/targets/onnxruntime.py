@@ -97,7 +97,7 @@ class OnnxRuntimeTarget(Target):
         return tuple(found)
 
     def notes(self, layers: tuple[Layer, ...]) -> tuple[str, ...]:
-        """What the mode costs, in a sentence."""
+        """Tell in a sentence what the mode costs in speed or quality."""
         if self.mode is Mode.ACCURATE:
             return ("ONNX Runtime computes this graph in float, slower than an FP32 graph: it is for other engines.",)
         return ("Results of convolutions are quantized as well, in front of norms, too: the picture loses 3 to 8 dB.",)
