@@ -179,7 +179,7 @@ MAY_IMPORT: dict[str, str] = {
     "bench": "bundle engines metrics",
     "live": "bundle engines hosting media sources translate",
     "live.figures": "sources",
-    "live.steps": "media translate",
+    "live.steps": "media metrics translate",
     "web": "bundle engines hosting live media translate",
     # where both meet
     "collect": "bundle media translate",

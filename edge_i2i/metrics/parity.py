@@ -10,6 +10,7 @@ import numpy as np
 
 from edge_i2i.arrays import Array
 from edge_i2i.errors import ParityError
+from edge_i2i.metrics.decibels import psnr_of_error, written_figure
 
 _GREYS_PER_UNIT = 127.5
 NETWORK_OUTPUT = "network_output"
@@ -67,7 +68,7 @@ class Parity:
             "grey_levels": self.grey_levels,
             "equal_share": self.equal_share,
             "picture_error": self.picture_error,
-            "psnr_db": None if self.psnr_db is None else max(min(self.psnr_db, 999.0), -999.0),
+            "psnr_db": None if self.psnr_db is None else written_figure(self.psnr_db),
             "inputs": self.inputs,
         }
         return {name: float(value) for name, value in named.items() if value is not None}
@@ -117,9 +118,7 @@ def psnr(a: Array, b: Array, data_range: float = 255.0) -> float:
     """
     with np.errstate(invalid="ignore"):
         error = float(np.mean(np.square(a.astype(np.float64) - b.astype(np.float64))))
-    if not math.isfinite(error):
-        return -math.inf
-    return math.inf if error == 0 else 10.0 * math.log10(data_range**2 / error)
+    return psnr_of_error(error, data_range)
 
 
 def compare(

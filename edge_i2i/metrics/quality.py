@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from edge_i2i.arrays import Array
 from edge_i2i.errors import PictureError
+from edge_i2i.metrics.decibels import psnr_of_error, written_figure
 from edge_i2i.metrics.flicker import PanningClip, flicker_ratio
 from edge_i2i.metrics.picture import ssim
 from edge_i2i.metrics.texture import check_pairs, grey_level_ratio_of_all, texture_ratio_of_all
 
 GREY_RANGE = 255.0
-LARGEST_FIGURE = 999.0
-"""An infinite figure (equal pictures have an infinite PSNR) is written down as this, as parity's are."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class PictureQuality:
             "flicker_ratio": self.flicker_ratio,
         }
         measured = {name: value for name, value in named.items() if value is not None and not math.isnan(value)}
-        return {name: max(min(value, LARGEST_FIGURE), -LARGEST_FIGURE) for name, value in measured.items()}
+        return {name: written_figure(value) for name, value in measured.items()}
 
 
 @dataclass(frozen=True)
@@ -109,8 +108,8 @@ def quality_of(
     pairs = [(_grey(a), _grey(b)) for a, b in zip(pictures, references, strict=True)]
     errors = [float(np.mean(np.square(a - b))) for a, b in pairs]
     return PictureQuality(
-        psnr_db=_decibels(float(np.mean(errors))),
-        worst_psnr_db=min(map(_decibels, errors)),
+        psnr_db=psnr_of_error(float(np.mean(errors)), GREY_RANGE),
+        worst_psnr_db=min(psnr_of_error(error, GREY_RANGE) for error in errors),
         ssim=float(np.mean([ssim(a, b) for a, b in pairs])),
         texture_ratio=texture_ratio_of_all(pictures, references),
         grey_levels_ratio=grey_level_ratio_of_all(pictures, references),
@@ -128,13 +127,3 @@ def _grey(picture: Array) -> NDArray[np.float64]:
     if np.issubdtype(picture.dtype, np.floating):
         return (picture.astype(np.float64) + 1) * (GREY_RANGE / 2)
     raise PictureError(f"A picture is uint8, or floats in [-1, 1], not {picture.dtype}.")
-
-
-def _decibels(mean_squared_error: float) -> float:
-    """The PSNR of grey levels for a mean squared error; minus infinity where that is NaN or infinite.
-
-    ``picture.psnr`` takes one pair of pictures; this serves the mean over several.
-    """
-    if not math.isfinite(mean_squared_error):
-        return -math.inf
-    return math.inf if mean_squared_error == 0 else 10 * math.log10(GREY_RANGE**2 / mean_squared_error)

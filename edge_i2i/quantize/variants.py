@@ -17,7 +17,8 @@ from edge_i2i.contract import LARGEST_WEIGHT
 from edge_i2i.engines.protocol import EngineOptions, GraphSource
 from edge_i2i.errors import BadInputError, MissingRequirementError
 from edge_i2i.graphs.qdq.targets.protocol import Target
-from edge_i2i.metrics.quality import LARGEST_FIGURE, QualityBudget, quality_of
+from edge_i2i.metrics.decibels import written_figure
+from edge_i2i.metrics.quality import QualityBudget, quality_of
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.calibration.calibration_set import CalibrationSet
 from edge_i2i.quantize.calibration.statistics import RangeKind, cached_statistics
@@ -358,5 +359,4 @@ def golden_psnr(
     engine = engine_for(given.target.name) or EmulatingEngine(given.target)
     with engine.load(graph, given.options(precision)) as session:
         found = [session.run(sample)[picture] for sample in samples]
-    worst = quality_of(found, [reference[picture] for reference in references]).worst_psnr_db
-    return max(min(worst, LARGEST_FIGURE), -LARGEST_FIGURE)
+    return written_figure(quality_of(found, [reference[picture] for reference in references]).worst_psnr_db)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import GraphSource
 from edge_i2i.graphs.qdq.targets import Placement
+from edge_i2i.metrics.decibels import error_power, psnr_of_error
 from edge_i2i.metrics.latency import Timings
 from edge_i2i.metrics.quality import PictureQuality, QualityBudget
 from edge_i2i.quantize.judging.verdicts import QualityVerdict
 from edge_i2i.quantize.quantizer import QuantizedGraph
 from edge_i2i.quantize.search.combinations import MixedResult
 from edge_i2i.quantize.search.mixed import search_mixed
-from edge_i2i.quantize.search.report import LayerSensitivity, SensitivityReport, error_power
+from edge_i2i.quantize.search.report import LayerSensitivity, SensitivityReport
 from samples.sensitive import DECLARATION
 
 
@@ -53,7 +53,7 @@ class Toy:
         layers = self._layers(graph)
         self.judged.append(layers)
         power = self.floor + sum(error_power(self.psnr[name]) for name in layers)
-        psnr = math.inf if power == 0 else -10 * math.log10(power)
+        psnr = psnr_of_error(power, 1.0)
         return QualityVerdict(PictureQuality(psnr, psnr, 1, 1, 1, 1), psnr, "a toy")
 
     def clock(self, graphs: Sequence[GraphSource]) -> dict[str, Timings]:

@@ -20,6 +20,7 @@ from edge_i2i.errors import UsageError
 from edge_i2i.live.frame import Frame, Origin
 from edge_i2i.live.model.process import Process, Processed
 from edge_i2i.live.steps.step import Decorator, with_seconds
+from edge_i2i.metrics.decibels import psnr_of_error
 
 THUMBNAIL = (64, 36)
 """Width and height."""
@@ -108,4 +109,4 @@ def psnr(first: Picture, second: Picture) -> float:
     import cv2
 
     squares = cv2.norm(first, second, cv2.NORM_L2SQR) / first.size
-    return 10 * math.log10(255**2 / squares) if squares else math.inf
+    return psnr_of_error(squares, 255)

@@ -18,6 +18,7 @@ from edge_i2i.errors import BadInputError, UsageError
 from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.scheme import Range, Scheme
 from edge_i2i.learn.training_log import Record, TrainingLog
+from edge_i2i.metrics.decibels import psnr_of_error
 from edge_i2i.quantize.qat.checkpoint import Checkpoint, check_folder, identify, load_checkpoint, save_checkpoint
 from edge_i2i.quantize.qat.kernels import load_kernels
 from edge_i2i.quantize.qat.loss import distillation_terms, total
@@ -196,7 +197,7 @@ class _FineTuning:
                 picture, reference = self._network(*inputs.values()), self._reference(inputs)
                 errors.append(float((picture - reference).clamp(-255, 255).square().mean()))
         self._refuse_divergence(self._step, sum(errors))
-        reached = 10.0 * math.log10(255.0**2 / max(sum(errors) / len(errors), 1e-6))
+        reached = psnr_of_error(max(sum(errors) / len(errors), 1e-6), 255.0)
         if reached > self._best_psnr:
             self._best_psnr, self._best_step, self._best = reached, self._step, self._state()
         return reached

@@ -14,7 +14,7 @@ from edge_i2i.errors import BadInputError
 from edge_i2i.files.places import writing
 from edge_i2i.files.plain import PlainFileError, read_json
 from edge_i2i.files.whole import replacing
-from edge_i2i.metrics.quality import LARGEST_FIGURE
+from edge_i2i.metrics.decibels import error_power, written_figure
 from edge_i2i.quantize.judging.verdicts import QualityVerdict
 
 _REMEDY = "edge-i2i sensitivity BUNDLE --data … --output FILE writes one."
@@ -135,22 +135,7 @@ def figures_of(verdict: QualityVerdict) -> dict[str, float]:
         quality.flicker_ratio,
     )
     measured = {name: value for name, value in zip(_FIGURES, values, strict=True) if value is not None}
-    cut = {name: max(min(value, LARGEST_FIGURE), -LARGEST_FIGURE) for name, value in measured.items()}
-    return {name: round(value, _DIGITS) for name, value in cut.items() if not math.isnan(value)}
-
-
-def error_power(psnr_db: float) -> float:
-    """The mean squared error that a PSNR stands for, relative to the squared peak.
-
-    >>> error_power(40.0)
-    0.0001
-    """
-    return 0.0 if psnr_db >= LARGEST_FIGURE else float(10 ** (-psnr_db / 10))
-
-
-def decibels(power: float) -> float:
-    """The PSNR of a mean squared error relative to the squared peak, at most 999."""
-    return LARGEST_FIGURE if power <= 0 else -10 * math.log10(power)
+    return {name: round(written_figure(value), _DIGITS) for name, value in measured.items() if not math.isnan(value)}
 
 
 def read_recipe(path: Path, layers: Collection[str] = ()) -> SensitivityReport:

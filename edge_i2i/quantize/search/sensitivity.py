@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from edge_i2i.errors import GraphError
+from edge_i2i.metrics.decibels import decibels, error_power
 from edge_i2i.metrics.quality import GREY_RANGE
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.judging.judge import Judge
 from edge_i2i.quantize.judging.verdicts import QualityVerdict
-from edge_i2i.quantize.search.report import LayerSensitivity, SensitivityReport, decibels, error_power, figures_of
+from edge_i2i.quantize.search.report import LayerSensitivity, SensitivityReport, figures_of
 
 if TYPE_CHECKING:
     from edge_i2i.graphs.qdq.layers import Layer

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from edge_i2i.contract import Size
 from edge_i2i.live.model.upsampling import Upsampling, guided, lifted
 from edge_i2i.media.geometry import Fit, place, place_into
+from edge_i2i.metrics.decibels import psnr_of_error
 from samples.pictures import noise, scene
 
 FULL, SMALL = Size(360, 640), Size(90, 160)
@@ -31,7 +32,7 @@ def recoloured(picture: np.ndarray) -> np.ndarray:
 
 def psnr(first: np.ndarray, second: np.ndarray, where: np.ndarray | None = None) -> float:
     squares = np.square(first.astype(float) - second.astype(float))
-    return float(10 * np.log10(255**2 / (squares if where is None else squares[where]).mean()))
+    return psnr_of_error(float((squares if where is None else squares[where]).mean()), 255)
 
 
 def near_edges(picture: np.ndarray) -> np.ndarray:

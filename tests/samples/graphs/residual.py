@@ -22,6 +22,7 @@ from edge_i2i.graphs.qdq.layers import find_layers
 from edge_i2i.graphs.qdq.scheme import Range, Scheme, WeightMemo
 from edge_i2i.graphs.qdq.targets import Target
 from edge_i2i.graphs.trace import trace
+from edge_i2i.metrics.decibels import psnr_of_error
 from samples.graphs.tiny import picture_graph, proto, run_many
 
 SIZE = Size(48, 64)
@@ -92,7 +93,7 @@ class Residual:
 
     def psnr_of(self, results: list[Array]) -> float:
         errors = [np.mean(np.square(a - b)) for a, b in zip(results, self._reference, strict=True)]
-        return float(10 * np.log10(4 / np.mean(errors)))
+        return psnr_of_error(float(np.mean(errors)), data_range=2.0)
 
     def on_openvino(self, model: ir.Model) -> tuple[list[Array], dict[str, str]]:
         """Results, and the precision of each convolution that OpenVINO executes, by kind and name."""
