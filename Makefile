@@ -51,7 +51,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=docs/figures/translator-overhead.json
 
 fuzz: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fuzz.run
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(call install,dev)

@@ -1,6 +1,6 @@
 """How the house is kept: files a folder, lengths of functions, parameters told, who imports whom.
 
-    python benchmarks/house.py --output docs/figures/house.json
+    python -m benchmarks.house --output docs/figures/house.json
 
 `tests/test_house.py` holds the limits that CONTRIBUTING names against the same figures.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import json
 import re
 import statistics
 from collections import Counter, defaultdict
@@ -20,9 +19,9 @@ from typing import Any
 
 import networkx
 
+from benchmarks.figures import FOLDER, ROOT, write_json
 from edge_i2i.machine import describe_machine
 
-ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "edge_i2i"
 TREES = ("edge_i2i", "tests", "benchmarks")
 TOLD_FROM = 3
@@ -148,7 +147,7 @@ def figures() -> dict[str, Any]:
     lines = [item.lines for item in every]
     files = [len(path.read_text(encoding="utf-8").splitlines()) for path in files_of("edge_i2i")]
     return {
-        "command": "python benchmarks/house.py",
+        "command": "python -m benchmarks.house",
         "machine": describe_machine(),
         "folders": {tree: folder_sizes(tree) for tree in TREES},
         "functions": {
@@ -170,9 +169,8 @@ def figures() -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "figures" / "house.json")
-    target = parser.parse_args().output
-    target.write_text(json.dumps(figures(), indent=1) + "\n", encoding="utf-8")
+    parser.add_argument("--output", type=Path, default=FOLDER / "house.json")
+    write_json(parser.parse_args().output, figures(), indent=1)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Can everything be installed on every platform? Resolves all extras, with the pins, for other machines than this.
 
-    python benchmarks/install_platforms.py --output docs/figures/install-platforms.json
+    python -m benchmarks.install_platforms --output docs/figures/install-platforms.json
 
 Nothing is installed and nothing is built: `pip install --dry-run --platform … --only-binary=:all:`. pip reads
 environment markers for the machine that it runs on; here it is told the other machine's.
@@ -15,16 +15,14 @@ import sys
 import tempfile
 import tomllib
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
-from edge_i2i.machine import describe_machine
+from benchmarks.figures import ROOT, circumstances, write_json
 
-ROOT = Path(__file__).parents[1]
 PYTHON = "3.11"
 
 # pip's own evaluation of markers, for another machine.
@@ -130,8 +128,7 @@ def main() -> int:
     if options.output is not None:
         pip = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, text=True, check=True)
         about = {"python": PYTHON, "extras": list(options.extras), "pip": pip.stdout.split()[1]}
-        circumstances = {"machine": describe_machine(), "date": datetime.now(UTC).date().isoformat()}
-        options.output.write_text(json.dumps({**about, "platforms": outcome, **circumstances}, indent=1) + "\n")
+        write_json(options.output, {**about, "platforms": outcome, **circumstances()}, indent=1)
     return 0 if all(found["resolves"] for found in outcome.values()) else 1
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import api_page
 import edge_i2i
+from benchmarks.docs import api_page
 
 ROOT = Path(__file__).parents[1]
 
@@ -70,7 +70,7 @@ def test_every_public_error_is_one_of_ours() -> None:
 def test_the_page_tells_each_name_once_and_is_as_the_docstrings_are() -> None:
     told = [name for names in api_page.SECTIONS.values() for name in names]
     assert sorted(told) == sorted(PUBLIC - {"__version__"})
-    assert api_page.PAGE.read_text(encoding="utf-8") == api_page.page(), "python benchmarks/api_page.py"
+    assert api_page.PAGE.read_text(encoding="utf-8") == api_page.page(), "python -m benchmarks.docs.api_page"
 
 
 @pytest.mark.parametrize("name", sorted(name for name in PUBLIC if name.islower() and not name.startswith("_")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import tempfile
 from pathlib import Path
@@ -10,36 +9,29 @@ from types import ModuleType
 
 import pytest
 
+from benchmarks.docs import live_tables, make_figures, pages, quantization_page
+
 ROOT = Path(__file__).parents[1]
+PAGES = {make_figures: "figures", quantization_page: "quantization", live_tables: "live"}
 
 
-PAGES = {"make_figures": "figures", "quantization_page": "quantization", "live_tables": "live"}
-
-
-def command_of(name: str) -> ModuleType:
-    specification = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
-    assert specification and specification.loader
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.parametrize(("command", "page"), PAGES.items())
-def test_pages_of_figures_are_what_their_commands_write(command: str, page: str) -> None:
+@pytest.mark.parametrize(("program", "page"), PAGES.items(), ids=PAGES.values())
+def test_pages_of_figures_are_what_their_commands_write(program: ModuleType, page: str) -> None:
     written = (ROOT / "docs" / f"{page}.md").read_text()
-    assert written == command_of(command).page(), f"run: python benchmarks/{command}.py"
+    assert written == program.page(), f"run: python -m {program.__name__}"
 
 
 def test_a_table_without_figures_is_left_out_with_its_sentence(tmp_path: Path) -> None:
-    pages, tables = command_of("pages"), command_of("live_tables")
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- table: a b -->\nThat is how fast:\n\n| 1 |\n<!-- end -->\nafter\n")
-    made = tables.measured("docs/figures/nothing.json", lambda row: True, "That is how fast:", ("",), lambda row: ("",))
+    made = live_tables.measured(
+        "docs/figures/nothing.json", lambda row: True, "That is how fast:", ("",), lambda row: ("",)
+    )
     assert pages.filled(page, {"a b": lambda: made}) == "before\n<!-- table: a b -->\n<!-- end -->\nafter\n"
 
 
 def test_a_table_that_has_no_place_or_no_maker_is_an_error(tmp_path: Path) -> None:
-    pages, page = command_of("pages"), tmp_path / "page.md"
+    page = tmp_path / "page.md"
     page.write_text("<!-- table: one -->\n<!-- end -->\n")
     with pytest.raises(KeyError, match="one, two"):
         pages.filled(page, {"two": str})

@@ -1,43 +1,34 @@
 """What is thrown at everything that reads a stranger's files: a few seeds of each target here, more on request.
 
-For long: python benchmarks/fuzz.py --seconds 600
+For long: python -m benchmarks.fuzz.run --seconds 600
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 import warnings
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from benchmarks.figures import FOLDER, ROOT
+from benchmarks.fuzz.targets import TARGETS
 from edge_i2i.errors import EdgeI2IError
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SEEDS = {"bundle": 150, "manifest": 40, "graph": 150, "checkpoint": 40, "picture": 400, "wire": 1500}
 NOT_ITS_FAULT = 4  # the exit code for bad input; 2 and 5 come from bundles that hold together and do not go together
 
 
-def targets() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("fuzz_targets", BENCHMARKS / "fuzz_targets.py")
-    assert specification and specification.loader
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
 def test_every_target_is_tried() -> None:
-    assert set(targets().TARGETS) == set(SEEDS)
+    assert set(TARGETS) == set(SEEDS)
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", SEEDS)
 def test_damage_is_refused_in_plain_words_or_changes_nothing(name: str, tmp_path: Path) -> None:
-    target, outcomes = targets().TARGETS[name](tmp_path), set[str]()
+    target, outcomes = TARGETS[name](tmp_path), set[str]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for seed in range(SEEDS[name]):
@@ -50,19 +41,20 @@ def test_damage_is_refused_in_plain_words_or_changes_nothing(name: str, tmp_path
 
 
 def test_the_command_writes_its_figures_and_tries_a_seed_again(tmp_path: Path) -> None:
-    command = [sys.executable, str(BENCHMARKS / "fuzz.py"), "--only", "wire", "--first", "7", "--count", "20"]
-    subprocess.run([*command, "--output", str(tmp_path / "fuzz.json")], check=True, capture_output=True)
+    command = [sys.executable, "-m", "benchmarks.fuzz.run", "--only", "wire", "--first", "7", "--count", "20"]
+    subprocess.run([*command, "--output", str(tmp_path / "fuzz.json")], check=True, capture_output=True, cwd=ROOT)
     figures = json.loads((tmp_path / "fuzz.json").read_text())
     (row,) = figures["rows"]
     assert (row["target"], row["inputs"], row["findings"]) == ("wire", 20, [])
-    assert figures["command"] == "python benchmarks/fuzz.py" and figures["machine"]
-    said = subprocess.run([*command[:-1], "1", "--output", "-"], check=True, capture_output=True, text=True).stdout
+    assert figures["command"] == "python -m benchmarks.fuzz.run" and figures["machine"]
+    again = [*command[:-1], "1", "--output", "-"]
+    said = subprocess.run(again, check=True, capture_output=True, text=True, cwd=ROOT).stdout
     assert json.loads(said)[0]["inputs"] == 1
 
 
 def test_what_was_tried_last_found_nothing() -> None:
-    figures = json.loads((BENCHMARKS.parent / "docs" / "figures" / "fuzz.json").read_text())
+    figures = json.loads((FOLDER / "fuzz.json").read_text())
     assert {row["target"] for row in figures["rows"]} == set(SEEDS)
     assert not [row["findings"] for row in figures["rows"] if row["findings"]], (
-        "mend it, then: python benchmarks/fuzz.py"
+        "mend it, then: python -m benchmarks.fuzz.run"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import house
+from benchmarks import house
 from edge_i2i.models.registry import family_names
 
 ROOT = Path(__file__).parents[1]

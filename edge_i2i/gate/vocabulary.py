@@ -1,8 +1,8 @@
 """The operators and attributes that a graph may use: the data in ``vocabulary.json``, and how it is read.
 
 ``written`` is what our exporter, passes, quantizers and FP16 conversion write for every published model;
-``benchmarks/graph_vocabulary.py`` makes it. ``further`` is kept by hand: plain operators that a model of somebody's own
-may be traced to. Both need a rule in ``rules``.
+``benchmarks/gate/graph_vocabulary.py`` makes it. ``further`` is kept by hand: plain operators that a model of
+somebody's own may be traced to. Both need a rule in ``rules``.
 """
 
 from __future__ import annotations

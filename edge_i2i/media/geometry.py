@@ -211,16 +211,16 @@ _HALVED_ABOVE = 3.0
 
 _BY_NEIGHBOURS = 1.5
 """Sides that are no more than this many times too long take two neighbours a pixel, which leave nothing out yet: a
-fifth of the time of areas, and 2 dB farther from a Gaussian (``benchmarks/scaling.py``)."""
+fifth of the time of areas, and 2 dB farther from a Gaussian (``benchmarks/live/scaling.py``)."""
 
 
 def _brought_near(source: Array, target: Size) -> Array:
     """``source`` with each side as long as ``target``'s, twice that, or within ``_BY_NEIGHBOURS`` of it.
 
     OpenCV averages areas slowly, unless they are 2x2 pixels. So a side is halved until it is at most three times too
-    long, then brought to exactly two times by its neighbours, and halved a last time. ``benchmarks/scaling.py`` holds
-    that against areas: faster at every factor but 2, where it is the same; as close to a Gaussian or closer from a
-    factor of five on, up to 3 dB farther below that (6 on a zone plate).
+    long, then brought to exactly two times by its neighbours, and halved a last time. ``benchmarks/live/scaling.py``
+    holds that against areas: faster at every factor but 2, where it is the same; as close to a Gaussian or closer
+    from a factor of five on, up to 3 dB farther below that (6 on a zone plate).
     """
     import cv2
 

@@ -13,7 +13,7 @@ from edge_i2i.contract import Size
 from edge_i2i.models.registry import get_family
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
-AGAIN = "run: python benchmarks/model_table.py"
+AGAIN = "run: python -m benchmarks.models.model_table"
 
 
 def test_the_table_says_what_the_declarations_say() -> None:
@@ -22,7 +22,7 @@ def test_the_table_says_what_the_declarations_say() -> None:
 
 
 def test_the_page_is_made_from_the_table() -> None:
-    assert PAGE.read_text() == page(read_table()), "run: python benchmarks/model_table.py --page"
+    assert PAGE.read_text() == page(read_table()), "run: python -m benchmarks.models.model_table --page"
 
 
 def test_everything_in_the_table_was_verified() -> None:

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from benchmarks.gate import graph_vocabulary as made
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.gate.rules import RULES
 from edge_i2i.gate.vocabulary import FILE, vocabulary
 from edge_i2i.graphs.model_bytes import model_from_bytes
 from edge_i2i.models.registry import family_names
 
-COMMAND = "run: python benchmarks/graph_vocabulary.py"
+COMMAND = "run: python -m benchmarks.gate.graph_vocabulary"
 STORED = json.loads(FILE.read_text("utf-8"))
-
-
-def command() -> ModuleType:
-    place = Path(__file__).parents[2] / "benchmarks" / "graph_vocabulary.py"
-    specification = importlib.util.spec_from_file_location("graph_vocabulary", place)
-    assert specification and specification.loader
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 def test_every_word_has_a_rule() -> None:
@@ -34,12 +24,11 @@ def test_every_word_has_a_rule() -> None:
 
 
 def test_every_architecture_was_asked() -> None:
-    made = command()
     assert STORED["architectures"] == {name: sorted(made.architectures(name)) for name in family_names()}, COMMAND
 
 
 def test_bundles_say_nothing_else(rgb_bundle: Path, label_bundle: Path, quantized_bundle: Path) -> None:
-    made, words = command(), dict[str, Any]()
+    words = dict[str, Any]()
     for path in (rgb_bundle, label_bundle, quantized_bundle):
         bundle = open_bundle(path)
         for graph in (bundle.frame_graph, *bundle.condition_graphs):
@@ -57,7 +46,7 @@ def test_every_word_is_one_that_a_model_needs(name: str, request: pytest.Fixture
     """What this model writes is in the list; asked for, because it traces a model in every form."""
     if "every_architecture" not in request.config.getoption("markexpr"):
         pytest.skip("takes a minute a model: pytest -m every_architecture")
-    made, words = command(), dict[str, Any]()
+    words = dict[str, Any]()
     for config in made.architectures(name).values():
         for model in made.graphs_of(name, config):
             made.note(words, model)

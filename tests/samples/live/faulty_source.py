@@ -24,7 +24,8 @@ from edge_i2i.clock import Clock
 from edge_i2i.contract import Size
 from edge_i2i.errors import BadInputError
 from edge_i2i.sources.source import Captured, Source, SourceInfo, SourceLostError, SourceSpec
-from samples.live.coded_frames import coded_picture
+
+from .coded_frames import coded_picture
 
 SIZE, OTHER_SIZE = Size(64, 64), Size(128, 64)
 
