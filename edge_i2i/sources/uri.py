@@ -14,7 +14,7 @@ from edge_i2i.clock import Clock
 from edge_i2i.contract import Size
 from edge_i2i.errors import UsageError, known_names
 from edge_i2i.media.film import is_film
-from edge_i2i.media.suffixes import is_picture, is_video
+from edge_i2i.media.suffixes import is_video, named_as_picture
 from edge_i2i.media.tone_mapping import Hdr
 from edge_i2i.sources.addresses import without_credentials
 from edge_i2i.sources.source import Source, SourceSpec
@@ -108,7 +108,7 @@ def names_device(text: str) -> bool:
 
 def _is_path(text: str, *, has_scheme: bool) -> bool:
     path = Path(text)
-    if is_picture(path) and not has_scheme and not is_film(path):
+    if named_as_picture(path) and not has_scheme and not is_film(path):
         raise UsageError(
             f"'{text}' is a picture.",
             remedy=f"For an endless pan over it write 'photo:{text}'; to translate it, use 'edge-i2i translate'.",
