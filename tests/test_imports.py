@@ -182,7 +182,7 @@ MAY_IMPORT: dict[str, str] = {
     "live.steps": "media metrics translate",
     "web": "bundle engines hosting live media translate",
     # where both meet
-    "collect": "bundle media translate",
+    "collect": "bundle media sources translate",
     "quantize": "bench bundle engines graphs learn media metrics translate",
     "cli": "bench bundle cards collect engines export graphs hosting learn live media models quantize sources"
     " translate web",

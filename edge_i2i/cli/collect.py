@@ -8,21 +8,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_i2i.cli.options.numbers import not_negative, positive
+from edge_i2i.cli.options.option_groups import with_groups
+from edge_i2i.cli.options.source_options import SourceOptions
 from edge_i2i.cli.show.console import Bar, result, result_json, say
 
 if TYPE_CHECKING:
     from edge_i2i.collect.folder import Collection
 
 
+@with_groups
 def collect(
     source: Annotated[
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A video, a folder, a quoted glob, a picture, or a camera: its number or /dev/videoN.",
+            help="A film, folder, quoted glob or picture; a camera's number; rtsp://…, screen:, … as in live --source.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", help="The folder for the frames; an earlier one is replaced.")],
+    *,
+    asked: SourceOptions,
     count: Annotated[int, typer.Option("--count", help="The most frames to keep.")] = 32,
     seconds: Annotated[
         float | None,
@@ -30,7 +35,7 @@ def collect(
             "--seconds",
             parser=positive,
             metavar="S",
-            help="Of a video or camera, how long; default all, or 30 s of a camera.",
+            help="Of a video, camera or stream, how long; default all, or 30 s of what has no end.",
         ),
     ] = None,
     every: Annotated[
@@ -39,7 +44,7 @@ def collect(
             "--every",
             parser=not_negative,
             metavar="S",
-            help="Of a video or camera, look at a frame every so many seconds; 0: at each one.",
+            help="Of a video, camera or stream, look at a frame every so many seconds; 0: at each one.",
         ),
     ] = 0.2,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
@@ -56,7 +61,7 @@ def collect(
     from edge_i2i.files.places import check_folder
 
     check_folder(output)
-    frames = open_source(source, output, Sampling(seconds, every))
+    frames = open_source(source, output, Sampling(seconds, every), **asked.of_library())
     collection = collect_frames(frames, output, count=count, progress=Bar(json))
     if json:
         result_json({"output": str(output), **collection.model_dump()})
@@ -81,5 +86,9 @@ def _tell(collection: Collection, output: Path) -> None:
     for one in out.unreadable:
         say(f"passed over {one.file}: {one.reason}")
     if chosen < collection.requested:
-        more = " A smaller --every looks at more." if collection.source.kind in ("video", "camera") else ""
+        more = (
+            " A smaller --every looks at more."
+            if collection.source.kind not in ("picture", "folder", "pattern")
+            else ""
+        )
         say(f"Only {chosen} different frames were found of the {collection.requested} asked for.{more}")

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge_i2i.cli.options.choices import chosen
 from edge_i2i.cli.options.conditions import ConditionOptions, apply_conditions
-from edge_i2i.cli.options.live_options import NetworkOptions, PaceOptions, PathOptions, ShowOptions, SourceOptions
+from edge_i2i.cli.options.live_options import NetworkOptions, PaceOptions, PathOptions, ShowOptions
 from edge_i2i.cli.options.numbers import positive
 from edge_i2i.cli.options.option_groups import with_groups
+from edge_i2i.cli.options.source_options import SourceOptions
 from edge_i2i.cli.show.console import result, result_json, say
 from edge_i2i.cli.show.live_keys import KEYS, LiveKeys
 from edge_i2i.cli.signals import stop_on_signal
@@ -111,16 +113,17 @@ def live(
     collected = Trace(clock) if trace is not None else None
     with stop_on_signal() as stop, ExitStack() as opened:
         keys = LiveKeys(view, snapshots, recording, models, stop, say)
-        policy = pace.policy() or default_policy(source_spec(source))
-        settings = sink_settings(source, policy, reads=[*bundles, *conditions.files()], on_key=keys, clock=clock)
+        asked = pace.policy()
+        spec = source_spec(source, as_live=asked is not None, clock=clock, **camera.of_library())
+        policy = asked or default_policy(spec)
+        settings = sink_settings(spec, policy, reads=[*bundles, *conditions.files()], on_key=keys, clock=clock)
         sinks = make_sinks(sink or ["window"], settings)
         check_apart([*logs, *places_of(sinks)], settings.reads)
         session = open_session(
             groups[0],
-            source,
+            spec,
             [*sinks, snapshots, recording],
             **shared,
-            **camera.of_library(),
             policy=policy,
             view=view,
             on_event=_listeners(events, quiet=json),
@@ -163,7 +166,6 @@ def chosen_fit(name: str) -> Any:
     Raises:
         UsageError: there is none.
     """
-    from edge_i2i.cli.options.live_options import chosen
     from edge_i2i.media.geometry import Fit
 
     return chosen(name, Fit, "fits")

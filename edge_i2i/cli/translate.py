@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_i2i.cli.options.choices import Engine, HdrFilms, PictureFit, Precision, Variant
+from edge_i2i.cli.options.choices import Engine, HdrFilms, PictureFit, Precision, Variant, chosen
 from edge_i2i.cli.options.conditions import ConditionOptions, apply_conditions
 from edge_i2i.cli.options.option_groups import with_groups
 from edge_i2i.cli.show.console import Bar, result, result_json, say
@@ -63,7 +63,6 @@ def translate(
 
     Example: edge-i2i translate city.i2i holiday.mp4 --output holiday-painted.mp4
     """
-    from edge_i2i.cli.options.live_options import chosen
     from edge_i2i.media.geometry import Fit
     from edge_i2i.media.tone_mapping import Hdr
     from edge_i2i.translate.files import check_job, translate_path

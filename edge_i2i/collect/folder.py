@@ -29,7 +29,7 @@ class _Record(BaseModel):
 
 
 class CollectedFrom(_Record):
-    """The source: ``kind`` is ``picture``, ``folder``, ``pattern``, ``video`` or ``camera``; ``name`` has no path."""
+    """The source: ``kind`` as in ``FrameSource``; ``name`` has no path of a file and no credentials."""
 
     kind: str
     name: str

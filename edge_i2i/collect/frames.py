@@ -1,4 +1,4 @@
-"""Where calibration frames come from: pictures, videos, and cameras, each as one stream of frames with positions."""
+"""Where calibration frames come from: files, and all that ``live`` reads, each as a stream of frames."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import logging
 import math
 import os
 import re
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
+from typing import Protocol, Unpack
 
 from edge_i2i.arrays import Picture
+from edge_i2i.clock import Clock, SystemClock
 from edge_i2i.contract import Role
-from edge_i2i.errors import BadInputError, MissingRequirementError, UsageError
+from edge_i2i.errors import BadInputError, UsageError
 from edge_i2i.media.film import is_film, open_film
 from edge_i2i.media.heif import MissingDecoderError
 from edge_i2i.media.pictures import read_picture
+from edge_i2i.media.tone_mapping import Hdr
+from edge_i2i.sources.registry import SCHEMES, check_askable, source_spec
+from edge_i2i.sources.source import Asked, Captured, Source, SourceLostError, SourceSpec
+from edge_i2i.sources.uri import named_scheme, split_source
 from edge_i2i.translate.plan import make_plan
 
 _log = logging.getLogger(__name__)
@@ -31,12 +33,15 @@ EVERY_SECONDS = 0.2  # neighbours at 25 frames a second are near-duplicates: loo
 # Cameras begin dark, green or blown out while exposure and white balance settle. Such frames lie far from all others,
 # so farthest-point sampling would choose them first.
 _WARM_UP_SECONDS = 1.0
-_CAMERA_PATH = re.compile(r"/dev/(video\d+|v4l/.+)")
+_SETTLING = frozenset({"camera", "csi", "gst"})
+_KINDS = {"camera": "camera", "csi": "camera", "photo": "photo", "pattern": "test pattern", "screen": "screen"}
+_KINDS |= {"gst": "pipeline", "rtsp": "stream", "rtsps": "stream", "http": "stream", "https": "stream"}
+_MAGIC = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
 class SourcePosition:
-    """Where a frame was: its file (below the source's folder; empty for a camera), its number there, its time.
+    """Where a frame was: its file (below the source's folder; empty where there is none), its number there, its time.
 
     ``seconds`` is None for a picture, and counts from the start of the video or of the recording otherwise.
     """
@@ -65,10 +70,10 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Which moments of a video or a camera are looked at.
+    """Which moments of a video, a camera or a stream are looked at.
 
-    ``every``: seconds from one to the next; 0: every frame. ``seconds``: how long; None: a video to its end, a camera
-    for ``CAMERA_SECONDS``.
+    ``every``: seconds from one to the next; 0: every frame. ``seconds``: how long; None: what has an end until there,
+    all else for ``CAMERA_SECONDS``.
     """
 
     seconds: float | None = None
@@ -84,8 +89,9 @@ class Sampling:
 class FrameSource(Protocol):
     """A stream of frames that is gone through once.
 
-    ``kind`` is ``picture``, ``folder``, ``pattern``, ``video`` or ``camera``; ``total`` the number of frames, where it
-    is known beforehand; ``unreadable`` what was passed over so far.
+    ``kind`` is ``picture``, ``folder``, ``pattern`` (of files' names), ``video``, ``camera``, ``stream``, ``screen``,
+    ``pipeline``, ``photo`` or ``test pattern``; ``total`` the number of frames, where it is known beforehand;
+    ``unreadable`` what was passed over so far.
     """
 
     @property
@@ -113,39 +119,77 @@ class FrameSource(Protocol):
 
         Raises:
             PictureError: the one file that the source consists of cannot be read (one of many is ``unreadable``).
-            MissingRequirementError: there is no such camera, or PyAV is missing.
+            SourceLostError: the camera or stream is not there, or gives nothing.
+            MissingRequirementError: a package is missing that the source needs.
         """
         ...
 
 
-def open_source(source: str, output: Path, sampling: Sampling) -> FrameSource:
-    """A picture, a video, a folder, a glob pattern, or a camera: its number, its device or a link to it.
+def open_source(
+    source: str, output: Path, sampling: Sampling, *, clock: Clock | None = None, **asked: Unpack[Asked]
+) -> FrameSource:
+    """A picture, a video, a folder, a glob pattern, or whatever else ``live`` reads (``sources.registry``).
 
     A folder is searched with its sub-folders; hidden files and ``output`` are passed over. A file or folder whose name
     is a number goes before a camera of that number.
 
     Args:
-        source: what a person named: a path, a glob pattern, or a camera's number, device or link.
+        source: what a person named: a path, a glob pattern, a camera's number, or ``scheme:rest``.
         output: where the frames will go; it may not lie in the way.
-        sampling: which moments of a video or camera are looked at.
+        sampling: which moments of a video, camera or stream are looked at.
+        clock: to wait by; None: the machine's.
+        asked: what the source is asked for, as ``source_spec`` takes it.
 
     Raises:
         PictureError: there is no such file or folder, or it holds no picture and no video.
-        UsageError: the source lies in the output folder.
+        UsageError: the text names no source, the source cannot be asked for that, or it lies in the output folder.
+    """
+    source, clock = source.strip(), clock or SystemClock()
+    if not _names_files(source):
+        spec = source_spec(source, clock=clock, **asked)
+        if spec.scheme not in ("file", "folder"):
+            if spec.place is not None:
+                _check_apart(spec.place, output)
+            return PlayedSource(spec, sampling, clock)
+        source = str(spec.place)
+    _refuse_asked(source, asked)
+    return _open_files(source, output, sampling, asked.get("hdr", Hdr.TONE_MAP))
+
+
+def _names_files(source: str) -> bool:
+    """Whether a text is a path or a glob pattern, and nothing of another kind.
+
+    Raises:
+        UsageError: it is written like a source, but none is known under that scheme.
     """
     path = Path(source)
-    if (source.isdecimal() or _CAMERA_PATH.fullmatch(source) or path.is_char_device()) and not (
-        path.is_file() or path.is_dir()
-    ):
-        return CameraSource(source, sampling, lambda: OpenCVCamera(source))
+    if (named := named_scheme(source, SCHEMES)) is not None:
+        return named[0] == "camera" and named[1] == source and (path.is_file() or path.is_dir())
+    is_address = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", source) is not None
+    if is_address and not path.exists() and ("://" in source or not _MAGIC.search(source)):
+        split_source(source, SCHEMES)  # says which ones are known, and shows no password
+    return True
+
+
+def _refuse_asked(source: str, asked: Asked) -> None:
+    """Files give what they hold. Their times are the film's own, and pictures of a folder are looked at one and all."""
+    scheme = "folder" if Path(source).is_dir() else "file"
+    size, fps, letters = asked.get("size"), asked.get("fps"), asked.get("pixel_format")
+    check_askable(scheme, size=size, fps=fps, pixel_format=letters)
+    if fps is not None:
+        raise UsageError("Every picture of a folder is looked at, at no rate.", remedy="Leave the source's rate out.")
+
+
+def _open_files(source: str, output: Path, sampling: Sampling, hdr: Hdr) -> FrameSource:
+    path = Path(source)
     if path.is_file():
         _check_apart(path, output)
-        return FileSource("video" if is_film(path) else "picture", path.name, path.parent, (path,), sampling)
+        return FileSource("video" if is_film(path) else "picture", path.name, path.parent, (path,), sampling, hdr)
     files = tuple(item.source for item in make_plan({Role.FRAME: source}, output).items)
     if path.is_dir():
-        return FileSource("folder", path.resolve().name, path, files, sampling)
+        return FileSource("folder", path.resolve().name, path, files, sampling, hdr)
     root = Path(os.path.commonpath([file.parent for file in files]))
-    return FileSource("pattern", path.name, root, files, sampling)
+    return FileSource("pattern", path.name, root, files, sampling, hdr)
 
 
 @dataclass(frozen=True)
@@ -157,6 +201,7 @@ class FileSource:
     root: Path
     files: tuple[Path, ...]
     sampling: Sampling = field(default_factory=Sampling)
+    hdr: Hdr = Hdr.TONE_MAP
     unreadable: list[Unreadable] = field(default_factory=list)
 
     @property
@@ -180,7 +225,7 @@ class FileSource:
 
     def _of_video(self, path: Path, name: str) -> Generator[SourceFrame, None, None]:
         ticks = _Ticks(self.sampling.every)
-        with open_film(path) as reader:
+        with open_film(path, self.hdr) as reader:
             for frame in reader:
                 if self.sampling.seconds is not None and frame.pts_seconds >= self.sampling.seconds:
                     return
@@ -194,93 +239,77 @@ def _check_apart(path: Path, output: Path) -> None:
         raise UsageError(f"The source '{path}' lies in the output '{output}'.", remedy="Name another output folder.")
 
 
-class Camera(Protocol):
-    """A camera as ``CameraSource`` uses it."""
-
-    def read(self) -> Picture | None:
-        """Wait for the next frame, uint8 ``[H, W, 3]`` RGB, the caller's to keep; None: there will be no more."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the device."""
-        ...
-
-
 @dataclass(frozen=True)
-class CameraSource:
-    """The frames of a camera that ``connect`` opens, by the wall time at which each one arrives."""
+class PlayedSource:
+    """The frames of one of ``live``'s sources, opened once: nothing is opened anew after a loss.
 
-    name: str
+    What is live is told by the time of the clock at which each frame arrives, all else by its own times.
+    """
+
+    spec: SourceSpec
     sampling: Sampling
-    connect: Callable[[], Camera]
-    clock: Callable[[], float] = time.monotonic
-    kind: str = "camera"
+    clock: Clock
     unreadable: list[Unreadable] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """What it is, in a word or two."""
+        return _KINDS.get(self.spec.scheme, "source")
+
+    @property
+    def name(self) -> str:
+        """As given, without credentials; of a picture that is panned over, its file's name."""
+        place = self.spec.place
+        return place.name if place is not None and self.spec.scheme == "photo" else self.spec.uri
 
     @property
     def total(self) -> int | None:
         """About how many frames will be looked at."""
-        return math.ceil(self._seconds / self.sampling.every) if self.sampling.every else None
+        seconds = self._seconds
+        return math.ceil(seconds / self.sampling.every) if self.sampling.every and seconds is not None else None
 
     @property
-    def _seconds(self) -> float:
-        return CAMERA_SECONDS if self.sampling.seconds is None else self.sampling.seconds
+    def _seconds(self) -> float | None:
+        return CAMERA_SECONDS if self.sampling.seconds is None and self.spec.live else self.sampling.seconds
 
     def frames(self) -> Generator[SourceFrame, None, None]:
-        """The frames, after the second in which exposure settles, for as long as the sampling says."""
-        camera = self.connect()
-        ticks = _Ticks(self.sampling.every)
-        begin = self.clock() + _WARM_UP_SECONDS
-        index = 0
+        """The frames, of a camera after the second in which exposure settles, for as long as the sampling says.
+
+        Raises:
+            SourceLostError: it is not there, or gives no frame; one that is lost later ends with a warning.
+            EdgeI2IError: it cannot be used.
+        """
+        source = self.spec.make()
         try:
-            while (image := camera.read()) is not None:
-                at = self.clock() - begin
-                if at >= self._seconds:
-                    return
-                if at >= 0 and ticks.due(Fraction(at)):
-                    yield SourceFrame(image, SourcePosition("", index, round(at, 6)))
-                index += 1
+            source.open()
+            yield from self._sampled(source)
         finally:
-            camera.close()
-        self._ended_early(index)
+            source.close()
 
-    def _ended_early(self, frames: int) -> None:
-        if frames == 0:
-            raise MissingRequirementError(
-                f"The camera '{self.name}' opens, but gives no picture.",
-                remedy="Close other programs that use it, check its cable, or name another one, such as /dev/video2.",
-            )
-        _log.warning("The camera '%s' stopped after %d frames.", self.name, frames)
+    def _sampled(self, source: Source) -> Generator[SourceFrame, None, None]:
+        ticks = _Ticks(self.sampling.every)
+        begin = self.clock.now() + (_WARM_UP_SECONDS if self.spec.scheme in _SETTLING else 0.0)
+        index = given = 0
+        while (captured := self._next(source, index, given)) is not None:
+            at = self.clock.now() - begin if self.spec.live else captured.t_source or 0.0
+            if self._seconds is not None and at >= self._seconds:
+                return
+            if at >= 0 and ticks.due(Fraction(at)):
+                given += 1
+                yield SourceFrame(captured.image, SourcePosition("", index, round(at, 6)))
+            index += 1
+        if self.spec.live:
+            _log.warning("The %s '%s' ended after %d frames.", self.kind, self.name, index)
 
-
-class OpenCVCamera:
-    """A camera through OpenCV, by its number or its device file.
-
-    Raises:
-        MissingRequirementError: it cannot be opened.
-    """
-
-    def __init__(self, name: str) -> None:
-        import cv2
-
-        self._capture = cv2.VideoCapture(int(name) if name.isdecimal() else str(Path(name).resolve()))
-        if not self._capture.isOpened():
-            raise MissingRequirementError(
-                f"The camera '{name}' cannot be opened.",
-                remedy="Check that it is plugged in, that you may use it (on Linux: the group 'video'), and that no "
-                "other program holds it; or name a video file or a folder of pictures.",
-            )
-
-    def read(self) -> Picture | None:
-        """The next frame, uint8 ``[H, W, 3]`` RGB, or None after the last one."""
-        import cv2
-
-        received, image = self._capture.read()
-        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8) if received else None
-
-    def close(self) -> None:
-        """Let go of the device."""
-        self._capture.release()
+    def _next(self, source: Source, index: int, given: int) -> Captured | None:
+        """The next picture; None: the source has ended, or is lost after it gave something, which is said."""
+        try:
+            return source.read()
+        except SourceLostError as error:
+            if not given:
+                raise
+            _log.warning("%s What it gave in %d frames is used.", error.what, index)
+            return None
 
 
 class _Ticks:

@@ -92,7 +92,8 @@ def collect_frames(
     Raises:
         PictureError: the source holds no frame, or only blank or unreadable ones; or it is one file that is damaged.
         UsageError: ``count`` is not 1 to ``LARGEST_COUNT``; the output holds something that is not a collection's.
-        MissingRequirementError: there is no such camera, or no PyAV for a video.
+        SourceLostError: there is no such camera or stream, or it gives nothing.
+        MissingRequirementError: a package is missing that the source needs.
         EdgeI2IError: the output cannot be written.
     """
     if not 1 <= count <= LARGEST_COUNT:

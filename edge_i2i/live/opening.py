@@ -30,9 +30,8 @@ from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.steps.picture_path import PicturePathOptions, picture_path_loader
 from edge_i2i.media.geometry import Fit
 from edge_i2i.media.tone_mapping import Hdr
-from edge_i2i.sources.registry import SOURCE_KINDS, source_spec
+from edge_i2i.sources.registry import source_spec
 from edge_i2i.sources.source import SourceSpec
-from edge_i2i.sources.uri import SourceRequest, path_of, split_source
 from edge_i2i.translate.translator import LoadOptions, Translator
 
 BundlePath = str | PathLike[str]
@@ -119,7 +118,7 @@ def open_session(
     )
     policy = policy or default_policy(spec)
     shown = view if isinstance(view, View) else View(view, fit=Fit(options.get("fit", Fit.LETTERBOX)), clock=clock)
-    settings = sink_settings(source, policy, reads=_listed(bundle), on_key=on_key, clock=clock)
+    settings = sink_settings(spec, policy, reads=_listed(bundle), on_key=on_key, clock=clock)
     return LiveSession(
         spec,
         loader,
@@ -170,7 +169,7 @@ def default_policy(spec: SourceSpec | None) -> Policy:
 
 
 def sink_settings(
-    source: str | SourceSpec | None,
+    spec: SourceSpec | None,
     policy: Policy,
     *,
     reads: Sequence[BundlePath] = (),
@@ -180,16 +179,16 @@ def sink_settings(
     """What sinks need to know: a film that is played in full is recorded with its own times and sound.
 
     Args:
-        source: where frames come from; None: the program hands them over.
+        spec: where frames come from; None: the program hands them over.
         policy: an offline one plays the source in full.
         reads: files and folders that the session reads besides its source, so that no sink may write them.
         on_key: gets the keys that are pressed in a window.
         clock: measures what sinks wait for; None: the machine's own.
     """
-    spec = source_spec(source) if isinstance(source, str) else source
-    places = [Path(one) for one in reads] + ([spec.place] if spec is not None and spec.place is not None else [])
+    place = None if spec is None else spec.place
+    places = [Path(one) for one in reads] + ([] if place is None else [place])
     offline = policy.mode is Mode.OFFLINE
-    film = _film(source, clock or SystemClock()) if offline and isinstance(source, str) else None
+    film = place if offline and spec is not None and spec.scheme == "file" else None
     return SinkSettings(clock, on_key, source_times=offline, sound_of=film, reads=tuple(places))
 
 
@@ -220,12 +219,6 @@ def make_sinks(sinks: Sequence[str | Sink], settings: SinkSettings) -> list[Sink
 def places_of(sinks: Sequence[Sink]) -> list[Path]:
     """The files, folders and devices on this machine that sinks write."""
     return [sink.place for sink in sinks if sink.place is not None]
-
-
-def _film(source: str, clock: Clock) -> Path | None:
-    """The video file that a source is, if it is one."""
-    scheme, rest = split_source(source.strip(), [kind.scheme for kind in SOURCE_KINDS])
-    return path_of(SourceRequest(source, rest, None, None, False, clock), "a video") if scheme == "file" else None
 
 
 def _setter(look: GivenLook | None) -> SetLook | None:

@@ -12,6 +12,7 @@ from edge_i2i.media import suffixes
 from edge_i2i.media.animations.reader import AnimationReader, animation_kind
 from edge_i2i.media.films.reader import FilmReader
 from edge_i2i.media.films.video import VideoReader
+from edge_i2i.media.pictures import holds_picture
 from edge_i2i.media.tone_mapping import Hdr
 
 
@@ -21,6 +22,16 @@ def is_film(path: Path) -> bool:
     Reads a few bytes of what is not named as a film, decodes nothing, and waits for no pipe.
     """
     return (suffixes.is_video(path) and not path.is_dir()) or animation_kind(path) is not None
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a source file is read as one picture: by its name, or, where that is of no known kind, by its content.
+
+    Animations are none, whatever they are called. ``suffixes.named_as_picture`` looks at the name alone,
+    ``pictures.holds_picture`` at the content alone.
+    """
+    known = path.suffix.lower() in suffixes.LISTED_SUFFIXES
+    return (suffixes.named_as_picture(path) if known else holds_picture(path)) and not is_film(path)
 
 
 def open_film(path: Path | str, hdr: Hdr = Hdr.TONE_MAP) -> FilmReader:

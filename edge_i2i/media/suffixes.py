@@ -50,11 +50,6 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def may_be_picture(path: Path) -> bool:
-    """Whether the file is named neither as a film nor as something that is not read."""
-    return path.suffix.lower() not in VIDEO_SUFFIXES | REPORTED_SUFFIXES
-
-
-def is_picture(path: Path) -> bool:
-    """Whether the file is named as a picture that is read."""
+def named_as_picture(path: Path) -> bool:
+    """Whether the file is named as a picture that is read; whether it is one, ``media.film.is_picture`` knows."""
     return path.suffix.lower() in READABLE_SUFFIXES

@@ -11,9 +11,9 @@ from edge_i2i.arrays import Picture
 from edge_i2i.clock import Clock
 from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError
-from edge_i2i.media.film import is_film
+from edge_i2i.media.film import is_picture
 from edge_i2i.media.pictures import holds_picture, read_picture
-from edge_i2i.media.suffixes import LISTED_SUFFIXES, READABLE_SUFFIXES, is_picture
+from edge_i2i.media.suffixes import LISTED_SUFFIXES, READABLE_SUFFIXES
 from edge_i2i.sources.pace import Pace
 from edge_i2i.sources.source import Captured, Source, SourceInfo, SourceSpec
 from edge_i2i.sources.uri import SourceRequest, path_of
@@ -81,10 +81,9 @@ def pictures_of(folder: Path) -> list[Path]:
             f"The folder '{folder}' cannot be read: {error.strerror or error}.", remedy="Check the path."
         ) from error
     visible = [path for path in inside if not path.name.startswith(".") and path.exists() and not path.is_dir()]
-    listed = {path for path in visible if path.suffix.lower() in LISTED_SUFFIXES}
-    likely = {path for path in visible if is_picture(path) or (path not in listed and holds_picture(path))}
-    found = {path for path in likely if not is_film(path)}
-    if others := sorted(path.name for path in (listed | likely) - found):
+    found = {path for path in visible if is_picture(path)}
+    others = sorted(path.name for path in visible if path not in found and _is_expected(path))
+    if others:
         named = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
         _log.warning("%d in '%s' are no pictures that are read, and passed over: %s", len(others), folder, named)
     if not found:
@@ -93,6 +92,11 @@ def pictures_of(folder: Path) -> list[Path]:
             remedy=f"Files with these suffixes are taken: {', '.join(sorted(READABLE_SUFFIXES))}.",
         )
     return sorted(found, key=lambda path: (natural_key(path.name), path.name))
+
+
+def _is_expected(path: Path) -> bool:
+    """Whether its owner expects a file to be read: it is named as a picture or film, or is one inside."""
+    return path.suffix.lower() in LISTED_SUFFIXES or holds_picture(path)
 
 
 def natural_key(name: str) -> list[tuple[bool, int, str]]:

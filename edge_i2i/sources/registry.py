@@ -55,6 +55,9 @@ SOURCE_KINDS = (
 )
 """In the order of ``--help``. A bare number is a camera, and a bare path a video, an animation or a folder."""
 
+SCHEMES = {kind.scheme: kind for kind in SOURCE_KINDS}
+"""Every kind by its scheme."""
+
 
 def source_spec(
     text: str,
@@ -81,20 +84,36 @@ def source_spec(
     Raises:
         UsageError: the text names no source, or the source cannot be asked for a size or rate.
     """
-    kinds = {kind.scheme: kind for kind in SOURCE_KINDS}
-    scheme, rest = split_source(text.strip(), kinds)
-    kind = kinds[scheme]
-    _check_options(kind, size, fps)
-    if pixel_format is not None and not kind.takes_format:
-        raise UsageError(f"'{kind.scheme}:' has a pixel format of its own.", remedy="Leave the source's format out.")
+    text = text.strip()
+    scheme, rest = split_source(text, SCHEMES)
+    check_askable(scheme, size=size, fps=fps, pixel_format=pixel_format)
     letters = None if pixel_format is None else four_letters(pixel_format)
-    return kind.specify(SourceRequest(text.strip(), rest, size, fps, as_live, clock or SystemClock(), letters, hdr))
+    request = SourceRequest(text, scheme, rest, size, fps, as_live, clock or SystemClock(), letters, hdr)
+    return SCHEMES[scheme].specify(request)
 
 
-def _check_options(kind: SourceKind, size: Size | None, fps: float | None) -> None:
-    if size is not None and not kind.takes_size:
-        raise UsageError(f"'{kind.scheme}:' has a size of its own.", remedy="Leave the source's size out.")
+def check_askable(
+    scheme: str, *, size: Size | None = None, fps: float | None = None, pixel_format: str | None = None
+) -> None:
+    """Check that sources of a kind can be asked for what is given.
+
+    Args:
+        scheme: of the kind, as in ``SOURCE_KINDS``.
+        size: of the pictures; None: not asked for.
+        fps: frames a second; None: not asked for.
+        pixel_format: of a camera; None: not asked for.
+
+    Raises:
+        UsageError: they have their own, or no source gives so many frames a second.
+    """
+    kind = SCHEMES[scheme]
     if fps is not None:
         check_fps(fps)
-        if not kind.takes_fps:
-            raise UsageError(f"'{kind.scheme}:' has a rate of its own.", remedy="Leave the source's rate out.")
+    for what, is_refused in (
+        ("size", size is not None and not kind.takes_size),
+        ("rate", fps is not None and not kind.takes_fps),
+        ("pixel format", pixel_format is not None and not kind.takes_format),
+    ):
+        if is_refused:
+            remedy = f"Leave the source's {what.removeprefix('pixel ')} out."
+            raise UsageError(f"'{scheme}:' has a {what} of its own.", remedy=remedy)

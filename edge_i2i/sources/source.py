@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypedDict
 
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError
+from edge_i2i.media.tone_mapping import Hdr
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +81,25 @@ class SourceSpec:
     """A source that can be opened again and again.
 
     ``uri``: as given, with credentials left out. ``place``: the file, folder or device that it reads, if it does.
+    ``scheme``: of the kind in the registry that the text named (``camera``, ``file``, ``rtsp``, …); empty: a program's
+    own source.
     """
 
     uri: str
     live: bool
     make: Callable[[], Source]
     place: Path | None = None
+    scheme: str = ""
+
+
+class Asked(TypedDict, total=False):
+    """What a source is asked for besides frames: the options that ``source_spec`` and ``collect`` both take.
+
+    ``size``: of the pictures. ``fps``: frames a second. ``pixel_format``: of a camera: mjpg, yuyv, nv12, …; None, each
+    of them: what the source likes. ``hdr``: what becomes of films and streams of a high dynamic range.
+    """
+
+    size: Size | None
+    fps: float | None
+    pixel_format: str | None
+    hdr: Hdr

@@ -14,7 +14,7 @@ from edge_i2i.clock import Clock
 from edge_i2i.contract import Size
 from edge_i2i.errors import UsageError, known_names
 from edge_i2i.media.film import is_film
-from edge_i2i.media.suffixes import is_picture, is_video
+from edge_i2i.media.suffixes import is_video, named_as_picture
 from edge_i2i.media.tone_mapping import Hdr
 from edge_i2i.sources.addresses import without_credentials
 from edge_i2i.sources.source import Source, SourceSpec
@@ -27,13 +27,14 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)  # one letter
 
 @dataclass(frozen=True)
 class SourceRequest:
-    """What was asked for. ``text``: as given; ``rest``: what follows the scheme. ``clock``: to wait by.
+    """What was asked for. ``text``: as given; ``scheme`` and ``rest``: its parts. ``clock``: to wait by.
 
     ``pixel_format``: of a camera, four letters such as ``MJPG``; None: what suits. ``hdr``: what becomes of
     films and streams of a high dynamic range.
     """
 
     text: str
+    scheme: str
     rest: str
     size: Size | None
     fps: float | None
@@ -50,7 +51,7 @@ class SourceRequest:
             live: whether frames come by themselves and without end (see ``Source.live``).
             place: the file, folder or device that it reads on this machine; None: there is none.
         """
-        return SourceSpec(without_credentials(self.text), live, make, place)
+        return SourceSpec(without_credentials(self.text), live, make, place, self.scheme)
 
 
 def split_source(text: str, schemes: Collection[str]) -> tuple[str, str]:
@@ -67,17 +68,11 @@ def split_source(text: str, schemes: Collection[str]) -> tuple[str, str]:
     >>> split_source("films/a.mp4", ["file"])
     ('file', 'films/a.mp4')
     """
-    if re.fullmatch(r"[0-9]+", text) or names_device(text):
-        return "camera", text
-    csi = re.fullmatch(r"gst:csi:?([0-9]*)", text, re.IGNORECASE)
-    if csi:
-        return "csi", csi[1]
-    match = _SCHEME.fullmatch(text)
-    if match and match[1].lower() in schemes:
-        return match[1].lower(), match[2]
+    if (named := named_scheme(text, schemes)) is not None:
+        return named
     if text and _holds(Path(text).is_dir):
         return "folder", text
-    has_scheme = match is not None or "://" in text
+    has_scheme = _SCHEME.fullmatch(text) is not None or "://" in text
     if text and _is_path(text, has_scheme=has_scheme):
         return "file", text
     name = text.partition(":")[0] if has_scheme else text  # what follows a scheme may hold a password
@@ -86,6 +81,20 @@ def split_source(text: str, schemes: Collection[str]) -> tuple[str, str]:
         remedy=known_names(f"{name}:", [f"{scheme}:" for scheme in schemes], "sources")
         + " A number is a camera; a path is a video or a folder of pictures.",
     )
+
+
+def named_scheme(text: str, schemes: Collection[str]) -> tuple[str, str] | None:
+    """The scheme and what follows it, of a text that says so by its form alone; None: it is the path of something.
+
+    >>> named_scheme("csi:1", ["csi"]), named_scheme("films/a.mp4", ["csi"])
+    (('csi', '1'), None)
+    """
+    if re.fullmatch(r"[0-9]+", text) or names_device(text):
+        return "camera", text
+    if csi := re.fullmatch(r"gst:csi:?([0-9]*)", text, re.IGNORECASE):
+        return "csi", csi[1]
+    match = _SCHEME.fullmatch(text)
+    return (match[1].lower(), match[2]) if match and match[1].lower() in schemes else None
 
 
 def names_device(text: str) -> bool:
@@ -99,7 +108,7 @@ def names_device(text: str) -> bool:
 
 def _is_path(text: str, *, has_scheme: bool) -> bool:
     path = Path(text)
-    if is_picture(path) and not has_scheme and not is_film(path):
+    if named_as_picture(path) and not has_scheme and not is_film(path):
         raise UsageError(
             f"'{text}' is a picture.",
             remedy=f"For an endless pan over it write 'photo:{text}'; to translate it, use 'edge-i2i translate'.",

@@ -44,7 +44,10 @@ def test_json_is_the_record_and_nothing_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
-        (["97"], 3, "The camera '97' cannot be opened"),
+        (["97"], 3, "There is no camera 97"),
+        (["pattern:", "--source-size", "big"], 2, "'big' is no size of a source"),
+        (["file:a.mp4", "--source-size", "64x48"], 2, "'file:' has a size of its own"),
+        ([".", "--hdr", "bright"], 2, "There is no 'bright' among the ways with a high dynamic range"),
         (["missing.mp4"], 4, "missing.mp4"),
         ([".", "--count", "0"], 2, "0 frames cannot be collected"),
         ([".", "--every", "-1"], 2, "-1 is below 0"),
@@ -58,6 +61,15 @@ def test_errors_are_sentences_with_exit_codes(tmp_path: Path, arguments: list[st
     assert done.returncode == code, done.stderr
     assert complaint in done.stderr and "Traceback" not in done.stderr and done.stdout == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png"]
+
+
+def test_a_test_pattern_is_collected_from(tmp_path: Path) -> None:
+    asked = ("--source-size", "96x64", "--source-fps", "10", "--every", "0")
+    done = run("pattern:?frames=12", "--output", tmp_path / "out", "--count", "4", "--json", *asked)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["source"] == {"kind": "test pattern", "name": "pattern:?frames=12"} and told["seen"] == 12
+    assert {(frame["height"], frame["width"]) for frame in told["frames"]} == {(64, 96)}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

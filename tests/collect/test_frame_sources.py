@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
-import numpy as np
 import pytest
 
-from edge_i2i.collect.frames import CameraSource, Sampling, open_source
-from edge_i2i.errors import MissingRequirementError, PictureError, UsageError
+from edge_i2i.clock import SystemClock
+from edge_i2i.collect.frames import FileSource, PlayedSource, Sampling, open_source
+from edge_i2i.contract import Size
+from edge_i2i.errors import PictureError, UsageError
+from edge_i2i.media.tone_mapping import Hdr
+from edge_i2i.sources.registry import source_spec
+from edge_i2i.sources.source import Captured, Source, SourceInfo, SourceLostError, SourceSpec
 from samples.films import RATE, film_of
+from samples.live.virtual_clock import VirtualClock
 from samples.pictures import soft_shapes
+from samples.sources.made import FakeScreens
+from samples.sources.rtsp_server import RtspServer
 
 
 def positions(source: str | Path, sampling: Sampling, output: Path) -> list[tuple[str, int, float | None]]:
@@ -89,63 +98,85 @@ def test_senseless_sampling_is_wrong_usage(values: dict[str, float]) -> None:
 # Cameras --------------------------------------------------------------------------------------------------------
 
 
-class Player:
-    """A camera of 8 frames a second and the clock that goes with it."""
+class Player(Source):
+    """A camera of 8 frames a second and the clock that goes with it; it is lost after its frames."""
 
     def __init__(self, frames: int) -> None:
-        self.left, self.now, self.closed = frames, 100.0, False
+        self.left, self.frames, self.time, self.closed = frames, frames, 100.0, False
 
-    def clock(self) -> float:
-        return self.now
+    def spec(self) -> SourceSpec:
+        return SourceSpec("0", True, lambda: self, scheme="camera")
 
-    def read(self) -> np.ndarray | None:
-        self.now += 0.125
+    def open(self) -> SourceInfo:
+        return SourceInfo("camera 0", Size(48, 64))
+
+    def read(self) -> Captured:
+        self.time += 0.125
         self.left -= 1
-        return soft_shapes(self.left) if self.left >= 0 else None
+        if self.left < 0:
+            raise SourceLostError("The camera 0 gives no picture.", remedy="Plug it in.")
+        return Captured(soft_shapes(self.left))
 
     def close(self) -> None:
         self.closed = True
 
 
+class PlayersClock(SystemClock):
+    """The time of a player."""
+
+    def __init__(self, player: Player) -> None:
+        self._player = player
+
+    def now(self) -> float:
+        return self._player.time
+
+
+def played(player: Player, sampling: Sampling) -> PlayedSource:
+    return PlayedSource(player.spec(), sampling, PlayersClock(player))
+
+
 def test_a_camera_is_looked_at_for_its_seconds_after_it_has_settled() -> None:
     player = Player(1000)
-    source = CameraSource("0", Sampling(seconds=2, every=0.5), lambda: player, player.clock)
+    source = played(player, Sampling(seconds=2, every=0.5))
     times = [frame.position.seconds for frame in source.frames()]
     assert len(times) == source.total == 4
     assert times == [0.0, 0.5, 1.0, 1.5]
-    assert player.closed and player.now == pytest.approx(103, abs=0.13)
+    assert player.closed and player.time == pytest.approx(103, abs=0.13)
 
 
 def test_a_camera_that_is_left_early_is_closed() -> None:
     player = Player(1000)
-    frames = CameraSource("0", Sampling(every=0), lambda: player, player.clock).frames()
+    frames = played(player, Sampling(every=0)).frames()
     next(frames)
     frames.close()
     assert player.closed
 
 
-def test_a_camera_that_stops_gives_what_it_gave(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_camera_that_is_lost_gives_what_it_gave(caplog: pytest.LogCaptureFixture) -> None:
     player = Player(25)
-    source = CameraSource("0", Sampling(every=0), lambda: player, player.clock)
     with caplog.at_level(logging.WARNING, logger="edge_i2i"):
-        assert len(list(source.frames())) == 25 - 7  # the first at 0.125 s, the settling over at 1 s
-    assert "stopped after 25 frames" in caplog.text
+        assert len(list(played(player, Sampling(every=0)).frames())) == 25 - 7  # the settling is over at 1 s
+    assert "gives no picture. What it gave in 25 frames is used" in caplog.text and player.closed
 
 
-def test_a_camera_without_pictures_is_a_missing_requirement() -> None:
-    player = Player(0)
-    with pytest.raises(MissingRequirementError, match="gives no picture"):
-        list(CameraSource("0", Sampling(), lambda: player, player.clock).frames())
+@pytest.mark.parametrize("frames", [0, 5])
+def test_a_camera_without_pictures_is_lost(frames: int) -> None:
+    player = Player(frames)
+    with pytest.raises(SourceLostError, match="gives no picture"):
+        list(played(player, Sampling()).frames())
     assert player.closed
 
 
 @pytest.mark.parametrize("name", ["97", "/dev/video97"])
-def test_a_camera_that_is_not_there_is_a_missing_requirement(tmp_path: Path, name: str) -> None:
+def test_a_camera_that_is_not_there_is_the_error_that_live_gives(tmp_path: Path, name: str) -> None:
     source = open_source(name, tmp_path / "out", Sampling())
     assert (source.kind, source.name) == ("camera", name)
-    with pytest.raises(MissingRequirementError) as caught:
+    with pytest.raises(SourceLostError) as caught:
         next(source.frames())
-    assert caught.value.exit_code == 3 and "plugged in" in caught.value.remedy
+    with pytest.raises(SourceLostError) as of_live:
+        source_spec(name).make().open()
+    assert (caught.value.what, caught.value.remedy) == (of_live.value.what, of_live.value.remedy)
+    assert caught.value.exit_code == 3
 
 
 def test_a_folder_named_like_a_camera_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,3 +184,71 @@ def test_a_folder_named_like_a_camera_goes_first(tmp_path: Path, monkeypatch: py
     Path("97").mkdir()
     cv2.imwrite("97/a.png", soft_shapes(1))
     assert open_source("97", Path("out"), Sampling()).kind == "folder"
+    assert open_source("camera:97", Path("out"), Sampling()).kind == "camera"
+
+
+# All that live reads --------------------------------------------------------------------------------------------
+
+
+def test_a_film_and_a_folder_by_their_schemes_are_the_files(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    path = film_of(folder / "a.mp4", map(soft_shapes, range(3)))
+    every = Sampling(every=0)
+    assert positions(f"file:{path}", every, tmp_path / "out") == positions(path, every, tmp_path / "out")
+    assert positions(f"folder:{folder}", every, tmp_path / "out") == positions(folder, every, tmp_path / "out")
+
+
+def test_a_test_pattern_with_an_end_has_its_own_times(tmp_path: Path) -> None:
+    found = positions("pattern:64x96@10?frames=12", Sampling(seconds=1, every=0.5), tmp_path / "out")
+    assert found == [("", 0, 0.0), ("", 5, 0.5)]
+
+
+def test_a_screen_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mss", FakeScreens())
+    with VirtualClock() as clock:
+        source = open_source("screen:", tmp_path / "out", Sampling(1, 0.5), clock=clock, fps=10.0)
+        found = [frame.position.frame for frame in source.frames()]
+    assert (source.kind, source.name, source.total) == ("screen", "screen:", 2) and found == [0, 5]
+
+
+def test_a_network_camera_ends_with_what_it_gave(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with RtspServer([soft_shapes(seed) for seed in range(6)]) as server:
+        source = open_source(server.address, tmp_path / "out", Sampling(every=0))
+        with caplog.at_level(logging.WARNING, logger="edge_i2i"):
+            frames = list(source.frames())
+    assert source.kind == "stream" and "secret" not in source.name + caplog.text
+    assert 1 <= len(frames) <= 6 and "frames" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        ({"size": Size(48, 64)}, "'file:' has a size of its own"),
+        ({"fps": 5.0}, "'file:' has a rate of its own"),
+        ({"pixel_format": "mjpg"}, "'file:' has a pixel format of its own"),
+    ],
+)
+def test_a_film_cannot_be_asked_for_what_is_its_own(tmp_path: Path, asked: Any, complaint: str) -> None:
+    path = film_of(tmp_path / "a.mp4", map(soft_shapes, range(1)))
+    for text in (str(path), f"file:{path}"):
+        with pytest.raises(UsageError, match=complaint):
+            open_source(text, tmp_path / "out", Sampling(), **asked)
+
+
+def test_the_pictures_of_a_folder_come_at_no_rate(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Every picture"):
+        open_source(f"folder:{tmp_path}", tmp_path / "out", Sampling(), fps=5.0)
+
+
+def test_an_unknown_scheme_is_said_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_source("rstp://me:secret@camera/stream?a=b", tmp_path / "out", Sampling())
+    assert "names no source" in caught.value.what and "secret" not in str(caught.value)
+
+
+def test_what_becomes_of_a_high_dynamic_range_is_handed_on(tmp_path: Path) -> None:
+    source = open_source(
+        str(film_of(tmp_path / "a.mp4", map(soft_shapes, range(1)))), tmp_path / "out", Sampling(), hdr=Hdr.REFUSE
+    )
+    assert isinstance(source, FileSource) and source.hdr is Hdr.REFUSE

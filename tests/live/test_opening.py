@@ -152,10 +152,10 @@ def test_a_ladder_has_every_variant_as_a_rung(rgb_bundle: Path) -> None:
 
 def test_a_film_that_is_played_in_full_is_recorded_with_its_times_and_sound() -> None:
     offline, live = Policy.offline(), Policy.live()
-    assert sink_settings("films/a.mp4", offline).sound_of == Path("films/a.mp4")
-    assert sink_settings("file:films/a.mp4", offline).sound_of == Path("films/a.mp4")
-    assert sink_settings("films/a.mp4", live) == SinkSettings(reads=(Path("films/a.mp4"),))
-    assert sink_settings(CLIP, offline) == SinkSettings(source_times=True)
+    assert sink_settings(source_spec("films/a.mp4"), offline).sound_of == Path("films/a.mp4")
+    assert sink_settings(source_spec("file:films/a.mp4"), offline).sound_of == Path("films/a.mp4")
+    assert sink_settings(source_spec("films/a.mp4"), live) == SinkSettings(reads=(Path("films/a.mp4"),))
+    assert sink_settings(source_spec(CLIP), offline) == SinkSettings(source_times=True)
     assert sink_settings(None, offline).sound_of is None
 
 

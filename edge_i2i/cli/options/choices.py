@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
-from edge_i2i.errors import EdgeI2IError
+from edge_i2i.errors import EdgeI2IError, UsageError, known_names
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 # The names stand here a second time: a help text imports no engine and no picture library. A test compares them.
 ENGINES = ("auto", "onnxruntime", "openvino", "torch", "tensorrt", "rtx")
@@ -25,6 +28,18 @@ _USUAL_VARIANTS = ("auto", "fp32", "fp16")
 def shown(names: Iterable[str]) -> str:
     """Join the names of a choice for a help text: ``a|b|c``."""
     return "|".join(names)
+
+
+def chosen(name: str, choices: type[Choice], what: str) -> Choice:
+    """The one of that name.
+
+    Raises:
+        UsageError: there is none; names those that there are.
+    """
+    names: Iterable[str] = [choice.value for choice in choices]
+    if name not in names:
+        raise UsageError(f"There is no '{name}' among the {what}.", remedy=known_names(name, names, what))
+    return choices(name)
 
 
 def completing(names: tuple[str, ...]) -> Callable[[str], list[str]]:

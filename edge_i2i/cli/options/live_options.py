@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,23 +13,19 @@ from edge_i2i.cli.options.choices import (
     FLIPS,
     UPSAMPLINGS,
     Engine,
-    HdrFilms,
     PictureFit,
     Precision,
     Variant,
+    chosen,
     completing,
     shown,
 )
 from edge_i2i.cli.options.numbers import positive
-from edge_i2i.errors import UsageError, known_names
 
 if TYPE_CHECKING:
-    from edge_i2i.contract import Size
     from edge_i2i.live.outlets.view import ViewSettings
     from edge_i2i.live.policy import Policy
     from edge_i2i.live.steps.picture_path import PicturePathOptions
-
-Choice = TypeVar("Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True)
@@ -44,51 +37,6 @@ class NetworkOptions:
     precision: Precision = None
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads inside one call.")] = None
     fit: PictureFit = "letterbox"
-
-
-@dataclass(frozen=True)
-class SourceOptions:
-    """What the source is asked for: size, rate, pixel format."""
-
-    source_size: Annotated[
-        str | None, typer.Option("--source-size", metavar="WxH", help="Ask the source for this size: 1280x720.")
-    ] = None
-    source_fps: Annotated[
-        float | None,
-        typer.Option(
-            "--source-fps", parser=positive, metavar="FPS", help="Ask the source for so many frames a second."
-        ),
-    ] = None
-    source_format: Annotated[
-        str | None, typer.Option("--source-format", help="Ask a camera for a pixel format: mjpg, yuyv, nv12, …")
-    ] = None
-    hdr: HdrFilms = "tone-map"
-
-    def of_library(self) -> dict[str, Any]:
-        """The same options as keyword arguments of ``open_session``."""
-        from edge_i2i.media.tone_mapping import Hdr
-
-        return {
-            "source_hdr": chosen(self.hdr, Hdr, "ways with a high dynamic range"),
-            "source_size": None if self.source_size is None else _width_by_height(self.source_size),
-            "source_fps": self.source_fps,
-            "source_format": self.source_format,
-        }
-
-
-def _width_by_height(text: str) -> Size:
-    """Width first, as cameras and players write it; networks' sizes (``export --size``) are height first.
-
-    Raises:
-        UsageError: it is no size.
-    """
-    from edge_i2i.contract import LARGEST_SIDE, Size
-
-    match = re.fullmatch(r"([0-9]{1,5})[xX×]([0-9]{1,5})", text.strip())
-    width, height = (int(side) for side in match.groups()) if match else (0, 0)
-    if not (0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE):
-        raise UsageError(f"'{text}' is no size of a source.", remedy="Write its width first: 1280x720.")
-    return Size(height, width)
 
 
 @dataclass(frozen=True)
@@ -200,15 +148,3 @@ class ShowOptions:
 
         mirrored = Flip.HORIZONTAL if self.mirror else Flip.NONE
         return ViewSettings(chosen(self.compare, Comparison, "comparisons"), flip=mirrored, hud=self.hud)
-
-
-def chosen(name: str, choices: type[Choice], what: str) -> Choice:
-    """The one of that name.
-
-    Raises:
-        UsageError: there is none; names those that there are.
-    """
-    names: Iterable[str] = [choice.value for choice in choices]
-    if name not in names:
-        raise UsageError(f"There is no '{name}' among the {what}.", remedy=known_names(name, names, what))
-    return choices(name)

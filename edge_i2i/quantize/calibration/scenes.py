@@ -17,12 +17,11 @@ import numpy as np
 from edge_i2i.arrays import Array
 from edge_i2i.contract import Role, Size, TensorSpec
 from edge_i2i.errors import PictureError
-from edge_i2i.media.film import open_film
+from edge_i2i.media.film import is_picture, open_film
 from edge_i2i.media.geometry import Fit, place, place_boxes, place_into
 from edge_i2i.media.pictures import read_instance_map, read_label_map, read_picture
-from edge_i2i.media.suffixes import may_be_picture
 from edge_i2i.progress import Progress
-from edge_i2i.translate.plan import Item, make_plan
+from edge_i2i.translate.plan import make_plan
 from edge_i2i.translate.tensor_checks import size_of
 
 _log = logging.getLogger(__name__)
@@ -177,7 +176,8 @@ def file_scenes(sources: Mapping[str, Path], specs: Specs, apart: Collection[Pat
         )
     names = {role: name for name, role in roles.items()}
     items = [item for item in plan.items if not inner & {*item.source.resolve().parents}]
-    pictures = [item for item in items if plan.folder is None or _may_be_picture(item)]
+    keeps_all = plan.folder is None or next(iter(roles.values())) != Role.FRAME  # a folder's maps are PNGs
+    pictures = [item for item in items if keeps_all or is_picture(item.source)]
     if others := sorted(item.source.name for item in items if item not in pictures):
         _log.warning(
             "%d files of '%s' are no pictures that are read, and passed over: %s", len(others), first, others[0]
@@ -185,10 +185,6 @@ def file_scenes(sources: Mapping[str, Path], specs: Specs, apart: Collection[Pat
     if not pictures:
         raise PictureError(f"'{first}' holds videos only.", remedy="Name the video itself: --data FILE.mp4.")
     return tuple(FileScene({names[role]: path for role, path in item.inputs.items()}, specs) for item in pictures)
-
-
-def _may_be_picture(item: Item) -> bool:
-    return may_be_picture(item.source) and not item.is_video
 
 
 def video_scenes(path: Path, name: str, least: int, covering: Size, progress: Progress) -> tuple[HeldScene, ...]:
