@@ -33,7 +33,7 @@ from edge_i2i.learn.training_log import Record, TrainingLog
 from edge_i2i.models.family import materialise
 from edge_i2i.models.pix2pixhd.config import Pix2PixHDConfig
 from edge_i2i.models.pix2pixhd.discriminators import MultiscaleDiscriminator
-from edge_i2i.models.pix2pixhd.networks import build_generator
+from edge_i2i.models.pix2pixhd.model import FAMILY as PIX2PIXHD
 from edge_i2i.progress import NullProgress, Progress
 
 logger = logging.getLogger(__name__)
@@ -63,13 +63,11 @@ def generator_config(recipe: Recipe) -> Pix2PixHDConfig:
 
 def new_networks(recipe: Recipe) -> tuple[nn.Module, MultiscaleDiscriminator]:
     """Generator and discriminator with the recipe's initialisation, a function of its seed."""
+    generator = PIX2PIXHD.new_networks(generator_config(recipe), recipe.seed)["generator"]
+    section = recipe.discriminator
     with torch.device("meta"):
-        generator = build_generator(generator_config(recipe))
-        section = recipe.discriminator
         discriminator = MultiscaleDiscriminator(6, section.ndf, section.n_layers, section.num_D)
-    for offset, network in enumerate((generator, discriminator)):
-        materialise(network, recipe.seed + offset)
-        network.requires_grad_(True)
+    materialise(discriminator, recipe.seed + 1)
     if recipe.generator.opponent_start:
         _turn_half_to_colour(generator)
     return generator, discriminator

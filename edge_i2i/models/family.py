@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from edge_i2i.contract import GraphDeclaration, Size, SizeRule
 from edge_i2i.errors import CheckpointError, UsageError, known_names
@@ -70,6 +70,13 @@ class Fidelity(StrEnum):
     OURS = "none: neither code nor weights were published"
 
 
+class Initialisation(StrEnum):
+    """How official code draws its first weights; biases start at 0."""
+
+    NORMAL = "N(0, 0.02)"
+    KAIMING = "Kaiming, fan in"
+
+
 C = TypeVar("C", bound=Config)
 
 
@@ -109,8 +116,19 @@ class TranslationModel(ABC, Generic[C]):
         """
 
 
-class ModelFamily(ABC, Generic[C]):
-    """A published model: how its files are read and its networks built. One instance a file in ``models/``."""
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as DefaultedTypeVar
+
+    M = DefaultedTypeVar("M", bound=TranslationModel[Any], default=TranslationModel[Any])
+else:
+    M = TypeVar("M")
+
+
+class ModelFamily(ABC, Generic[C, M]):
+    """A published model: how its files are read and its networks built. One instance a file in ``models/``.
+
+    ``load``, ``random`` and a training share one road: ``networks`` builds, ``assemble`` makes a model of them.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -125,6 +143,12 @@ class ModelFamily(ABC, Generic[C]):
     tiny_size: ClassVar[Size]
     network: ClassVar[str] = "generator"
     """What the official file's state dict is called among ``states``."""
+    network_titles: ClassVar[Mapping[str, str]]
+    """What errors call each network of ``networks``, as in "the pix2pixHD generator"."""
+    optional_networks: ClassVar[frozenset[str]] = frozenset()
+    """Networks that a checkpoint may lack; the model is then assembled without them."""
+    initialisation: ClassVar[Initialisation] = Initialisation.NORMAL
+    """How ``initialise`` draws weights."""
     possible_answers: ClassVar[tuple[Mapping[str, object], ...]] = ({},)
     """Answers to what ``infer_config`` asks, any that lets it go on."""
     untold: ClassVar[tuple[str, ...]] = ()
@@ -200,17 +224,79 @@ class ModelFamily(ABC, Generic[C]):
     def infer_config(self, states: Mapping[str, StateDict], overrides: Mapping[str, object]) -> C:
         """Read the architecture off official state dicts."""
 
+    def networks(self, config: C) -> dict[str, nn.Module]:
+        """The networks of an architecture, on the meta device, ready to be given weights and to be trained.
+
+        Their names are those of ``states``, and their keys are those that ``load`` wants of each state dict.
+        """
+        import torch
+
+        with torch.device("meta"):
+            return self.build_networks(config)
+
     @abstractmethod
-    def load(self, states: Mapping[str, StateDict], config: C) -> TranslationModel[C]:
-        """Put official state dicts into the networks of ``config``."""
+    def build_networks(self, config: C) -> dict[str, nn.Module]:
+        """The networks of an architecture by name, on the device that is torch's default at the time."""
+
+    @abstractmethod
+    def assemble(self, config: C, networks: Mapping[str, Any]) -> M:
+        """A model of networks that have their weights.
+
+        Args:
+            config: the architecture.
+            networks: those of ``networks(config)``; some of ``optional_networks`` may be missing.
+        """
+
+    def load(self, states: Mapping[str, StateDict], config: C) -> M:
+        """Put official state dicts into the networks of ``config``; the weights need no gradients.
+
+        Raises:
+            CheckpointError: keys or shapes differ from those of ``config``; names them.
+        """
+        given = self.portable(states)
+        networks = {
+            name: network
+            for name, network in self.networks(config).items()
+            if name in given or name not in self.optional_networks
+        }
+        for name, network in networks.items():
+            load_state(network, given[name], self.network_titles[name])
+        return self._frozen(config, networks)
 
     def portable(self, states: Mapping[str, StateDict]) -> Mapping[str, StateDict]:
         """The same weights under PyTorch's keys and layouts, fit to be loaded again; official PyTorch files as is."""
         return states
 
-    @abstractmethod
-    def random(self, config: C, seed: int) -> TranslationModel[C]:
-        """Networks with the official initialisation."""
+    def new_networks(self, config: C, seed: int) -> dict[str, nn.Module]:
+        """The networks of ``config`` with the official initialisation, a function of the seed; ready to be trained."""
+        import torch
+
+        networks = self.networks(config)
+        with torch.no_grad():
+            self.initialise(networks, config, seed)
+        return networks
+
+    def initialise(self, networks: Mapping[str, Any], config: C, seed: int) -> None:
+        """Draw the weights of networks that lie on the meta device, without gradients.
+
+        Here: by ``initialisation``, the first network with the seed, the second with the next one, and so on.
+
+        Args:
+            networks: what ``networks(config)`` returned.
+            config: their architecture.
+            seed: decides every weight.
+        """
+        for offset, network in enumerate(networks.values()):
+            materialise(network, seed + offset, self.initialisation)
+
+    def random(self, config: C, seed: int) -> M:
+        """A model of ``new_networks``; its weights need no gradients."""
+        return self._frozen(config, self.new_networks(config, seed))
+
+    def _frozen(self, config: C, networks: Mapping[str, nn.Module]) -> M:
+        for network in networks.values():
+            network.requires_grad_(False)
+        return self.assemble(config, networks)
 
     def parse_overrides(self, pairs: Mapping[str, str]) -> dict[str, object]:
         """Turn ``key=value`` texts into typed config values.
@@ -253,7 +339,7 @@ def load_state(module: nn.Module, state: StateDict, what: str) -> None:
     """Assign a state dict to a network; running statistics where the network has none are dropped by rule.
 
     Args:
-        module: the network, on the meta device as a rule; its weights need no gradients afterwards.
+        module: the network, on the meta device as a rule; whether its weights need gradients stays as it is.
         state: tensors by key, floats of any width (they become float32).
         what: the network's name in the error, as in "the pix2pixHD generator".
 
@@ -296,7 +382,6 @@ def load_state(module: nn.Module, state: StateDict, what: str) -> None:
             remedy=_OTHER_SHAPES if any(shapes) else _OTHER_VALUES,
         )
     module.load_state_dict(given, assign=True)
-    module.requires_grad_(False)
 
 
 def _some(kind: str, keys: list[str], most: int = 6) -> str:
@@ -306,18 +391,11 @@ def _some(kind: str, keys: list[str], most: int = 6) -> str:
     return f"{kind}: {', '.join(keys[:most])}{rest}"
 
 
-class Initialisation(StrEnum):
-    """How official code draws its first weights; biases start at 0."""
-
-    NORMAL = "N(0, 0.02)"
-    KAIMING = "Kaiming, fan in"
-
-
 def materialise(module: nn.Module, seed: int, scheme: Initialisation = Initialisation.NORMAL) -> None:
     """Give a network on the meta device real weights; norms start at N(1, 0.02) with unit running statistics.
 
     Args:
-        module: the network; afterwards it lies on the CPU, and its weights need no gradients.
+        module: the network; afterwards it lies on the CPU.
         seed: decides every weight.
         scheme: how weights with two or more axes are drawn; biases are 0.
     """
@@ -339,4 +417,3 @@ def materialise(module: nn.Module, seed: int, scheme: Initialisation = Initialis
                 parameter.normal_(0.0, 0.02, generator=generator)
         for name, buffer in module.named_buffers():
             buffer.fill_(1.0 if name.endswith("running_var") else 0.0)
-    module.requires_grad_(False)

@@ -56,11 +56,11 @@ def _state() -> dict[str, torch.Tensor]:
     return {key: torch.full(shape, float(i)) for i, (key, shape) in enumerate(shapes.items())}
 
 
-def test_a_state_that_fits_is_assigned_and_frozen() -> None:
+def test_a_state_that_fits_is_assigned_and_can_still_be_trained() -> None:
     net = _net()
     load_state(net, _state(), "the net")
     assert torch.equal(net.state_dict()["2.weight"], _state()["2.weight"])
-    assert not any(parameter.requires_grad for parameter in net.parameters())
+    assert all(parameter.requires_grad for parameter in net.parameters())
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.bfloat16])

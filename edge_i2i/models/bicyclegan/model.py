@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +42,6 @@ from edge_i2i.models.family import (
     Rewrite,
     StateDict,
     TranslationModel,
-    load_state,
     materialise,
 )
 
@@ -255,7 +254,7 @@ def _map_specs(config: BicycleGANConfig, size: Size) -> tuple[TensorSpec, ...]:
     )
 
 
-class BicycleGANFamily(ModelFamily[BicycleGANConfig]):
+class BicycleGANFamily(ModelFamily[BicycleGANConfig, BicycleGAN]):
     """Reads official ``*_net_G.pth`` (and ``*_net_E.pth``) files and builds random networks."""
 
     name = "bicyclegan"
@@ -265,6 +264,11 @@ class BicycleGANFamily(ModelFamily[BicycleGANConfig]):
     reference_licence = "BSD (junyanz/BicycleGAN)"
     released_weights = "edges2shoes, edges2handbags (1-channel input), night2day, facades, maps (map to aerial)"
     fidelity = Fidelity.AUTHORS_CODE
+    network_titles: ClassVar[Mapping[str, str]] = {
+        "generator": "the BicycleGAN generator",
+        "encoder": "the BicycleGAN style encoder",
+    }
+    optional_networks = frozenset({"encoder"})
     config_type = BicycleGANConfig
     demo_size = Size(256, 256)
     full_size = Size(256, 256)
@@ -301,30 +305,21 @@ class BicycleGANFamily(ModelFamily[BicycleGANConfig]):
         """Read the architecture off the keys and shapes; raises what ``bicyclegan.config.infer_config`` does."""
         return infer_config(states, overrides)
 
-    def load(self, states: Mapping[str, StateDict], config: BicycleGANConfig) -> BicycleGAN:
-        """Put official state dicts into the networks of ``config``; without an encoder's, styles are only drawn."""
-        generator, encoder = _networks(config)
-        load_state(generator, states["generator"], "the BicycleGAN generator")
-        if "encoder" not in states:
-            return BicycleGAN(config, generator, None)
-        load_state(encoder, states["encoder"], "the BicycleGAN style encoder")
-        return BicycleGAN(config, generator, encoder)
+    def build_networks(self, config: BicycleGANConfig) -> dict[str, nn.Module]:
+        """The generator and the style encoder."""
+        return {"generator": UnetGenerator(config), "encoder": StyleEncoder(config)}
 
-    def random(self, config: BicycleGANConfig, seed: int) -> BicycleGAN:
-        """Networks with random weights.
+    def assemble(self, config: BicycleGANConfig, networks: Mapping[str, Any]) -> BicycleGAN:
+        """A model of these networks; without an encoder, styles are only drawn."""
+        return BicycleGAN(config, networks["generator"], networks.get("encoder"))
+
+    def initialise(self, networks: Mapping[str, Any], config: BicycleGANConfig, seed: int) -> None:
+        """The generator starts at N(0, 0.02) (the official ``--init_type normal``), the encoder at ``kaiming``.
 
         The official Xavier initialisation with gain 0.02 leaves pictures and styles too near to zero to tell apart.
-        Here the generator has N(0, 0.02) (the official ``--init_type normal``), the encoder Kaiming (``kaiming``).
         """
-        generator, encoder = _networks(config)
-        materialise(generator, seed)
-        materialise(encoder, seed + 1, Initialisation.KAIMING)
-        return BicycleGAN(config, generator, encoder)
-
-
-def _networks(config: BicycleGANConfig) -> tuple[UnetGenerator, StyleEncoder]:
-    with torch.device("meta"):
-        return UnetGenerator(config), StyleEncoder(config)
+        materialise(networks["generator"], seed)
+        materialise(networks["encoder"], seed + 1, Initialisation.KAIMING)
 
 
 def _describe_generator(state: StateDict) -> str | None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -54,8 +54,6 @@ from edge_i2i.models.family import (
     Rewrite,
     StateDict,
     TranslationModel,
-    load_state,
-    materialise,
 )
 
 ATTRIBUTES_AS_BIAS = "attributes-as-bias"
@@ -340,7 +338,7 @@ def _style_spec(config: BridgeGANConfig, size: Size) -> TensorSpec:
     return TensorSpec("style", Role.STYLE, shape, DType.FLOAT32, 0, float("inf"), meaning)
 
 
-class BridgeGANFamily(ModelFamily[BridgeGANConfig]):
+class BridgeGANFamily(ModelFamily[BridgeGANConfig, BridgeGAN]):
     """Reads the authors' TensorFlow checkpoints (``Epoch_(e)_(iofn).ckpt``), or our own files, and builds networks."""
 
     name = "bridgegan"
@@ -348,6 +346,7 @@ class BridgeGANFamily(ModelFamily[BridgeGANConfig]):
     source = "Huang et al., ICCV 2021, arXiv 2110.05055; huangqiusheng/BridgeGAN"
     reference_licence = "MIT (huangqiusheng/BridgeGAN)"
     network = "networks"
+    network_titles: ClassVar[Mapping[str, str]] = {"networks": "BridgeGAN"}
     config_type = BridgeGANConfig
     demo_size = Size(128, 128)
     full_size = Size(128, 128)
@@ -372,34 +371,25 @@ class BridgeGANFamily(ModelFamily[BridgeGANConfig]):
         """Read the architecture off names and shapes; raises what ``bridgegan.config.infer_config`` does."""
         return infer_config(states["networks"], overrides)
 
-    def load(self, states: Mapping[str, StateDict], config: BridgeGANConfig) -> BridgeGAN:
-        """Put TensorFlow variables, or tensors under our keys, into the networks of ``config``.
+    def build_networks(self, config: BridgeGANConfig) -> dict[str, nn.Module]:
+        """All networks as one."""
+        return {"networks": BridgeGANNetworks(config)}
 
-        Raises:
-            CheckpointError: names what is missing, unexpected, or of another shape.
-        """
-        networks = _on_meta(config)
-        load_state(networks, our_keys(states["networks"]), "BridgeGAN")
-        return BridgeGAN(config, networks)
+    def assemble(self, config: BridgeGANConfig, networks: Mapping[str, Any]) -> BridgeGAN:
+        """A model of that network."""
+        return BridgeGAN(config, networks["networks"])
 
-    def random(self, config: BridgeGANConfig, seed: int) -> BridgeGAN:
-        """Networks with random weights as slim draws them: Xavier uniform, biases 0."""
-        networks = _on_meta(config)
-        materialise(networks, seed)
+    def initialise(self, networks: Mapping[str, Any], config: BridgeGANConfig, seed: int) -> None:
+        """As slim draws them: Xavier uniform, biases 0."""
+        super().initialise(networks, config, seed)
         generator = torch.Generator().manual_seed(seed)
-        for parameter in networks.parameters():
+        for parameter in networks["networks"].parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter, generator=generator)
-        return BridgeGAN(config, networks)
 
     def portable(self, states: Mapping[str, StateDict]) -> Mapping[str, StateDict]:
         """TensorFlow variables under our keys, without what only the training needs."""
         return {"networks": our_keys(states["networks"])}
-
-
-def _on_meta(config: BridgeGANConfig) -> BridgeGANNetworks:
-    with torch.device("meta"):
-        return BridgeGANNetworks(config)
 
 
 FAMILY = BridgeGANFamily()

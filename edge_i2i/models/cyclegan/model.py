@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,6 @@ from edge_i2i.models.family import (
     NormMode,
     StateDict,
     TranslationModel,
-    load_state,
     materialise,
 )
 
@@ -83,7 +82,7 @@ class CycleGAN(TranslationModel[CycleGANConfig]):
         return (ModelGraph(declaration, module),)
 
 
-class CycleGANFamily(ModelFamily[CycleGANConfig]):
+class CycleGANFamily(ModelFamily[CycleGANConfig, CycleGAN]):
     """Reads official ``*_net_G.pth``, ``*_net_G_A.pth`` and ``*_net_G_B.pth`` files and builds random networks."""
 
     name = "cyclegan"
@@ -92,6 +91,7 @@ class CycleGANFamily(ModelFamily[CycleGANConfig]):
     reference_licence = "BSD (junyanz/pytorch-CycleGAN-and-pix2pix)"
     released_weights = "the CycleGAN model zoo (horse2zebra, style_monet, cityscapes and others), one direction a file"
     fidelity = Fidelity.AUTHORS_CODE
+    network_titles: ClassVar[Mapping[str, str]] = {"generator": "the CycleGAN generator"}
     config_type = CycleGANConfig
     demo_size = Size(256, 256)
     full_size = Size(256, 256)
@@ -128,22 +128,22 @@ class CycleGANFamily(ModelFamily[CycleGANConfig]):
         """Read the architecture off the keys and shapes; raises what ``cyclegan.config.infer_config`` does."""
         return infer_config(states, overrides)
 
-    def load(self, states: Mapping[str, StateDict], config: CycleGANConfig) -> CycleGAN:
-        """Put an official state dict into the generator; running statistics that it does not use are dropped."""
-        generator = _on_meta(config)
-        load_state(generator, states["generator"], f"the {self.title} generator")
-        return self.model_type(config, generator)
+    def build_networks(self, config: CycleGANConfig) -> dict[str, nn.Module]:
+        """The generator."""
+        return {"generator": build_generator(config)}
 
-    def random(self, config: CycleGANConfig, seed: int) -> CycleGAN:
-        """A generator with random weights: N(0, 0.02) as the official code draws them, biases 0.
+    def assemble(self, config: CycleGANConfig, networks: Mapping[str, Any]) -> CycleGAN:
+        """A model of that network."""
+        return self.model_type(config, networks["generator"])
+
+    def initialise(self, networks: Mapping[str, Any], config: CycleGANConfig, seed: int) -> None:
+        """N(0, 0.02) as the official code draws it, biases 0.
 
         A U-Net with stored statistics (norm_mode eval) has neither a norm nor a residual to keep such small weights
         from making every picture grey: there the official option ``--init_type kaiming``.
         """
-        generator = _on_meta(config)
         fading = config.generator == Generator.UNET and config.norm_mode == NormMode.EVAL
-        materialise(generator, seed, Initialisation.KAIMING if fading else Initialisation.NORMAL)
-        return self.model_type(config, generator)
+        materialise(networks["generator"], seed, Initialisation.KAIMING if fading else Initialisation.NORMAL)
 
 
 def _on_meta(config: CycleGANConfig) -> ResnetGenerator | UnetGenerator:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import ClassVar
 
 from edge_i2i.models.cyclegan.config import Generator
 from edge_i2i.models.cyclegan.model import CycleGAN, CycleGANConfig, CycleGANFamily
@@ -26,6 +27,7 @@ class Pix2PixFamily(CycleGANFamily):
 
     name = "pix2pix"
     title = "pix2pix"
+    network_titles: ClassVar[Mapping[str, str]] = {"generator": "the pix2pix generator"}
     source = "Isola et al., CVPR 2017, arXiv 1611.07004; junyanz/pytorch-CycleGAN-and-pix2pix"
     released_weights = "the pix2pix model zoo (edges2shoes, sat2map, facades_label2photo, day2night and others)"
     claims = Generator.UNET

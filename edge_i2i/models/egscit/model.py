@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,8 +41,6 @@ from edge_i2i.models.family import (
     ModelGraph,
     StateDict,
     TranslationModel,
-    load_state,
-    materialise,
 )
 
 _RANDOM_HEAD = 0.25  # ours, for random weights alone: Kaiming's scale would saturate the tanh
@@ -238,7 +237,7 @@ class Egscit(TranslationModel[EgscitConfig]):
         return TensorSpec("style", Role.STYLE, shape, DType.FLOAT32, -anything, anything, meaning, mixable=True)
 
 
-class EgscitFamily(ModelFamily[EgscitConfig]):
+class EgscitFamily(ModelFamily[EgscitConfig, Egscit]):
     """Reads the official TensorFlow checkpoints (MODEL1 and MODEL0) and our own weights files."""
 
     name = "egscit"
@@ -247,6 +246,8 @@ class EgscitFamily(ModelFamily[EgscitConfig]):
     source = "Ma et al., ICLR 2019, arXiv 1805.11145; charliememory/EGSC-IT"
     reference_licence = "none stated (charliememory/EGSC-IT carries no licence file)"
     released_weights = "MNIST, MNIST multi, GTA<->BDD, CelebA (TensorFlow; on a university home page, not checked)"
+    network_titles: ClassVar[Mapping[str, str]] = {TRANSLATOR: "EGSC-IT's networks"}
+    initialisation = Initialisation.KAIMING
     config_type = EgscitConfig
     full_size = demo_size = Size(256, 512)
     tiny_size = Size(32, 48)
@@ -272,32 +273,27 @@ class EgscitFamily(ModelFamily[EgscitConfig]):
         """Read the architecture off the keys and shapes; raises what ``egscit.config.infer_config`` does."""
         return infer_config(states, overrides)
 
-    def load(self, states: Mapping[str, StateDict], config: EgscitConfig) -> Egscit:
-        """Put TensorFlow variables, or the weights of our own files, into the networks of ``config``."""
-        networks = self._networks(config)
-        load_state(networks, torch_state(states), "EGSC-IT's networks")
-        return Egscit(config, networks)
+    def build_networks(self, config: EgscitConfig) -> dict[str, nn.Module]:
+        """All networks as one."""
+        return {TRANSLATOR: EgscitNetworks(config)}
+
+    def assemble(self, config: EgscitConfig, networks: Mapping[str, Any]) -> Egscit:
+        """A model of that network."""
+        return Egscit(config, networks[TRANSLATOR])
 
     def portable(self, states: Mapping[str, StateDict]) -> Mapping[str, StateDict]:
         """All networks as one, under our PyTorch keys and in torch's layout."""
         return {TRANSLATOR: torch_state(states)}
 
-    def random(self, config: EgscitConfig, seed: int) -> Egscit:
-        """Networks with random weights, biases 0.
+    def initialise(self, networks: Mapping[str, Any], config: EgscitConfig, seed: int) -> None:
+        """Kaiming's scale with a smaller last layer, biases 0: frames and exemplars lie between black and white.
 
         The authors start from N(0, 0.02), cut off at two deviations: without norms, its pictures are one grey until it
-        is trained. Kaiming's scale, with a smaller last layer, shows frames and exemplars between black and white.
+        is trained.
         """
-        networks = self._networks(config)
-        materialise(networks, seed, Initialisation.KAIMING)
-        for generator in (networks.gen_a, networks.gen_b):
+        super().initialise(networks, config, seed)
+        for generator in (networks[TRANSLATOR].gen_a, networks[TRANSLATOR].gen_b):
             generator.out.weight.mul_(_RANDOM_HEAD)
-        return Egscit(config, networks)
-
-    @staticmethod
-    def _networks(config: EgscitConfig) -> EgscitNetworks:
-        with torch.device("meta"):
-            return EgscitNetworks(config)
 
 
 FAMILY = EgscitFamily()

@@ -152,7 +152,7 @@ def load_discriminators(state: StateDict) -> Discriminators:
     with torch.device("meta"):
         networks = Discriminators(_discriminator_config(weights, first))
     load_state(networks, weights, "EGSC-IT's discriminators")
-    return networks.requires_grad_(True)
+    return networks
 
 
 def load_autoencoders(state: StateDict) -> Autoencoders:
@@ -172,7 +172,7 @@ def load_autoencoders(state: StateDict) -> Autoencoders:
     with torch.device("meta"):
         networks = Autoencoders(_autoencoder_config(weights, first))
     load_state(networks, weights, "EGSC-IT's autoencoders")
-    return networks.requires_grad_(True)
+    return networks
 
 
 def _discriminator_config(weights: StateDict, first: Tensor) -> DiscriminatorConfig:

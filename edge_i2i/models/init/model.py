@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,15 @@ from torch import Tensor, nn
 from edge_i2i.contract import DType, GraphDeclaration, GraphKind, Role, Size, SizeRule, TensorSpec
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.config import NearMissError, overridden
-from edge_i2i.models.family import Fidelity, ModelFamily, ModelGraph, Rewrite, StateDict, TranslationModel
+from edge_i2i.models.family import (
+    Fidelity,
+    Initialisation,
+    ModelFamily,
+    ModelGraph,
+    Rewrite,
+    StateDict,
+    TranslationModel,
+)
 from edge_i2i.models.init.boxes import box_shares, spread_modulations
 from edge_i2i.models.munit.config import MUNITConfig, checked_config, infer_architecture
 from edge_i2i.models.munit.model import (
@@ -37,8 +45,6 @@ from edge_i2i.models.munit.model import (
     frame_spec,
     image_spec,
     modulate_graph,
-    random_pair,
-    read_pair,
     style_spec,
     translation_graphs,
 )
@@ -183,7 +189,7 @@ def _object_styles_spec(config: InitConfig) -> TensorSpec:
     )
 
 
-class InitFamily(ModelFamily[InitConfig]):
+class InitFamily(ModelFamily[InitConfig, INIT]):
     """Reads files in MUNIT's packaging and builds random networks; there is no release to read."""
 
     name = "init"
@@ -193,6 +199,8 @@ class InitFamily(ModelFamily[InitConfig]):
     released_weights = "none"
     fidelity = Fidelity.OURS
     network = "generators"
+    network_titles: ClassVar[Mapping[str, str]] = {"generators": "INIT's two generators"}
+    initialisation = Initialisation.KAIMING  # as MUNIT's
     config_type = InitConfig
     demo_size = Size(256, 256)
     full_size = Size(256, 256)
@@ -226,15 +234,22 @@ class InitFamily(ModelFamily[InitConfig]):
         _refuse_object_networks(state)
         return overridden(checked_config(InitConfig, infer_architecture(state)), overrides)
 
-    def load(self, states: Mapping[str, StateDict], config: InitConfig) -> INIT:
-        """Put a state dict into the networks of ``config``."""
-        state = states["generators"]
-        _refuse_object_networks(state)
-        return INIT(config, read_pair(state, config, "INIT's two generators"))
+    def build_networks(self, config: InitConfig) -> dict[str, nn.Module]:
+        """The generators of both domains, as MUNIT's."""
+        return {"generators": GeneratorPair(config)}
 
-    def random(self, config: InitConfig, seed: int) -> INIT:
-        """Networks with random weights, initialised as MUNIT's."""
-        return INIT(config, random_pair(config, seed))
+    def assemble(self, config: InitConfig, networks: Mapping[str, Any]) -> INIT:
+        """A model of that network."""
+        return INIT(config, networks["generators"].eval())
+
+    def load(self, states: Mapping[str, StateDict], config: InitConfig) -> INIT:
+        """Put a state dict into the networks of ``config``.
+
+        Raises:
+            CheckpointError: a key or a shape does not fit, or the file has networks of their own for objects.
+        """
+        _refuse_object_networks(states["generators"])
+        return super().load(states, config)
 
 
 def _object_networks(state: StateDict) -> list[str]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,8 +40,6 @@ from edge_i2i.models.family import (
     NormMode,
     StateDict,
     TranslationModel,
-    load_state,
-    materialise,
 )
 from edge_i2i.models.lomit.config import MASK_SCALE, infer_config, recognise
 from edge_i2i.models.lomit.config import LOMITConfig as LOMITConfig
@@ -299,7 +298,7 @@ def _cached(name: str, shape: tuple[int, ...], low: float, high: float, meaning:
     return TensorSpec(name, Role.STYLE, shape, DType.FLOAT32, low, high, meaning)
 
 
-class LOMITFamily(ModelFamily[LOMITConfig]):
+class LOMITFamily(ModelFamily[LOMITConfig, LOMIT]):
     """Reads official ``G_exemplar_<name>.pth`` files and builds random networks."""
 
     name = "lomit"
@@ -309,6 +308,8 @@ class LOMITFamily(ModelFamily[LOMITConfig]):
     reference_licence = "none stated (no licence file)"
     released_weights = "none found"
     fidelity = Fidelity.AUTHORS_CODE
+    network_titles: ClassVar[Mapping[str, str]] = {"generator": "the LOMIT generator"}
+    initialisation = Initialisation.KAIMING  # as the release's config asks for
     config_type = LOMITConfig
     demo_size = Size(128, 128)
     full_size = Size(128, 128)
@@ -337,27 +338,23 @@ class LOMITFamily(ModelFamily[LOMITConfig]):
         """Read the architecture off the keys and shapes; raises what ``lomit.config.infer_config`` does."""
         return infer_config(states, overrides)
 
+    def build_networks(self, config: LOMITConfig) -> dict[str, nn.Module]:
+        """The generator."""
+        return {"generator": Generator(config)}
+
+    def assemble(self, config: LOMITConfig, networks: Mapping[str, Any]) -> LOMIT:
+        """A model of that network."""
+        return LOMIT(config, networks["generator"])
+
     def load(self, states: Mapping[str, StateDict], config: LOMITConfig) -> LOMIT:
         """Put an official state dict into the network of ``config``.
 
         Raises:
             CheckpointError: a key or a shape does not fit, or the two copies of the style encoder's last layers differ.
         """
-        generator = _on_meta(config)
-        load_state(generator, states["generator"], "the LOMIT generator")
+        model = super().load(states, config)
         _check_copies(states["generator"])
-        return LOMIT(config, generator)
-
-    def random(self, config: LOMITConfig, seed: int) -> LOMIT:
-        """A network with random weights: Kaiming's, as the release's config asks for; biases 0."""
-        generator = _on_meta(config)
-        materialise(generator, seed, Initialisation.KAIMING)
-        return LOMIT(config, generator)
-
-
-def _on_meta(config: LOMITConfig) -> Generator:
-    with torch.device("meta"):
-        return Generator(config)
+        return model
 
 
 def _check_copies(state: StateDict) -> None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from edge_i2i.contract import (
@@ -33,8 +32,6 @@ from edge_i2i.models.family import (
     Rewrite,
     StateDict,
     TranslationModel,
-    load_state,
-    materialise,
 )
 from edge_i2i.models.munit.config import MUNITConfig as MUNITConfig
 from edge_i2i.models.munit.config import infer_config, recognise
@@ -80,31 +77,6 @@ def build_generator(config: MUNITConfig) -> AdaINGen:
     """One domain's networks, with torch's default initialisation."""
     sizes = (config.dim, config.style_dim, config.n_downsample, config.n_res, config.mlp_dim)
     return AdaINGen(3, *sizes, config.activ, config.pad_type)
-
-
-def read_pair(state: StateDict, config: MUNITConfig, what: str) -> GeneratorPair:
-    """Both generators with the weights of an official ``gen_*.pt``, in eval mode.
-
-    Args:
-        state: the file's state dict, keys ``a.…`` and ``b.…``.
-        config: the architecture of both.
-        what: the networks' name in the error, as in "MUNIT's two generators".
-
-    Raises:
-        CheckpointError: keys or shapes differ from those of ``config``; names them.
-    """
-    with torch.device("meta"):
-        pair = GeneratorPair(config)
-    load_state(pair, state, what)
-    return pair.eval()
-
-
-def random_pair(config: MUNITConfig, seed: int) -> GeneratorPair:
-    """Both generators with the official initialisation (Kaiming); layer norms' gammas near 1 instead of in 0..1."""
-    with torch.device("meta"):
-        pair = GeneratorPair(config)
-    materialise(pair, seed, Initialisation.KAIMING)
-    return pair.eval()
 
 
 class ModulatedFrame(nn.Module):
@@ -224,7 +196,7 @@ class MUNIT(TranslationModel[MUNITConfig]):
         return translation_graphs(self.pair, size, ADAIN_AS_INPUT.name in rewrites)
 
 
-class MUNITFamily(ModelFamily[MUNITConfig]):
+class MUNITFamily(ModelFamily[MUNITConfig, MUNIT]):
     """Reads official ``gen_*.pt`` files, which hold both domains' generators, and builds random networks."""
 
     name = "munit"
@@ -235,6 +207,8 @@ class MUNITFamily(ModelFamily[MUNITConfig]):
     released_weights = "edges2shoes"
     fidelity = Fidelity.AUTHORS_CODE
     network = "generators"
+    network_titles: ClassVar[Mapping[str, str]] = {"generators": "MUNIT's two generators"}
+    initialisation = Initialisation.KAIMING  # official; layer norms' gammas start near 1 instead of in 0..1
     config_type = MUNITConfig
     demo_size = Size(256, 256)
     full_size = Size(256, 256)
@@ -256,13 +230,13 @@ class MUNITFamily(ModelFamily[MUNITConfig]):
         """Read the architecture off the keys and shapes; raises what ``munit.config.infer_config`` does."""
         return infer_config(states, overrides)
 
-    def load(self, states: Mapping[str, StateDict], config: MUNITConfig) -> MUNIT:
-        """Put an official state dict into the networks of ``config``."""
-        return MUNIT(read_pair(states["generators"], config, "MUNIT's two generators"))
+    def build_networks(self, config: MUNITConfig) -> dict[str, nn.Module]:
+        """The generators of both domains."""
+        return {"generators": GeneratorPair(config)}
 
-    def random(self, config: MUNITConfig, seed: int) -> MUNIT:
-        """Networks with random weights, Kaiming as the official configurations say."""
-        return MUNIT(random_pair(config, seed))
+    def assemble(self, config: MUNITConfig, networks: Mapping[str, Any]) -> MUNIT:
+        """A model of that network."""
+        return MUNIT(networks["generators"].eval())
 
 
 FAMILY = MUNITFamily()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -30,7 +31,6 @@ from edge_i2i.models.family import (
     StateDict,
     TranslationModel,
     load_state,
-    materialise,
 )
 from edge_i2i.models.pix2pixhd.config import Pix2PixHDConfig as Pix2PixHDConfig
 from edge_i2i.models.pix2pixhd.config import assumed, infer_config, near_miss_is_ours, recognise
@@ -123,13 +123,18 @@ def _features_spec(config: Pix2PixHDConfig, size: Size) -> TensorSpec:
     return TensorSpec("features", Role.STYLE, shape, DType.FLOAT32, -1, 1, meaning)
 
 
-class Pix2PixHDFamily(ModelFamily[Pix2PixHDConfig]):
+class Pix2PixHDFamily(ModelFamily[Pix2PixHDConfig, Pix2PixHD]):
     """Reads official ``*_net_G.pth`` (and ``*_net_E.pth``) files and builds random or demo networks."""
 
     name = "pix2pixhd"
     title = "pix2pixHD"
     source = "Wang et al., CVPR 2018, arXiv 1711.11585; NVIDIA/pix2pixHD"
     reference_licence = "BSD (NVIDIA/pix2pixHD)"
+    network_titles: ClassVar[Mapping[str, str]] = {
+        "generator": "the pix2pixHD generator",
+        "encoder": "the pix2pixHD feature encoder",
+    }
+    optional_networks = frozenset({"encoder"})
     config_type = Pix2PixHDConfig
     demo_weights = "pix2pixhd-demo.safetensors"
     demo_size = Size(480, 640)
@@ -178,30 +183,31 @@ class Pix2PixHDFamily(ModelFamily[Pix2PixHDConfig]):
         """Read the architecture off the keys and shapes; raises what ``pix2pixhd.config.infer_config`` does."""
         return infer_config(states, overrides)
 
+    def build_networks(self, config: Pix2PixHDConfig) -> dict[str, nn.Module]:
+        """The generator, and the feature encoder where the architecture takes features."""
+        networks: dict[str, nn.Module] = {"generator": build_generator(config)}
+        return networks | ({"encoder": _build_encoder(config)} if config.feat_num else {})
+
+    def assemble(self, config: Pix2PixHDConfig, networks: Mapping[str, Any]) -> Pix2PixHD:
+        """A model of these networks; without an encoder, the features come from elsewhere."""
+        return Pix2PixHD(config, networks["generator"], networks.get("encoder"))
+
     def load(self, states: Mapping[str, StateDict], config: Pix2PixHDConfig) -> Pix2PixHD:
-        """Put official state dicts into the networks of ``config``."""
-        generator, encoder = self._networks(config, with_encoder="encoder" in states)
-        load_state(generator, states["generator"], "the pix2pixHD generator")
-        if encoder is not None:
-            load_state(encoder, states["encoder"], "the pix2pixHD feature encoder")
-        return Pix2PixHD(config, generator, encoder)
+        """Put official state dicts into the networks of ``config``.
 
-    def random(self, config: Pix2PixHDConfig, seed: int) -> Pix2PixHD:
-        """Networks with random weights: N(0, 0.02) as the official code draws them, biases 0."""
-        generator, encoder = self._networks(config, with_encoder=config.feat_num > 0)
-        materialise(generator, seed)
-        if encoder is not None:
-            materialise(encoder, seed + 1)
-        return Pix2PixHD(config, generator, encoder)
+        Raises:
+            CheckpointError: keys or shapes differ from those of ``config``, or an encoder is given for no features.
+        """
+        model = super().load(states, config)
+        if "encoder" in states and not config.feat_num:  # not dropped in silence
+            with torch.device("meta"):
+                encoder = _build_encoder(config)
+            load_state(encoder, states["encoder"], self.network_titles["encoder"])
+        return model
 
-    @staticmethod
-    def _networks(
-        config: Pix2PixHDConfig, with_encoder: bool
-    ) -> tuple[GlobalGenerator | LocalEnhancer, FeatureEncoder | None]:
-        with torch.device("meta"):
-            generator = build_generator(config)
-            encoder = FeatureEncoder(3, config.feat_num, config.nef, config.n_downsample_E) if with_encoder else None
-        return generator, encoder
+
+def _build_encoder(config: Pix2PixHDConfig) -> FeatureEncoder:
+    return FeatureEncoder(3, config.feat_num, config.nef, config.n_downsample_E)
 
 
 FAMILY = Pix2PixHDFamily()

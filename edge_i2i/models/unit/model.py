@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +25,6 @@ from edge_i2i.models.family import (
     ModelGraph,
     StateDict,
     TranslationModel,
-    load_state,
-    materialise,
 )
 from edge_i2i.models.munit.blocks import Norm
 from edge_i2i.models.munit.networks import ContentEncoder, Decoder
@@ -106,7 +105,7 @@ class Unit(TranslationModel[UnitConfig]):
         return (ModelGraph(declaration, self.networks.path(self.config.direction).eval()),)
 
 
-class UnitFamily(ModelFamily[UnitConfig]):
+class UnitFamily(ModelFamily[UnitConfig, Unit]):
     """Reads official ``gen_*.pt`` files and builds random networks."""
 
     name = "unit"
@@ -116,6 +115,8 @@ class UnitFamily(ModelFamily[UnitConfig]):
     reference_licence = "CC BY-NC-SA 4.0 (mingyuliutw/UNIT)"
     released_weights = "gta2city (both directions, trained on 512x512 crops)"
     fidelity = Fidelity.AUTHORS_CODE
+    network_titles: ClassVar[Mapping[str, str]] = {"generator": "UNIT's two auto-encoders"}
+    initialisation = Initialisation.KAIMING  # as the official code; its layer norms start at 0..1, here at N(1, 0.02)
     config_type = UnitConfig
     demo_size = Size(256, 256)
     full_size = Size(256, 256)
@@ -137,25 +138,13 @@ class UnitFamily(ModelFamily[UnitConfig]):
         """Read the architecture off the keys and shapes; raises what ``unit.config.infer_config`` does."""
         return infer_config(states, overrides)
 
-    def load(self, states: Mapping[str, StateDict], config: UnitConfig) -> Unit:
-        """Put the official state dicts of both domains into the networks of ``config``."""
-        networks = self._networks(config)
-        load_state(networks, states["generator"], "UNIT's two auto-encoders")
-        return Unit(config, networks)
+    def build_networks(self, config: UnitConfig) -> dict[str, nn.Module]:
+        """The auto-encoders of both domains."""
+        return {"generator": AutoencoderPair(config)}
 
-    def random(self, config: UnitConfig, seed: int) -> Unit:
-        """Random weights: Kaiming, fan in, as the official code draws them (``init: kaiming``), biases 0.
-
-        Layer norms start at N(1, 0.02), where the official code draws ``gamma`` from 0..1.
-        """
-        networks = self._networks(config)
-        materialise(networks, seed, Initialisation.KAIMING)
-        return Unit(config, networks)
-
-    @staticmethod
-    def _networks(config: UnitConfig) -> AutoencoderPair:
-        with torch.device("meta"):
-            return AutoencoderPair(config)
+    def assemble(self, config: UnitConfig, networks: Mapping[str, Any]) -> Unit:
+        """A model of that network."""
+        return Unit(config, networks["generator"])
 
 
 FAMILY = UnitFamily()

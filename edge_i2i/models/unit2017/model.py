@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +24,6 @@ from edge_i2i.models.family import (
     ModelGraph,
     StateDict,
     TranslationModel,
-    load_state,
-    materialise,
 )
 from edge_i2i.models.unit2017.config import Unit2017Config as Unit2017Config
 from edge_i2i.models.unit2017.config import Variant as Variant
@@ -168,7 +167,7 @@ class Unit2017(TranslationModel[Unit2017Config]):
         return (ModelGraph(declaration, nn.Sequential(*self.generator.path(self.config.direction)).eval()),)
 
 
-class Unit2017Family(ModelFamily[Unit2017Config]):
+class Unit2017Family(ModelFamily[Unit2017Config, Unit2017]):
     """Reads official ``*_gen_*.pkl`` files of the release and builds random networks."""
 
     name = "unit2017"
@@ -178,6 +177,7 @@ class Unit2017Family(ModelFamily[Unit2017Config]):
     reference_licence = "CC BY-NC-SA 4.0 (mingyuliutw/UNIT)"
     released_weights = "cat2tiger, corgi2husky (COCOResGen), synthia2cityscape (COCOResGen2)"
     fidelity = Fidelity.AUTHORS_CODE
+    network_titles: ClassVar[Mapping[str, str]] = {"generator": "the generator of UNIT's 2017 release"}
     config_type = Unit2017Config
     demo_size = Size(256, 256)
     full_size = Size(256, 256)
@@ -202,30 +202,24 @@ class Unit2017Family(ModelFamily[Unit2017Config]):
         """Read the architecture off the keys and shapes; raises what ``unit2017.config.infer_config`` does."""
         return infer_config(states, overrides)
 
-    def load(self, states: Mapping[str, StateDict], config: Unit2017Config) -> Unit2017:
-        """Put an official state dict into the generator of ``config``."""
-        generator = self._generator(config)
-        load_state(generator, states["generator"], "the generator of UNIT's 2017 release")
-        return Unit2017(config, generator)
+    def build_networks(self, config: Unit2017Config) -> dict[str, nn.Module]:
+        """The generator."""
+        return {"generator": CocoGenerator(config)}
 
-    def random(self, config: Unit2017Config, seed: int) -> Unit2017:
-        """Random weights: at the released width N(0, 0.02), as the official code draws them; biases 0 (it leaves them
-        at torch's default).
+    def assemble(self, config: Unit2017Config, networks: Mapping[str, Any]) -> Unit2017:
+        """A model of that network."""
+        return Unit2017(config, networks["generator"])
+
+    def initialise(self, networks: Mapping[str, Any], config: Unit2017Config, seed: int) -> None:
+        """At the released width N(0, 0.02), as the official code draws it; biases 0 (officially torch's default).
 
         A narrower network draws them wider by sqrt(64 / ch), so that its picture has the full-size network's contrast:
         with N(0, 0.02) it would be flat grey, and no comparison of pictures would find a fault.
         """
-        generator = self._generator(config)
-        materialise(generator, seed)
-        for weight in generator.parameters():
+        super().initialise(networks, config, seed)
+        for weight in networks["generator"].parameters():
             if weight.dim() == 4:
                 weight.mul_(math.sqrt(_RELEASED_CH / config.ch))
-        return Unit2017(config, generator)
-
-    @staticmethod
-    def _generator(config: Unit2017Config) -> CocoGenerator:
-        with torch.device("meta"):
-            return CocoGenerator(config)
 
 
 FAMILY = Unit2017Family()
