@@ -50,6 +50,29 @@ def test_every_path_that_the_code_names_is_there() -> None:
     assert [found for path in files for found in lacking(path)] == []
 
 
+def test_nothing_cites_a_section_or_an_issue_that_is_not_here() -> None:
+    """Pages of ours have no numbered sections; issues of others are cited with the name of their project."""
+    cited = re.compile(r"\b\w+\.md §? ?\d|(?<!aiortc )\bissues? #?\d", re.IGNORECASE)
+    files = [*PAGES, *(path for tree in TREES for path in sorted((ROOT / tree).rglob("*.py")))]
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in files
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if cited.search(line)
+    ]
+    assert found == []
+
+
+def test_every_program_that_is_run_as_a_module_is_there() -> None:
+    """What stands behind ``python -m``, where it is a module of this repository."""
+    run = re.compile(rf"python -m ((?:{'|'.join(TREES)})(?:\.\w+)*)")
+    for page in [*PAGES, *OTHERS, *(path for tree in TREES for path in sorted((ROOT / tree).rglob("*.py")))]:
+        for module in run.findall(page.read_text(encoding="utf-8")):
+            place = ROOT / module.replace(".", "/")
+            is_program = place.with_suffix(".py").exists() or (place / "__main__.py").exists()
+            assert is_program, f"{page.relative_to(ROOT)}: python -m {module}"
+
+
 def test_what_looks_like_a_path() -> None:
     text = "see ../docs/api.md, `tests/live/`, runtime/*.py; not my/docs/api.md or edge_i2i/models/tint.py."
     assert list(paths_in(text)) == ["docs/api.md", "tests/live", "runtime/*.py"]

@@ -65,7 +65,7 @@ def seeded(name: str, model: str, architecture: str, size: str) -> Subject:
 
 
 def subjects() -> list[Subject]:
-    """The networks that issue 4 names."""
+    """The networks that are measured."""
     demo = Subject("pix2pixHD demo", lambda: load_demo("pix2pixhd"), Size(256, 256), "trained, shipped")
 
     def first(model: str) -> str:

@@ -37,6 +37,7 @@ def _check_directory(path: Path) -> None:
         if len(end) < _END_BYTES or end[:4] != _END:
             raise zipfile.BadZipFile("its end is missing")
         directory = int.from_bytes(end[12:16], "little")
+        # Large zips have a second end record, with wider fields; the locator, just before the first one, points at it.
         if locator[:4] == _LOCATOR:
             file.seek(min(int.from_bytes(locator[8:16], "little"), size))
             large = file.read(_LARGE_END_BYTES)

@@ -153,6 +153,7 @@ def decode_wholes(runs: list[memoryview], budget: Budget) -> list[int]:
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
     number = shift = 0
+    # Seven bits a byte, the lowest first; the highest bit of a byte says that another one follows.
     for place in range(at, min(len(data), at + _LONGEST_VARINT)):
         byte = data[place]
         number |= (byte & 0x7F) << shift

@@ -318,6 +318,7 @@ def _read_webp(data: bytes) -> PictureHeader:
         PictureFormat.WEBP,
         size,
         orientation=_webp_orientation(data) if extended else 1,
+        # The declared length begins to count behind itself, at byte 8.
         damage="" if len(data) >= declared + 8 else "it is shorter than its header declares",
         unsupported=ANIMATION if extended and data[20] & 0x02 and data.count(b"ANMF") > 1 else "",
     )
@@ -331,7 +332,7 @@ def _webp_orientation(data: bytes) -> int:
         kind, length = struct.unpack_from("<4sI", data, at)
         if kind == b"EXIF":
             return tiff.orientation_of(data[at + 8 : at + 8 + length].removeprefix(b"Exif\0\0"))
-        at += 8 + length + length % 2
+        at += 8 + length + length % 2  # chunks of odd length have a byte of padding
     return 1
 
 
@@ -354,11 +355,11 @@ def _read_pnm(data: bytes) -> PictureHeader:
     if (match := _PNM_SIZE.match(data[:_PNM_HEADER])) is None:
         raise DamagedHeaderError("its header is damaged or cut off")
     kind, width, height = (int(number) for number in match.groups())
-    if kind == 4:
+    if kind == 4:  # a bitmap: eight pixels a byte, and no depth in its header
         begins, row, unsupported = match.end() + 1, (width + 7) // 8, ""
     elif depth := _PNM_DEPTH.match(data[:_PNM_HEADER], match.end()):
         highest, begins = int(depth[1]), depth.end()
-        row = width * (3 if kind == 6 else 1) * (1 if highest < 256 else 2)
+        row = width * (3 if kind == 6 else 1) * (1 if highest < 256 else 2)  # samples above 255 take two bytes
         unsupported = "" if highest in (255, 65535) else f"its white is {highest}, not 255 or 65535"
     else:
         raise DamagedHeaderError("its header is damaged or cut off")

@@ -44,7 +44,7 @@ def to_rgba(samples: NDArray[Any], clear_shade: int | None = None) -> Picture:
 
     clear = None if clear_shade is None or samples.ndim != 2 else samples == clear_shade
     if samples.dtype == np.uint16:
-        samples = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        samples = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 is 255 x 257; to the nearest
     if samples.ndim == 2:
         rgba = cv2.cvtColor(samples, cv2.COLOR_GRAY2RGBA)
     else:

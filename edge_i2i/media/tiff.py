@@ -120,7 +120,7 @@ def _entries(data: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
             yield tag, ()
             continue
         form = f"{order}{values}{form}"
-        inline = struct.calcsize(form) <= 4
+        inline = struct.calcsize(form) <= 4  # a longer value lies where the field points
         yield (
             tag,
             struct.unpack_from(form, data, at + 8 if inline else struct.unpack_from(f"{order}I", data, at + 8)[0]),

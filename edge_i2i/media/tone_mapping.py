@@ -62,7 +62,7 @@ def _band(rgb: NDArray[np.uint16], transfer: int, primaries: int) -> NDArray[np.
         light *= (_PEAK / _WHITE) * cv2.pow(cv2.transform(light, _LUMINANCE), _HLG_GAMMA - 1)[..., None]
     if primaries == BT2020:
         light = np.asarray(cv2.transform(light, _TO_BT709), np.float32)
-    np.maximum(light, 0, out=light)
+    np.maximum(light, 0, out=light)  # colours outside of BT.709 have negative parts in it
     light *= _shoulder(light.max(axis=2))[..., None]
     return np.asarray(cv2.convertScaleAbs(cv2.pow(np.minimum(light, 1), 1 / 2.4), alpha=255), np.uint8)
 

@@ -326,7 +326,7 @@ def _parse_value(key: str, text: str, known: Mapping[str, type]) -> object:
 
 
 # Instance norm without running statistics writes none of these; files of torch before 0.4 carry them all the same,
-# and the official loader drops them silently (models.md 1.3).
+# and the official loader drops them silently.
 _COUNTER = "num_batches_tracked"  # nothing at test time depends on it, and old files lack it
 _HARMLESS = re.compile(r"\.(running_mean|running_var|num_batches_tracked)$")
 

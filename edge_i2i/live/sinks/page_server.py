@@ -175,6 +175,7 @@ class _Guard:
             return 403, "This page is served to this machine only."
         if scope["method"] not in ("GET", "HEAD") and not _is_same_origin(headers.get(b"origin"), host):
             return 403, "Only the page itself may do this."
+        # compare_digest: how long it takes must not tell how much of the token was right.
         given = scope["path"][: len(self.base)].encode("utf-8", "surrogatepass")
         if not secrets.compare_digest(given, self.base.encode()):
             return 404, "There is nothing here."

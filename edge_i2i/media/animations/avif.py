@@ -96,6 +96,7 @@ def _durations(file: BinaryIO) -> list[Fraction]:
 
 
 def _times(mdhd: bytes, stts: bytes) -> list[Fraction]:
+    # Version 1 has dates of eight bytes, so that the ticks a second stand further back.
     (scale,) = struct.unpack_from(">I", mdhd, 20 if mdhd[0] == 1 else 12)
     (entries,) = struct.unpack_from(">I", stts, 4)
     durations: list[Fraction] = []
@@ -115,6 +116,7 @@ def _moov(file: BinaryIO) -> bytes:
         if len(head) < 8:
             break
         length, kind = struct.unpack_from(">I4s", head)
+        # A length of 1 says that a longer one follows, 0 that the box goes to the end of the file.
         skip = 16 if length == 1 else 8
         if length == 1 and len(head) == skip:
             (length,) = struct.unpack_from(">Q", head, 8)

@@ -134,6 +134,7 @@ class AnimatedPng:
         palettes = [(kind, self._notes[kind]) for kind in _PALETTES if kind in self._notes]
         if shade is not None:
             palettes = [each for each in palettes if each[0] != b"tRNS"]
+        # Pixels have 8 bytes at most (RGBA of 16 bits), and deflate makes nothing much longer than it was.
         if sum(chunk.length for chunk in frame.chunks) > 9 * size.height * size.width + (1 << 20):
             raise DamagedAnimationError("a frame is longer than its pixels")
         pixels = b"".join(_checked(self._file, chunk)[4 if chunk.kind == b"fdAT" else 0 :] for chunk in frame.chunks)

@@ -74,7 +74,7 @@ class AnimatedWebp:
         self._frames: list[_Stored] = []
         self._orientation = 1
         self.damage = self.unsupported = ""
-        file.seek(12)
+        file.seek(12)  # behind RIFF, the length and WEBP
         head = file.read(18)
         if head[:4] != b"VP8X" or len(head) < 18:
             raise DamagedAnimationError("its header is damaged")

@@ -1,4 +1,4 @@
-"""LOMIT's networks, layer for layer, under the official state-dict keys (models.md 7.2, read in the authors' code).
+"""LOMIT's networks, layer for layer, under the official state-dict keys (as read in the authors' code).
 
 Tensors are NCHW; pictures are RGB in [-1, 1]. A is the picture that is translated (the frame), B the exemplar.
 """

@@ -107,7 +107,7 @@ def _infer_generator(state: StateDict) -> Pix2PixHDConfig:
     local = {int(m[1]) for key in state if (m := re.fullmatch(r"model1_2\.(\d+)\.conv_block\.1\.weight", key))}
     if not _is_convolution(state, "model.1") or not blocks or min(blocks) < 4 or (min(blocks) - 4) % 3:
         raise _not_a_generator(state)
-    n_down = (min(blocks) - 4) // 3
+    n_down = (min(blocks) - 4) // 3  # before the blocks: pad, convolution, norm, ReLU; then three layers a halving
     if tuple(state["model.1.weight"].shape[2:]) != (7, 7):
         raise NearMissError(
             f"The checkpoint's first convolution has the shape {list(state['model.1.weight'].shape)}, not one of 7x7.",

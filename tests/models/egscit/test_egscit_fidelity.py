@@ -48,7 +48,7 @@ def test_full_size_networks_have_the_authors_variables(name: str) -> None:
 
 
 def test_the_parameters_are_as_many_as_the_paper_s_network_has() -> None:
-    """models.md 5.4: one direction with both feature encoders has 18.03 million."""
+    """One direction with both feature encoders has 18.03 million."""
     with torch.device("meta"):
         networks = EgscitNetworks(EgscitConfig())
     used = (networks.enc_a, networks.share_enc, networks.share_gen, networks.gen_b, networks.feat_a, networks.feat_b)

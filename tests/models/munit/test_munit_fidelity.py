@@ -114,7 +114,7 @@ def test_the_full_networks_have_the_published_keys() -> None:
         generator, discriminator = build_generator(MUNITConfig()), MsImageDis()
     assert_same_keys(generator, _without_unused(REFERENCE.listing["full"]["gen"]))
     assert_same_keys(discriminator, REFERENCE.listing["full"]["dis"])
-    assert sum(parameter.numel() for parameter in generator.parameters()) == 15_026_187  # models.md 2.4: 15.03 M
+    assert sum(parameter.numel() for parameter in generator.parameters()) == 15_026_187
     assert generator.dec.adain_size == 4096
 
 
