@@ -36,7 +36,9 @@ class Role(StrEnum):
 
 PICTURES = frozenset({Role.FRAME, Role.EXEMPLAR, Role.IMAGE})
 """Roles of RGB pictures: uint8 ``[H, W, 3]``."""
-MAPS = frozenset({Role.LABEL_MAP, Role.INSTANCE_MAP, Role.MASK})
+ID_MAPS = frozenset({Role.LABEL_MAP, Role.INSTANCE_MAP})
+"""Roles of an id a pixel, which somebody has to annotate: no camera gives them."""
+MAPS = ID_MAPS | {Role.MASK}
 """Roles of one value a pixel: ``[H, W]``."""
 
 
@@ -100,7 +102,7 @@ class SizeRule:
             UsageError: the size does not fit the network.
         """
         if not all(side % self.multiple == 0 and side >= self.minimum for side in (size.height, size.width)):
-            below, above = self._neighbours(size)
+            below, above = self.neighbours(size)
             nearest = f"{below} or {above}" if below != above else f"{above}"
             raise UsageError(
                 f"This network cannot take {size}: both sides must be multiples of {self.multiple} "
@@ -108,7 +110,13 @@ class SizeRule:
                 remedy=f"The nearest sizes that it can take: {nearest}.",
             )
 
-    def _neighbours(self, size: Size) -> tuple[Size, Size]:
+    def neighbours(self, size: Size) -> tuple[Size, Size]:
+        """The nearest sizes below and above that the network can take; both are ``size`` where it fits.
+
+        >>> SizeRule(32, 64).neighbours(Size(720, 1280))
+        (Size(height=704, width=1280), Size(height=736, width=1280))
+        """
+
         def down(side: int) -> int:
             return max(self.minimum, side // self.multiple * self.multiple)
 

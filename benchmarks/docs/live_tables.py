@@ -7,7 +7,6 @@ Example: python -m benchmarks.docs.live_tables
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,8 +14,9 @@ from typing import Any
 from benchmarks.docs.pages import Tables, filled, plain_table, read, table, write_page
 from benchmarks.figures import ROOT
 from edge_i2i.live.figures.drops import DropCause
-from edge_i2i.live.figures.stats import StatsSnapshot
+from edge_i2i.live.figures.stats import JSON_FIELDS, StatsSnapshot
 from edge_i2i.live.sinks.registry import SINK_FORMS
+from edge_i2i.metrics.flicker import warp_grey_levels
 from edge_i2i.sources.registry import SOURCE_KINDS
 
 PAGE = ROOT / "docs" / "live.md"
@@ -63,49 +63,14 @@ def sinks() -> str:
     )
 
 
-FIELDS = {
-    "frames": "results; what was passed through while a network loaded is none",
-    "fps": "results a second, without the warm-up (20 results or 2 s)",
-    "age_ms": "from a frame's arrival until its result was ready: `p50`, `p90`, `p99`, `max`, `count`",
-    "dropped": "frames without a result, by cause (below)",
-    "duplicates": "results of a frame that had given one; 0, or it is a bug",
-    "engine": "what translated at last",
-    "effective_precision": "what it really computed in",
-    "recoveries": "how often a lost source came back",
-    "captured": "frames that the source gave: `frames` + `dropped` + `in_flight`",
-    "reused": "results that are an earlier translation (`--skip-similar`)",
-    "in_flight": "frames on their way; 0 at the end",
-    "seconds": "since the start",
-    "source": "what was read, without credentials",
-    "stage_ms": "by stage: `wait`, `prepare`, `model`, `finish`",
-    "warm_up_age_ms": "ages of the first results, which `age_ms` leaves out",
-    "sinks": "by sink: `written`, `dropped` by cause, `age_ms` when it was written, "
-    "`failed`: why it takes nothing any more, or null",
-}
-
-
 def fields() -> str:
     """What ``--json`` ends with."""
-    return plain_table(("field", "is"), ((f"`{name}`", FIELDS[name]) for name in StatsSnapshot().as_json()))
-
-
-CAUSES = {
-    DropCause.NEWER_FRAME: "a newer one came before the network was free: the normal case with a slow network",
-    DropCause.TOO_OLD: "it waited longer than `--max-age`",
-    DropCause.PACED: "more came than `--fps` asks for",
-    DropCause.LOADING: "it was passed through, because no network was ready",
-    DropCause.MODEL_FAILED: "the network raised, or gave no picture; ten in a row end the session",
-    DropCause.ABANDONED: "a driver that had been given up delivered it at last",
-    DropCause.PAUSED: "the session was paused",
-    DropCause.STOPPED: "it was on its way when the session stopped",
-    DropCause.SLOW_SINK: "a sink had not finished with the result before; counted at that sink",
-    DropCause.SINK_FAILED: "a sink raised; counted at that sink",
-}
+    return plain_table(("field", "is"), ((f"`{name}`", JSON_FIELDS[name]) for name in StatsSnapshot().as_json()))
 
 
 def causes() -> str:
     """Why frames are dropped."""
-    return plain_table(("cause", "means"), ((f"`{cause.value}`", CAUSES[cause]) for cause in DropCause))
+    return plain_table(("cause", "means"), ((f"`{cause.value}`", cause.meaning) for cause in DropCause))
 
 
 # From figures ---------------------------------------------------------------------------------------------------------
@@ -222,7 +187,7 @@ def smoothing(row: Row) -> Cells:
     """Flicker."""
     still = f"{row['std_before']:.2f} → {row['std_after']:.2f}" if "std_before" in row else ""
     errors = (row[name] for name in ("camera_warp_error", "warp_error_before", "warp_error_after"))
-    return f"{row['clip']}, {row['camera']}", *(f"{255 * math.sqrt(error):.2f}" for error in errors), still
+    return f"{row['clip']}, {row['camera']}", *(f"{warp_grey_levels(error):.2f}" for error in errors), still
 
 
 def similarity(row: Row) -> Cells:

@@ -45,21 +45,13 @@ def main() -> None:
     stored = json.loads(FILE.read_text("utf-8"))
     words: Words = stored["written"] if only else {}
     for name in only or family_names():
-        for architecture, config in architectures(name).items():
+        for architecture, config in get_family(name).tiny_architectures().items():
             print(f"{name}: {architecture}", flush=True)  # noqa: T201
             for model in graphs_of(name, config):
                 note(words, model)
     stored["written"] = {operator: settled(words[operator]) for operator in sorted(words)}
-    stored["architectures"] = {name: sorted(architectures(name)) for name in family_names()}
+    stored["architectures"] = {name: sorted(get_family(name).tiny_architectures()) for name in family_names()}
     write_json(FILE, stored, indent=1)
-
-
-def architectures(name: str) -> dict[str, Any]:
-    """Each different tiny network of a model once, by the name of its first architecture."""
-    family, seen = get_family(name), dict[Any, str]()
-    for architecture, config in family.architectures().items():
-        seen.setdefault(family.tiny(config), architecture)
-    return {architecture: config for config, architecture in seen.items()}
 
 
 def graphs_of(name: str, config: Any) -> Iterator[ir.Model]:

@@ -22,6 +22,7 @@ import onnx_ir as ir
 from benchmarks.figures import FOLDER, kept_rows, write_figures
 from edge_i2i.contract import GraphDeclaration, Size
 from edge_i2i.gate import DEFAULT_LIMITS, Limits, check_graph
+from edge_i2i.gate.limits import GraphCost
 from edge_i2i.graphs.model_bytes import model_to_bytes
 from edge_i2i.graphs.passes import DEFAULT_PASSES, get_passes, keep_declared_outputs
 from edge_i2i.graphs.qdq.insert import insert_qdq
@@ -64,17 +65,12 @@ def measured(name: str, larger: tuple[Size, ...]) -> list[dict[str, Any]]:
 def largest(family: ModelFamily[Any], config: Any, asked: Size) -> dict[str, Any]:
     """The most operations, bytes and multiplications; by pixel where the limit goes by pixels."""
     network = family.random(config, 5)
-    size = fitting(network.size_rule, asked)
+    _, size = network.size_rule.neighbours(asked)
     rows = []
     for rewrites in (None, frozenset[str]()):
         for graph in network.graphs(size, rewrites):
             rows += [cost(graph.declaration, model) for model in forms(graph, quantized=size == family.full_size)]
     return {"size": str(size), **{key: max(row[key] for row in rows) for key in rows[0]}}
-
-
-def fitting(rule: Any, size: Size) -> Size:
-    """The next size that the network takes."""
-    return Size(*(max(rule.minimum, -(-side // rule.multiple) * rule.multiple) for side in (size.height, size.width)))
 
 
 def forms(graph: ModelGraph, *, quantized: bool) -> Iterator[ir.Model]:
@@ -102,16 +98,17 @@ def cost(declaration: GraphDeclaration, model: ir.Model) -> dict[str, Any]:
     began = time.perf_counter()
     taken = check_graph(data, declaration, BOUNDLESS)
     seconds = time.perf_counter() - began
+    shares = DEFAULT_LIMITS.shares(taken, declaration)
     return {
-        "nodes": taken.nodes,
-        "share_of_nodes": round(taken.nodes / DEFAULT_LIMITS.nodes, 4),
-        "memory": taken.memory,
-        "share_of_memory": round(taken.memory / DEFAULT_LIMITS.memory(declaration), 4),
-        "work": taken.work,
-        "share_of_work": round(taken.work / DEFAULT_LIMITS.work(declaration), 4),
+        **{name: value for key in shares for name, value in figures_of(key, taken, shares[key])},
         "file_mb": round(len(data) / 1e6, 1),
         "gate_seconds": round(seconds, 3),
     }
+
+
+def figures_of(key: str, taken: GraphCost, share: float) -> tuple[tuple[str, Any], ...]:
+    """One figure of a cost, and its share of the limit."""
+    return (key, getattr(taken, key)), (f"share_of_{key}", round(share, 4))
 
 
 if __name__ == "__main__":

@@ -101,7 +101,8 @@ def export_demo(folder: Path) -> dict[str, Path]:
     """The demo network at the size that it runs live with, and at the camera's own."""
     loaded = load_demo("pix2pixhd")
     bundles = {}
-    for name, size in {**RUNGS, "live": NETWORK, "camera": Size(CAMERA.height // 32 * 32, CAMERA.width)}.items():
+    camera, _ = loaded.model.size_rule.neighbours(CAMERA)
+    for name, size in {**RUNGS, "live": NETWORK, "camera": camera}.items():
         bundles[name] = folder / f"{name}.i2i"
         export_bundle(loaded, size, bundles[name], ExportOptions(precisions=("fp32",), threads=THREADS))
     return bundles

@@ -19,6 +19,7 @@ from edge_i2i.clock import Clock, SystemClock
 from edge_i2i.contract import Size
 from edge_i2i.export.onnx import export_bundle
 from edge_i2i.graphs.export import ExportOptions
+from edge_i2i.live.figures.stats import WARM_UP_RESULTS
 from edge_i2i.live.frame import Frame, Origin, Result
 from edge_i2i.live.model.process import Processed
 from edge_i2i.live.sinks.sink import Sink
@@ -27,8 +28,6 @@ from edge_i2i.models.checkpoints.loading import load_demo
 from edge_i2i.sources.coded import read_code
 
 MODEL, CAMERA = Size(256, 256), Size(720, 1280)
-SETTLED = 20
-"""Results that are left out at the beginning (``stats.WARM_UP_RESULTS``)."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ class TimedSink(Sink):
     @property
     def settled(self) -> list[Taken]:
         """Without the warm-up."""
-        return self.taken[SETTLED:]
+        return self.taken[WARM_UP_RESULTS:]
 
 
 def milliseconds(seconds: Sequence[float], *percents: int) -> dict[str, float]:

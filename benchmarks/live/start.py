@@ -16,12 +16,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.figures import ROOT
 from edge_i2i.live.figures.events import EventKind
+from edge_i2i.live.figures.trace import Trace, first_writes
 
 if TYPE_CHECKING:
     from benchmarks.live.samples import Setup
@@ -78,26 +79,16 @@ def library(bundle: Path, engine: str, trace: Path) -> tuple[float, float]:
 
 
 def shown(trace: Path, began: float) -> tuple[float, float]:
-    """Seconds until a sink had the first picture, and the first that was translated.
-
-    Only a translated one has been through ``finish``, the way back from the network's size.
-    """
-    events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
-
-    def first_write(holds: Callable[[int], bool]) -> float:
-        written = [e["ts"] + e["dur"] for e in events if e["name"] == "write" and holds(e["args"]["seq"])]
-        if not written:
-            raise RuntimeError(f"No picture came within {AFTER:g} s: the machine is too busy to be measured.")
-        return min(written) / 1e6 - began
-
-    translated = {event["args"]["seq"] for event in events if event["name"] == "finish"}
-    return first_write(lambda seq: True), first_write(translated.__contains__)
+    """Seconds until a sink had the first picture, and the first that was translated."""
+    first, translated = first_writes(json.loads(trace.read_text(encoding="utf-8")))
+    if first is None or translated is None:
+        raise RuntimeError(f"No picture came within {AFTER:g} s: the machine is too busy to be measured.")
+    return first - began, translated - began
 
 
 def main() -> None:
     """One session of the library."""
     from edge_i2i.clock import SystemClock
-    from edge_i2i.live.figures.trace import Trace
     from edge_i2i.live.frame import Origin
     from edge_i2i.live.opening import open_session
 

@@ -49,7 +49,7 @@ def export(name: str) -> dict[str, Any]:
     stages = list(report["parity"].values())
     return {
         "model": name,
-        "architecture": next(iter(family.architectures())),
+        "architecture": family.full_architecture,
         "size": str(family.full_size),
         "graphs": len(stages),
         "fp32_float_error": max(stage["trace"]["float_error"] for stage in stages),

@@ -22,7 +22,7 @@ from edge_i2i.contract import Size
 from edge_i2i.graphs.running import run_onnxruntime, run_torch_network
 from edge_i2i.graphs.samples import sample_inputs
 from edge_i2i.graphs.trace import DEFAULT_OPSET, trace
-from edge_i2i.metrics.parity import NETWORK_OUTPUT, compare
+from edge_i2i.metrics.parity import NETWORK_OUTPUT, compare, expected_equal_share
 from edge_i2i.models.checkpoints.loading import load_demo
 
 SIZES = (Size(256, 256), Size(512, 1024), Size(1080, 1920))
@@ -39,7 +39,7 @@ def measure(size: Size, threads: int) -> dict[str, Any]:
         (result,) = run_onnxruntime(path, samples, threads)
     mean = float(np.abs(reference[NETWORK_OUTPUT].astype(np.float64) - result[NETWORK_OUTPUT]).mean())
     figures = compare("trace", "ONNX Runtime, CPU", [reference], [result]).figures()
-    return {"size": str(size), **figures, "mean_float_error": mean, "share_of_the_mean": 1 - 127.5 * mean}
+    return {"size": str(size), **figures, "mean_float_error": mean, "share_of_the_mean": expected_equal_share(mean)}
 
 
 def main() -> None:

@@ -106,7 +106,8 @@ def _pixels(size: Size) -> int:
 
 def frame_graph(model: TranslationModel[Any], size: Size, rewrites: frozenset[str] | None = None) -> ModelGraph:
     """What runs for every frame."""
-    return next(g for g in model.graphs(size, rewrites) if g.declaration.kind is GraphKind.FRAME)
+    frame, *_ = model.graphs(size, rewrites)
+    return frame
 
 
 def _of_passes(network: str, graph: ModelGraph) -> Iterator[Comparison]:
@@ -123,7 +124,7 @@ def _of_passes(network: str, graph: ModelGraph) -> Iterator[Comparison]:
 
 
 def _of_rewrites(network: str, model: TranslationModel[Any], size: Size) -> Iterator[Comparison]:
-    defaults = frozenset(rewrite.name for rewrite in model.rewrites if rewrite.default)
+    defaults = model.default_rewrites()
     for rewrite in model.rewrites:
         graphs = [frame_graph(model, size, chosen) for chosen in (defaults - {rewrite.name}, defaults | {rewrite.name})]
         without, having = (_traced(graph) for graph in graphs)

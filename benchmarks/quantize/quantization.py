@@ -26,7 +26,7 @@ from benchmarks.inputs import photographs
 from edge_i2i.arrays import Array
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.cards.seeded_weights import WEIGHTS_NOTE, load_realistic
-from edge_i2i.contract import Size
+from edge_i2i.contract import ID_MAPS, GraphDeclaration, Size
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions, GraphSource
 from edge_i2i.engines.registry import get_engine
@@ -44,6 +44,7 @@ from edge_i2i.quantize.variants import Ingredients, QuantizedVariant, make_varia
 FIGURES = FOLDER / "quantization.json"
 TARGETS = ("openvino", "tensorrt")
 SAMPLES = 32
+QUICK = Size(256, 256)
 
 
 @dataclass(frozen=True)
@@ -56,35 +57,27 @@ class Subject:
     weights: str
 
 
-def seeded(name: str, model: str, architecture: str, size: str) -> Subject:
-    """A network of the registry with seeded weights."""
-    at = Size.parse(size)
-    return Subject(
-        name, lambda: load_realistic(model, get_family(model).architectures()[architecture], 0, at), at, WEIGHTS_NOTE
-    )
+def seeded(name: str, model: str, size: Size = QUICK) -> Subject:
+    """A network of the registry with seeded weights: its first published architecture."""
+    return Subject(name, lambda: load_realistic(model, get_family(model).full_config(), 0, size), size, WEIGHTS_NOTE)
+
+
+def published(model: str) -> Subject:
+    """The same at its published size."""
+    family = get_family(model)
+    return seeded(family.title, model, family.full_size)
 
 
 def subjects() -> list[Subject]:
     """The networks that are measured."""
-    demo = Subject("pix2pixHD demo", lambda: load_demo("pix2pixhd"), Size(256, 256), "trained, shipped")
-
-    def first(model: str) -> str:
-        return next(iter(get_family(model).architectures()))
-
     return [
-        demo,
-        seeded("CycleGAN ResNet-9", "cyclegan", first("cyclegan"), "256x256"),
-        seeded("pix2pix U-Net-256", "pix2pix", first("pix2pix"), "256x256"),
-        *(
-            seeded(get_family(model).title, model, first(model), str(get_family(model).full_size))
-            for model in ("munit", "unit", "bicyclegan")
-        ),
-        seeded("EGSC-IT", "egscit", first("egscit"), "256x256"),
-        *(
-            seeded(get_family(model).title, model, first(model), str(get_family(model).full_size))
-            for model in ("init", "lomit", "bridgegan")
-        ),
-        seeded("pix2pixHD G1", "pix2pixhd", first("pix2pixhd"), "256x256"),
+        Subject("pix2pixHD demo", lambda: load_demo("pix2pixhd"), QUICK, "trained, shipped"),
+        seeded("CycleGAN ResNet-9", "cyclegan"),
+        seeded("pix2pix U-Net-256", "pix2pix"),
+        *map(published, ("munit", "unit", "bicyclegan")),
+        seeded("EGSC-IT", "egscit"),
+        *map(published, ("init", "lomit", "bridgegan")),
+        seeded("pix2pixHD G1", "pix2pixhd"),
     ]
 
 
@@ -142,9 +135,9 @@ def measure(subject: Subject, folder: Path, threads: int) -> dict[str, Any]:
     }
 
 
-def needs_maps(declaration: Any) -> bool:
+def needs_maps(declaration: GraphDeclaration) -> bool:
     """Whether the frame graph takes id maps, for which the wheels hold no data."""
-    return any(spec.role.value in ("label_map", "instance_map") for spec in declaration.inputs)
+    return any(spec.role in ID_MAPS for spec in declaration.inputs)
 
 
 def our_variant(
@@ -157,27 +150,18 @@ def our_variant(
 
 def our_figures(variant: QuantizedVariant) -> dict[str, Any]:
     """Quality, the layers kept in float, and what INT8 in every placed layer would give."""
-    whole = next((item for item in variant.tried if not item.keep_float), None)
-    searched = [item for item in variant.tried if item.p50_ms is not None]
+    whole = variant.all_int8
     return {
         **variant.verdict.quality.figures(),
         "judged_by": variant.verdict.judged_by,
         "int8_layers": len(variant.graph.layers),
         "float_layers": len(variant.kept_float),
-        "float_for_the_budget": [name for name, why in variant.kept_float.items() if why == "for the budget"],
+        "float_for_the_budget": list(variant.for_the_budget),
         "meets_budget": not variant.complaints,
         "complaints": list(variant.complaints),
         "all_int8_psnr_db": None if whole is None else whole.verdict.quality.psnr_db,
-        "price_ms": None
-        if whole is None or not searched or whole.p50_ms is None
-        else chosen_ms(variant) - whole.p50_ms,
+        "price_ms": variant.price_ms,
     }
-
-
-def chosen_ms(variant: QuantizedVariant) -> float:
-    """The median frame of the combination that was chosen."""
-    kept = {name for name, why in variant.kept_float.items() if why == "for the budget"}
-    return next((item.p50_ms or 0.0 for item in variant.tried if set(item.keep_float) == kept), 0.0)
 
 
 # The tools' own defaults -----------------------------------------------------------------------------------------

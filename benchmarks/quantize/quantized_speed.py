@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +25,7 @@ import numpy as np
 import edge_i2i
 from benchmarks.figures import FOLDER, kept_rows, write_figures
 from benchmarks.inputs import photographs
+from benchmarks.programs import run_measured
 from benchmarks.quantize.quantization import nncf_default
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.cards.seeded_weights import WEIGHTS_NOTE, load_realistic
@@ -90,38 +89,23 @@ def measure(size: str, folder: Path, rounds: int, threads: int) -> dict[str, Any
 
 def export(bundle: Path, size: str, threads: int) -> None:
     """The full-size network with seeded weights; they are drawn at the smaller size, where that takes a minute."""
-    family = get_family("pix2pixhd")
-    config = next(iter(family.architectures().values()))
-    loaded = load_realistic("pix2pixhd", config, 0, Size(256, 256))
+    loaded = load_realistic("pix2pixhd", get_family("pix2pixhd").full_config(), 0, Size(256, 256))
     export_bundle(loaded, Size.parse(size), bundle, ExportOptions(precisions=("fp32",), threads=threads))
 
 
 def quantize(bundle: Path, photos: Path, threads: int, folder: Path) -> dict[str, Any]:
     """`edge-i2i quantize` for OpenVINO on 32 frames, with its time and peak memory."""
-    began = time.monotonic()
-    arguments = [str(bundle), "--data", str(photos), "--samples", str(SAMPLES), "--target", "openvino", "--json"]
-    done, peak_gib = edge_i2i_command(
-        "quantize", *arguments, "--threads", str(threads), "--cache", str(folder / f"cache-{time.time_ns()}")
-    )
-    summary = json.loads(done)
+    cache = folder / f"cache-{time.time_ns()}"
+    asked = {"data": photos, "samples": SAMPLES, "target": "openvino", "threads": threads, "cache": cache}
+    options = [word for name, value in asked.items() for word in (f"--{name}", str(value))]
+    done = run_measured([sys.executable, "-m", "edge_i2i", "quantize", str(bundle), *options, "--json"])
+    summary = json.loads(done.stdout)
     return {
         "frames": SAMPLES,
-        "seconds": round(time.monotonic() - began, 1),
-        "peak_resident_gib": round(peak_gib, 2),
+        **done.figures(),
         "kept": summary["kept"],
         "variants": [{key: item[key] for key in ("variant", "quality", "int8_layers")} for item in summary["variants"]],
     }
-
-
-def edge_i2i_command(*arguments: str) -> tuple[str, float]:
-    """One call of the command: what it printed, and its peak resident memory in GiB."""
-    with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen([sys.executable, "-m", "edge_i2i", *arguments], stdout=output)
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise SystemExit(f"edge-i2i {' '.join(arguments)} failed")
-        output.seek(0)
-        return output.read(), usage.ru_maxrss / 2**20
 
 
 def default_placement(bundle: Path, target: Path) -> Path:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from edge_i2i.contract import (
+    ID_MAPS,
     LARGEST_SIDE,
     MAPS,
     PICTURES,
@@ -32,7 +33,7 @@ _IDS = frozenset({DType.UINT8, DType.INT32})
 _DTYPES: Mapping[Role, frozenset[DType]] = MappingProxyType(
     {
         **dict.fromkeys(PICTURES | {Role.MASK}, frozenset({DType.UINT8})),
-        **dict.fromkeys((Role.LABEL_MAP, Role.INSTANCE_MAP), _IDS),
+        **dict.fromkeys(ID_MAPS, _IDS),
         **dict.fromkeys((Role.BOXES, Role.ATTRIBUTES, Role.STYLE, Role.MIX), frozenset({DType.FLOAT32})),
     }
 )

@@ -46,6 +46,14 @@ class Limits:
         declared = self.work_per_pixel * _pixels(declaration) + self.work_per_number * _numbers(declaration)
         return max(self.least_work, declared)
 
+    def shares(self, cost: GraphCost, declaration: GraphDeclaration) -> dict[str, float]:
+        """What share a graph takes of what it may: ``nodes``, ``memory``, ``work``; 1 is the limit."""
+        return {
+            "nodes": cost.nodes / self.nodes,
+            "memory": cost.memory / self.memory(declaration),
+            "work": cost.work / self.work(declaration),
+        }
+
 
 def _specs(declaration: GraphDeclaration) -> tuple[TensorSpec, ...]:
     return (*declaration.inputs, *declaration.outputs)

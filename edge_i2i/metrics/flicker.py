@@ -103,6 +103,15 @@ def warp_error(clip: PanningClip, data_range: float = 255) -> float:
     return float(np.mean(errors)) / data_range**2
 
 
+def warp_grey_levels(error: float) -> float:
+    """A ``warp_error`` as people see it: its root, in grey levels of 255.
+
+    >>> warp_grey_levels(0.04)
+    51.0
+    """
+    return 255 * math.sqrt(error)
+
+
 def flicker_ratio(clip: PanningClip, reference: PanningClip) -> float:
     """A variant's warp error relative to the reference's on the same clip: 1.05 means 5 % more flicker.
 

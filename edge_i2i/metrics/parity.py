@@ -121,6 +121,18 @@ def psnr(a: Array, b: Array, data_range: float = 255.0) -> float:
     return psnr_of_error(error, data_range)
 
 
+def expected_equal_share(mean_float_error: float) -> float:
+    """The share of a picture's values that stay as they are when its floats in [-1, 1] are wrong by that much.
+
+    A value turns over where a rounding edge lies between the two floats. Edges are a grey level apart, and floats lie
+    anywhere between them.
+
+    >>> round(expected_equal_share(1e-4), 5)
+    0.98725
+    """
+    return 1 - _GREYS_PER_UNIT * mean_float_error
+
+
 def compare(
     stage: str, evaluated_by: str, references: Sequence[Mapping[str, Array]], results: Sequence[Mapping[str, Array]]
 ) -> Parity:

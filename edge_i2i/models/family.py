@@ -99,13 +99,18 @@ class TranslationModel(ABC, Generic[C]):
             UsageError: the network cannot take that size, or has no such rewrite.
         """
         self.size_rule.check(size)
-        known = {rewrite.name: rewrite.default for rewrite in self.rewrites}
-        active = frozenset(name for name, default in known.items() if default) if rewrites is None else {*rewrites}
-        unknown = sorted(active - known.keys())
+        known = {rewrite.name for rewrite in self.rewrites}
+        active = self.default_rewrites() if rewrites is None else frozenset(rewrites)
+        unknown = sorted(active - known)
         if unknown:
-            listed = f"It has: {', '.join(known)}." if known else "It has none."
+            listed = f"It has: {', '.join(rewrite.name for rewrite in self.rewrites)}." if known else "It has none."
             raise UsageError(f"{self.family} has no rewrite '{unknown[0]}'.", remedy=listed)
-        return self.build_graphs(size, frozenset(active))
+        return self.build_graphs(size, active)
+
+    @classmethod
+    def default_rewrites(cls) -> frozenset[str]:
+        """The names of the rewrites that are on by default."""
+        return frozenset(rewrite.name for rewrite in cls.rewrites if rewrite.default)
 
     @abstractmethod
     def build_graphs(self, size: Size, rewrites: frozenset[str]) -> tuple[ModelGraph, ...]:
@@ -165,9 +170,21 @@ class ModelFamily(ABC, Generic[C, M]):
         It runs at ``tiny_size``; tests and dry runs use it.
         """
 
+    @property
+    def full_architecture(self) -> str:
+        """The name of the architecture that ``full_config`` gives."""
+        return next(iter(self.architectures()))
+
+    def tiny_architectures(self) -> dict[str, C]:
+        """Each different tiny network once, by the name of the first architecture that shrinks to it."""
+        names: dict[C, str] = {}
+        for name, config in self.architectures().items():
+            names.setdefault(self.tiny(config), name)
+        return {name: config for config, name in names.items()}
+
     def full_config(self) -> C:
         """The paper's full-size network, for speed tests with random weights."""
-        return next(iter(self.architectures().values()))
+        return self.architectures()[self.full_architecture]
 
     @abstractmethod
     def recognise(self, state: StateDict) -> str | None:

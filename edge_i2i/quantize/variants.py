@@ -106,6 +106,23 @@ class QuantizedVariant:
         return {name: complaints for name, complaints in found.items() if complaints}
 
     @property
+    def for_the_budget(self) -> tuple[str, ...]:
+        """The layers that a search put back into float."""
+        return tuple(name for name, why in self.kept_float.items() if why == FOR_THE_BUDGET)
+
+    @property
+    def all_int8(self) -> Combination | None:
+        """What INT8 in every placed layer gives; None where nothing was searched for."""
+        return next((item for item in self.tried if not item.keep_float), None)
+
+    @property
+    def price_ms(self) -> float | None:
+        """Milliseconds that a frame takes longer than with INT8 in every placed layer; None where none measured it."""
+        if self.taken is None or self.all_int8 is None or self.taken.p50_ms is None or self.all_int8.p50_ms is None:
+            return None
+        return self.taken.p50_ms - self.all_int8.p50_ms
+
+    @property
     def name(self) -> str:
         """The variant's name, as ``--variant`` takes it."""
         return self.graph.source.variant

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_i2i.arrays import Array, Picture
 from edge_i2i.bundle.reader import Bundle
-from edge_i2i.contract import Role, Size, TensorSpec
+from edge_i2i.contract import ID_MAPS, Role, Size, TensorSpec
 from edge_i2i.errors import BadInputError, UsageError
 from edge_i2i.live.model.translation import WARM_UP_RUNS, blank_frame, check_draws
 from edge_i2i.texts import one_line
@@ -178,7 +178,7 @@ def check_takes_pictures(bundle: Bundle) -> None:
         UsageError: it translates label maps.
     """
     inputs = bundle.frame_graph.inputs
-    wrong = [spec.name for spec in inputs if spec.role in (Role.LABEL_MAP, Role.INSTANCE_MAP)]
+    wrong = [spec.name for spec in inputs if spec.role in ID_MAPS]
     if wrong or inputs[0].role is not Role.FRAME:
         raise UsageError(
             f"'{bundle.manifest.name}' translates {' and '.join(wrong) or inputs[0].name}, which no camera gives.",

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 
 from edge_i2i.errors import BadInputError, GraphFileError
 from edge_i2i.gate import Limits, check_graph
+from edge_i2i.gate.limits import GraphCost
 from samples.graphs.hostile import DECLARATION, around, border, identity, model, node, weight
 
 HUGE = 1 << 20
@@ -331,6 +332,12 @@ def test_nodes_are_counted() -> None:
     check_graph(data, DECLARATION)
     with pytest.raises(GraphFileError, match="51 nodes"):
         check_graph(data, DECLARATION, Limits(nodes=50))
+
+
+def test_shares_say_how_near_the_limits_are() -> None:
+    limits, cost = Limits(), GraphCost(nodes=150, memory=1 << 25, work=1 << 34)
+    shares = limits.shares(cost, DECLARATION)
+    assert shares == {"nodes": 0.1, "memory": (1 << 25) / limits.memory(DECLARATION), "work": 1.0}
 
 
 def test_weights_hold_what_their_shape_says() -> None:

@@ -121,3 +121,10 @@ def test_weights_that_are_not_numbers_are_refused() -> None:
     state["0.bias"] = torch.full((2,), 1e300, dtype=torch.float64)  # finite, but not in FP32
     with pytest.raises(CheckpointError, match=r"holding NaN or infinite values: 0\.bias, 2\.weight"):
         load_state(_net(), state, "the net")
+
+
+def test_each_tiny_network_is_there_once_by_its_first_architecture() -> None:
+    tiny = FAMILY.tiny_architectures()
+    assert next(iter(tiny)) == FAMILY.full_architecture == next(iter(FAMILY.architectures()))
+    assert set(tiny.values()) == {FAMILY.tiny(config) for config in FAMILY.architectures().values()}
+    assert len(tiny) == len(set(tiny.values())) and tiny.keys() <= FAMILY.architectures().keys()

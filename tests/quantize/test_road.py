@@ -253,6 +253,9 @@ def test_mixed_brings_a_sensitive_layer_to_the_budget_and_names_it(studio: Path,
         assert variant.kept_float[SENSITIVE] == "for the budget" and SENSITIVE not in variant.graph.layers
         assert variant.verdict.quality.psnr_db >= variant.budget.min_psnr_db and variant.tried
         assert variant.taken is not None and variant.taken.meets
+        assert variant.for_the_budget == variant.taken.keep_float and SENSITIVE in variant.for_the_budget
+        assert variant.all_int8 is not None and variant.all_int8.keep_float == () and not variant.all_int8.meets
+        assert (variant.price_ms is None) == (variant.taken.p50_ms is None)
         assert records(after)[variant.name].precision == "mixed"
     raise_if_missed(summary)
 

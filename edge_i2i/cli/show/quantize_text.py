@@ -69,9 +69,9 @@ def _by_reason(variant: QuantizedVariant) -> dict[str, list[str]]:
 
 def _price(variant: QuantizedVariant) -> Iterator[str]:
     """What layers in float bring and cost, where they were searched for."""
-    if variant.taken is None:
+    integers = variant.all_int8
+    if variant.taken is None or integers is None:
         return
-    integers = next(item for item in variant.tried if not item.keep_float)
     yield f"of {len(variant.tried)} choices that were tried, this one gives {_gives(variant.taken)}"
     if variant.taken.keep_float:
         yield f"with none of the layers in float for the budget: {_gives(integers)}"

@@ -10,6 +10,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from edge_i2i.clock import Clock
@@ -127,6 +128,30 @@ class StatsSnapshot:
             "warm_up_age_ms": self.warm_up_age_ms.as_json(),
             "sinks": {name: sink.as_json() for name, sink in self.sinks.items()},
         }
+
+
+JSON_FIELDS: Mapping[str, str] = MappingProxyType(
+    {
+        "frames": "results; what was passed through while a network loaded is none",
+        "fps": "results a second, without the warm-up (20 results or 2 s)",
+        "age_ms": "from a frame's arrival until its result was ready: `p50`, `p90`, `p99`, `max`, `count`",
+        "dropped": "frames without a result, by cause (below)",
+        "duplicates": "results of a frame that had given one; 0, or it is a bug",
+        "engine": "what translated at last",
+        "effective_precision": "what it really computed in",
+        "recoveries": "how often a lost source came back",
+        "captured": "frames that the source gave: `frames` + `dropped` + `in_flight`",
+        "reused": "results that are an earlier translation (`--skip-similar`)",
+        "in_flight": "frames on their way; 0 at the end",
+        "seconds": "since the start",
+        "source": "what was read, without credentials",
+        "stage_ms": "by stage: `wait`, `prepare`, `model`, `finish`",
+        "warm_up_age_ms": "ages of the first results, which `age_ms` leaves out",
+        "sinks": "by sink: `written`, `dropped` by cause, `age_ms` when it was written, "
+        "`failed`: why it takes nothing any more, or null",
+    }
+)
+"""What each field of ``StatsSnapshot.as_json()`` means, for people."""
 
 
 def _plain(dropped: Mapping[DropCause, int]) -> dict[str, int]:

@@ -104,3 +104,21 @@ def _as_json(event: _TraceEvent, track: int, process: int) -> dict[str, Any]:
         fields["s"] = "t"  # its scope: the track
     safe = {name: without_credentials(value) if isinstance(value, str) else value for name, value in event.args.items()}
     return {**fields, "args": safe}
+
+
+def first_writes(document: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """When sinks had the first picture, and the first translated one, by a trace: seconds of the session's clock.
+
+    None where there was none. Pictures that are passed through while a network loads are not translated.
+    """
+    events = document["traceEvents"]
+    # Only what was translated goes back from the network's size.
+    translated = {event["args"]["seq"] for event in events if event["name"] == "finish"}
+    written = [(event["ts"] + event["dur"], event["args"]["seq"]) for event in events if event["name"] == "write"]
+    first = min((end for end, _ in written), default=None)
+    first_translated = min((end for end, seq in written if seq in translated), default=None)
+    return _seconds(first), _seconds(first_translated)
+
+
+def _seconds(microseconds: float | None) -> float | None:
+    return None if microseconds is None else microseconds / 1e6

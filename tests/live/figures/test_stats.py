@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_i2i.live.figures.drops import DropCause
-from edge_i2i.live.figures.stats import LiveStats, StatsSnapshot
+from edge_i2i.live.figures.stats import JSON_FIELDS, LiveStats, StatsSnapshot
 from edge_i2i.live.frame import Frame, Origin, Result
 from samples.live.virtual_clock import VirtualClock
 
@@ -192,3 +192,9 @@ def test_threads_that_count_at_once_lose_nothing() -> None:
         thread.join()
     got = stats.snapshot()
     assert (got.captured, got.dropped[DropCause.NEWER_FRAME], got.in_flight) == (8000, 8000, 0)
+
+
+def test_every_field_of_the_json_and_every_cause_has_a_meaning() -> None:
+    assert set(JSON_FIELDS) == set(StatsSnapshot().as_json())
+    assert all(cause.meaning and DropCause(cause.value) is cause for cause in DropCause)
+    assert str(DropCause.TOO_OLD) == f"{DropCause.TOO_OLD}" == "too-old"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_i2i.live.figures.trace import Trace
+from edge_i2i.live.figures.trace import Trace, first_writes
 from samples.live.virtual_clock import VirtualClock
 
 
@@ -120,3 +120,16 @@ def test_a_trace_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) ->
     with pytest.raises(ValueError):
         trace.write(tmp_path / "trace.json")
     assert (tmp_path / "trace.json").read_text() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_first_picture_and_the_first_translated_one_are_read_from_a_trace(tmp_path: Path) -> None:
+    with VirtualClock() as clock:
+        trace = Trace(clock)
+        for seq, end in ((4, 2.5), (3, 2.0)):
+            trace.span("sink", "write", end - 0.1, end, seq=seq)
+        passed_through = written(trace, tmp_path)
+        trace.span("finish", "finish", 2.2, 2.4, seq=4)
+        document = written(trace, tmp_path)
+    assert first_writes(passed_through) == (2.0, None)
+    assert first_writes(document) == (2.0, 2.5)
+    assert first_writes({"traceEvents": []}) == (None, None)
