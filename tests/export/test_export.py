@@ -20,6 +20,7 @@ from edge_i2i.errors import BundleError, UsageError
 from edge_i2i.export.onnx import export_bundle
 from edge_i2i.graphs.export import ExportOptions
 from edge_i2i.models.checkpoints.loading import LoadedModel
+from samples.graphs.tiny import leftovers
 
 ARCHITECTURE = ["--set", "ngf=8", "--set", "n_blocks_global=2", "--set", "n_downsample_global=2"]
 
@@ -37,10 +38,6 @@ def export_command(output: Path) -> list[str]:
         *ARCHITECTURE,
     ]
     return [*verb, "--size", "64x64", "--threads", "1", "--output", str(output)]
-
-
-def left_behind(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def wait_for_stage(process: subprocess.Popen[str], stage: str) -> None:
@@ -85,7 +82,7 @@ def test_a_size_that_does_not_fit_is_refused_with_its_neighbours(
     with pytest.raises(UsageError, match="multiples of 4") as error:
         export_bundle(tiny_rgb, Size.parse(size), tmp_path / "a.i2i", ExportOptions())
     assert "64x68 or 64x72" in error.value.remedy or "8x64" in error.value.remedy
-    assert left_behind(tmp_path) == []
+    assert leftovers(tmp_path) == []
 
 
 def test_an_interrupt_leaves_the_old_bundle_and_nothing_else(rgb_bundle: Path, tmp_path: Path) -> None:
@@ -97,7 +94,7 @@ def test_an_interrupt_leaves_the_old_bundle_and_nothing_else(rgb_bundle: Path, t
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=120)
     assert process.returncode == 130
-    assert left_behind(tmp_path) == ["net.i2i"]
+    assert leftovers(tmp_path) == ["net.i2i"]
     assert output.read_bytes() == before
 
 
@@ -112,7 +109,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
     )
     assert process.returncode == 2, process.stderr
     assert "disk is full" in process.stderr
-    assert left_behind(tmp_path) == []
+    assert leftovers(tmp_path) == []
 
 
 def test_two_exports_to_one_path_at_once(tiny_rgb: LoadedModel, tmp_path: Path) -> None:
@@ -124,7 +121,7 @@ def test_two_exports_to_one_path_at_once(tiny_rgb: LoadedModel, tmp_path: Path) 
     assert error.value.exit_code == 2
     process.communicate(timeout=240)
     assert process.returncode == 0
-    assert left_behind(tmp_path) == ["net.i2i"]
+    assert leftovers(tmp_path) == ["net.i2i"]
     open_bundle(output).verify_checksums()
 
 
@@ -136,7 +133,7 @@ def test_a_killed_export_is_cleared_away_by_the_next(tiny_rgb: LoadedModel, tmp_
     process.communicate(timeout=60)
     assert not output.exists()
     export_bundle(tiny_rgb, Size(16, 16), output, ExportOptions(precisions=("fp32",), threads=1))
-    assert left_behind(tmp_path) == ["net.i2i"]
+    assert leftovers(tmp_path) == ["net.i2i"]
 
 
 def test_a_bundle_can_be_a_folder(tiny_rgb: LoadedModel, tmp_path: Path) -> None:

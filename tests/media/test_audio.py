@@ -11,19 +11,7 @@ import numpy as np
 import pytest
 
 from edge_i2i.media.films.audio_conversion import AacConversion
-from edge_i2i.media.films.video import VideoReader
-from edge_i2i.media.films.video_writer import VideoWriter
-from samples.films import RATE, Film, add_tone, make_film, read
-
-
-def copy_film(source: Path, target: Path) -> Path:
-    with (
-        VideoReader(source) as reader,
-        VideoWriter(target, reader.fps, reader.size, time_base=reader.time_base, audio_from=reader) as writer,
-    ):
-        for frame in reader:
-            writer.write(frame.image, frame.pts_seconds, frame.duration_seconds)
-    return target
+from samples.films import RATE, Film, add_tone, copy_film, make_film, read
 
 
 def sound_of(path: Path) -> tuple[str, float, np.ndarray]:

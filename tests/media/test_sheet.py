@@ -7,10 +7,7 @@ import pytest
 
 from edge_i2i.errors import PictureError
 from edge_i2i.media.sheet import side_by_side
-
-
-def flat(height: int, width: int, colour: tuple[int, int, int]) -> np.ndarray:
-    return np.full((height, width, 3), colour, np.uint8)
+from samples.pictures import flat
 
 
 def span(sheet: np.ndarray, colour: tuple[int, int, int]) -> tuple[int, int, int, int]:

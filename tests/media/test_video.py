@@ -16,6 +16,7 @@ import pytest
 from edge_i2i.contract import Size
 from edge_i2i.errors import MissingRequirementError, PictureError
 from edge_i2i.media.films.video import VideoReader
+from samples.films import add_tone
 from samples.pictures import soft_shapes
 
 RATE = 25
@@ -57,18 +58,8 @@ def film(
             target.mux(pictures.encode(frame))
         target.mux(pictures.encode(None))
         if audio is not None:
-            add_tone(target, audio, sound_seconds or frames / RATE)
+            add_tone(target, audio, 0, sound_seconds or frames / RATE)
     return path
-
-
-def add_tone(target: av.container.OutputContainer, audio: av.AudioStream, seconds: float) -> None:
-    block = audio.codec_context.frame_size or 1024
-    for start in range(0, int(seconds * 48000), block):
-        wave = 0.3 * np.sin(2 * np.pi * 440 * (start + np.arange(block)) / 48000)
-        samples = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="fltp", layout="mono")
-        samples.sample_rate, samples.pts, samples.time_base = 48000, start, Fraction(1, 48000)
-        target.mux(audio.encode(samples))
-    target.mux(audio.encode(None))
 
 
 def images(path: Path) -> list[np.ndarray]:
@@ -158,7 +149,7 @@ def test_cover_art_is_not_the_film(tmp_path: Path) -> None:
         packet = av.Packet(cover)
         packet.stream, packet.pts, packet.dts, packet.is_keyframe = art, 0, 0, True
         target.mux(packet)
-        add_tone(target, audio, 0.5)
+        add_tone(target, audio, 0, 0.5)
     check_refused(song, "no video")
 
 
@@ -280,7 +271,7 @@ def test_not_a_video(tmp_path: Path, content: str) -> None:
 
 def test_sound_only(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.mp4"), "w") as target:
-        add_tone(target, target.add_stream("aac", rate=48000, layout="mono"), 0.5)
+        add_tone(target, target.add_stream("aac", rate=48000, layout="mono"), 0, 0.5)
     check_refused(tmp_path / "a.mp4", "holds no video")
 
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from edge_i2i.contract import Size
 from edge_i2i.errors import EdgeI2IError, MissingRequirementError, PictureError, UsageError
-from edge_i2i.media.films.reader import VideoFrame
 from edge_i2i.media.films.video import VideoReader
 from edge_i2i.media.films.video_writer import VideoWriter
+from samples.films import add_tone, copy_film, read, sound_packets
 
 SIZE = Size(48, 80)
 FPS = Fraction(25)
@@ -36,11 +36,6 @@ def colour_bars(size: Size) -> np.ndarray:
 def numbered(index: int, size: Size = SIZE) -> np.ndarray:
     """A flat picture whose grey says which frame it is."""
     return np.full((size.height, size.width, 3), 10 + index * 7 % 240, np.uint8)
-
-
-def read(path: Path) -> list[VideoFrame]:
-    with VideoReader(path) as reader:
-        return list(reader)
 
 
 def write(path: Path, frames: int = 10, size: Size = SIZE, fps: Fraction = FPS) -> Path:
@@ -166,35 +161,13 @@ def with_sound(path: Path, container: str, codec: str, *, first_frame: int = 0, 
         pictures = target.add_stream("libx264", rate=25)
         pictures.width, pictures.height, pictures.pix_fmt = SIZE.width, SIZE.height, "yuv420p"
         audio = target.add_stream(codec, rate=48000, layout=layout)
-        resampler = av.AudioResampler(audio.codec_context.format, layout, 48000)
         for index in range(30):
             frame = av.VideoFrame.from_ndarray(numbered(index), "rgb24")
             frame.pts, frame.time_base = index + first_frame, Fraction(1, 25)
             target.mux(pictures.encode(frame))
         target.mux(pictures.encode(None))
-        for start in range(0, 48000, 1024):
-            wave = 0.3 * np.sin(2 * np.pi * 440 * (start + np.arange(1024)) / 48000)
-            samples = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="fltp", layout="mono")
-            samples.sample_rate, samples.pts, samples.time_base = 48000, start, Fraction(1, 48000)
-            for converted in resampler.resample(samples):
-                target.mux(audio.encode(converted))
-        target.mux(audio.encode(None))
+        add_tone(target, audio, 0, 1)
     return path
-
-
-def sound_packets(path: Path) -> list[tuple[float, bytes]]:
-    with av.open(str(path)) as container:
-        stream = container.streams.audio[0]
-        return [(float(p.pts * p.time_base), bytes(p)) for p in container.demux(stream) if p.pts is not None]
-
-
-def copy_film(source: Path, target: Path) -> None:
-    with (
-        VideoReader(source) as reader,
-        VideoWriter(target, reader.fps, reader.size, time_base=reader.time_base, audio_from=reader) as writer,
-    ):
-        for frame in reader:
-            writer.write(frame.image, frame.pts_seconds, frame.duration_seconds)
 
 
 @pytest.mark.parametrize(

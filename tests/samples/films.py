@@ -13,6 +13,7 @@ import numpy as np
 
 from edge_i2i.media.films.reader import VideoFrame
 from edge_i2i.media.films.video import VideoReader
+from edge_i2i.media.films.video_writer import VideoWriter
 
 RATE = 25
 SIDE = 32
@@ -99,6 +100,24 @@ def read(path: Path) -> list[VideoFrame]:
     """Every frame, with the code under test."""
     with VideoReader(path) as reader:
         return list(reader)
+
+
+def sound_packets(path: Path) -> list[tuple[float, bytes]]:
+    """When each packet of the sound begins, in seconds, and what is in it."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        return [(float(p.pts * p.time_base), bytes(p)) for p in container.demux(stream) if p.pts is not None]
+
+
+def copy_film(source: Path, target: Path) -> Path:
+    """The same pictures, times and sound, with the code under test."""
+    with (
+        VideoReader(source) as reader,
+        VideoWriter(target, reader.fps, reader.size, time_base=reader.time_base, audio_from=reader) as writer,
+    ):
+        for frame in reader:
+            writer.write(frame.image, frame.pts_seconds, frame.duration_seconds)
+    return target
 
 
 def seconds(frames: Sequence[VideoFrame]) -> list[float]:

@@ -23,6 +23,10 @@ def noise(height: int, width: int, seed: int = 0) -> Picture:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
+def flat(height: int, width: int, colour: tuple[int, int, int]) -> Picture:
+    return np.full((height, width, 3), colour, np.uint8)
+
+
 def soft_shapes(seed: int, height: int = 48, width: int = 64) -> Picture:
     """Soft shapes of many colours, as in a photograph out of focus; others for every seed."""
     import cv2

@@ -9,13 +9,9 @@ from hypothesis import strategies as st
 
 from edge_i2i.errors import UsageError
 from edge_i2i.live.outlets.compare import LINE, blend, side_by_side, split
-from samples.pictures import noise
+from samples.pictures import flat, noise
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
-
-
-def flat(height: int, width: int, colour: tuple[int, int, int]) -> np.ndarray:
-    return np.full((height, width, 3), colour, np.uint8)
 
 
 def test_side_by_side_keeps_both_whole_and_in_proportion() -> None:

@@ -10,7 +10,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
 
 from edge_i2i.contract import Size
@@ -18,6 +17,7 @@ from edge_i2i.errors import EdgeI2IError, UsageError
 from edge_i2i.live.sinks.file import FileSink
 from edge_i2i.media.films.video import VideoReader
 from edge_i2i.media.films.video_writer import VideoWriter
+from samples.films import add_tone, levels, read, sound_packets
 from samples.live.sinks import SIZE, grey, result
 
 AV_TICK = 1 / 90_000
@@ -26,11 +26,6 @@ AV_TICK = 1 / 90_000
 def stamps(path: Path) -> list[float]:
     with VideoReader(path) as reader:
         return [float(frame.pts_seconds) for frame in reader]
-
-
-def levels(path: Path) -> list[int]:
-    with VideoReader(path) as reader:
-        return [round(float(frame.image.mean())) for frame in reader]
 
 
 def film_with_sound(path: Path, frames: int = 25) -> Path:
@@ -43,19 +38,8 @@ def film_with_sound(path: Path, frames: int = 25) -> Path:
             frame.pts, frame.time_base = index + 5, Fraction(1, 25)  # the sound begins before the pictures
             target.mux(pictures.encode(frame))
         target.mux(pictures.encode(None))
-        for start in range(0, 48000, 1024):
-            wave = 0.3 * np.sin(2 * np.pi * 440 * (start + np.arange(1024)) / 48000)
-            samples = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="fltp", layout="mono")
-            samples.sample_rate, samples.pts, samples.time_base = 48000, start, Fraction(1, 48000)
-            target.mux(sound.encode(samples))
-        target.mux(sound.encode(None))
+        add_tone(target, sound, 0, 1)
     return path
-
-
-def sound_packets(path: Path) -> list[tuple[float, bytes]]:
-    with av.open(str(path)) as container:
-        stream = container.streams.audio[0]
-        return [(float(p.pts * p.time_base), bytes(p)) for p in container.demux(stream) if p.pts is not None]
 
 
 def errors_of(steps: list[Callable[[], None]]) -> list[str]:
@@ -77,7 +61,7 @@ def test_frames_keep_the_times_at_which_they_were_captured(tmp_path: Path) -> No
         sink.write(grey(50 + 30 * seq), result(grey(0), seq, t_capture=at, t_source=77.0))
     sink.close()
     assert stamps(tmp_path / "out.mp4") == pytest.approx([at - 1000 for at in times], abs=AV_TICK)
-    assert levels(tmp_path / "out.mp4") == pytest.approx([50, 80, 110, 140, 170], abs=3)
+    assert levels(read(tmp_path / "out.mp4")) == pytest.approx([50, 80, 110, 140, 170], abs=3)
     assert sink.finished == [tmp_path / "out.mp4"]
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
 
@@ -165,7 +149,7 @@ def test_odd_sides(tmp_path: Path) -> None:
     for seq in range(2):
         sink.write(grey(90, Size(47, 63)), result(grey(0), seq, t_capture=seq))
     sink.close()
-    assert levels(tmp_path / "out.mp4") == pytest.approx([90, 90], abs=3)
+    assert levels(read(tmp_path / "out.mp4")) == pytest.approx([90, 90], abs=3)
 
 
 def test_a_missing_folder_is_said(tmp_path: Path) -> None:

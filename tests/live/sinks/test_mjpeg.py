@@ -16,15 +16,9 @@ from edge_i2i.live.sinks import mjpeg
 from edge_i2i.live.sinks.mjpeg import MjpegSink
 from edge_i2i.live.sinks.page_server import Address
 from edge_i2i.sources.coded import read_code, stamp
-from samples.live.sinks import SIZE, decode_jpeg, get, grey, no_thread_left, result, until
+from samples.live.sinks import SIZE, coded, decode_jpeg, get, no_thread_left, result, until
 
 BOUNDARY = b"\r\n--edge-i2i-7d1f0c9b4e\r\n"
-
-
-def coded(number: int, size: Size = SIZE) -> Picture:
-    picture = grey(128, size)
-    stamp(picture, number)
-    return picture
 
 
 class Viewer:

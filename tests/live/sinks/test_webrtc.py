@@ -12,11 +12,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
 from edge_i2i.live.sinks.page_server import Address
-from edge_i2i.sources.coded import read_code, stamp
-from samples.live.sinks import get, grey, no_thread_left, result, until
+from edge_i2i.sources.coded import read_code
+from samples.live.sinks import coded, get, grey, no_thread_left, result, until
 
 pytest.importorskip("aiortc", reason="pip install 'edge-i2i[webrtc]'")
 
@@ -26,12 +25,6 @@ from edge_i2i.live.sinks.webrtc_track import PictureFeed, picture_track
 from samples.live.peers import Peer
 
 SIZE = Size(128, 160)
-
-
-def coded(number: int, size: Size = SIZE) -> Picture:
-    picture = grey(128, size)
-    stamp(picture, number)
-    return picture
 
 
 class Camera:
@@ -114,7 +107,7 @@ def test_a_viewer_who_comes_while_nothing_moves_gets_the_last_picture(
     sink: WebRtcSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webrtc_track, "_REPEAT_AFTER", 0.1)
-    picture = coded(7)
+    picture = coded(7, SIZE)
     sink.write(picture, result(picture, 7, t_capture=3.0))
     peer = Peer(sink.url)
     try:

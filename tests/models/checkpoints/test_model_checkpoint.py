@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -20,6 +18,7 @@ from torch import nn
 
 from edge_i2i.errors import CheckpointError
 from edge_i2i.models.checkpoints.reading import file_sha256, read_checkpoint, read_metadata
+from samples.models.hostile_files import Malicious
 
 STATE = OrderedDict({"model.1.weight": torch.arange(24.0).reshape(2, 3, 2, 2), "model.1.bias": torch.ones(2)})
 
@@ -122,14 +121,6 @@ def test_other_files_are_no_checkpoints(content: bytes, tmp_path: Path) -> None:
     _refused(tmp_path / "net.pth", "is not a checkpoint: neither a torch file nor safetensors")
 
 
-class _Malicious:
-    def __init__(self, sentinel: Path) -> None:
-        self.sentinel = sentinel
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.system, (f"touch '{self.sentinel}'",)
-
-
 def _pickled(protocol: int) -> Save:
     def save(value: object, path: Path) -> Path:
         path.write_bytes(pickle.dumps(value, protocol=protocol))
@@ -142,7 +133,7 @@ def _pickled(protocol: int) -> Save:
 @pytest.mark.parametrize("hidden", [False, True])
 def test_a_malicious_pickle_is_refused_and_not_executed(save: Save, hidden: bool, tmp_path: Path) -> None:
     sentinel = tmp_path / "executed"
-    evil = _Malicious(sentinel)
+    evil = Malicious(sentinel)
     path = save({"model.1.weight": 0, "evil": evil} if hidden else evil, tmp_path / "net.pth")
     error = _refused(path, r"was refused: it holds Python objects .*would execute code when loaded the ordinary way")
     assert "system" in error.what
@@ -151,7 +142,7 @@ def test_a_malicious_pickle_is_refused_and_not_executed(save: Save, hidden: bool
 
 
 def test_the_malicious_pickle_of_these_tests_is_a_real_one(tmp_path: Path) -> None:
-    path = _save_legacy(_Malicious(tmp_path / "executed"), tmp_path / "net.pth")
+    path = _save_legacy(Malicious(tmp_path / "executed"), tmp_path / "net.pth")
     torch.load(path, weights_only=False)
     assert (tmp_path / "executed").exists()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import pickle
 import struct
 from collections import OrderedDict
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from edge_i2i.errors import BadInputError, CheckpointError
 from edge_i2i.models.pix2pixhd import features as pix2pixhd_features
 from edge_i2i.models.pix2pixhd.features import FeatureClusters, label_of
+from samples.models.hostile_files import Malicious
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 CENTRES = {
@@ -194,18 +194,10 @@ def _npy(folder: Path, content: bytes) -> Path:
     return path
 
 
-class _Malicious:
-    def __init__(self, sentinel: Path) -> None:
-        self.sentinel = sentinel
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.system, (f"touch '{self.sentinel}'",)
-
-
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_a_file_that_would_execute_code_is_refused_and_does_not(protocol: int, tmp_path: Path) -> None:
     sentinel = tmp_path / "executed"
-    path = _npy(tmp_path, pickle.dumps({7: _Malicious(sentinel)}, protocol=protocol))
+    path = _npy(tmp_path, pickle.dumps({7: Malicious(sentinel)}, protocol=protocol))
     with pytest.raises(CheckpointError, match=r"was refused: it names the Python object \w+\.system") as caught:
         FeatureClusters.read(path)
     assert str(path) in caught.value.what

@@ -14,6 +14,7 @@ import numpy as np
 from edge_i2i.arrays import Picture
 from edge_i2i.contract import Size
 from edge_i2i.live.frame import Frame, Origin, Result
+from edge_i2i.sources.coded import stamp
 
 SIZE = Size(96, 128)
 PRIMARIES = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 255, 255), (255, 0, 255), (255, 255, 0), (0, 0, 0), (255,) * 3]
@@ -36,6 +37,13 @@ def colour_error(shown: Picture) -> int:
 
 def grey(level: int, size: Size = SIZE) -> Picture:
     return np.full((size.height, size.width, 3), level, np.uint8)
+
+
+def coded(number: int, size: Size = SIZE) -> Picture:
+    """A grey picture that carries a number."""
+    picture = grey(128, size)
+    stamp(picture, number)
+    return picture
 
 
 def passed_through(picture: Picture) -> Result:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 LEGACY_PREFACE = (
     0x1950A86A20F9469CFC6C,
     1001,
     {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}},
 )
+
+
+class Malicious:
+    """Makes ``sentinel``, a file, where it is unpickled."""
+
+    def __init__(self, sentinel: Path) -> None:
+        self.sentinel = sentinel
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch '{self.sentinel}'",)
 
 
 def text(value: str) -> bytes:
