@@ -1,8 +1,9 @@
-"""What is said once stays said once: one formula of the PSNR, one way to write a file."""
+"""What is said once stays said once: the PSNR, writing a file, walking over samples, an option."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,3 +58,9 @@ def moves(text: str) -> list[int]:
 
 def test_one_place_writes_a_file_whole_or_not_at_all() -> None:
     assert {name for name, text in sources("edge_i2i", "benchmarks", "training") if moves(text)} == set(MOVES)
+
+
+def test_one_place_walks_over_the_golden_samples() -> None:
+    """The names of golden arrays are made by who writes them, and read by the bundle alone."""
+    found = {name for name, text in sources("edge_i2i") if re.search(r"\bgolden_(in|out)put\b", text)}
+    assert found == {"edge_i2i/bundle/golden.py", "edge_i2i/export/onnx.py"}
