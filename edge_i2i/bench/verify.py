@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from itertools import takewhile
 
 from edge_i2i.arrays import Array
-from edge_i2i.bundle.golden import golden_input, golden_output
+from edge_i2i.bundle.golden import GOLDEN_PSNR, GoldenSample
 from edge_i2i.bundle.reader import Bundle
-from edge_i2i.contract import GraphDeclaration, TensorSpec
+from edge_i2i.contract import GraphDeclaration
 from edge_i2i.engines.choice import AUTO, Choice, choose
 from edge_i2i.engines.protocol import EngineOptions
 from edge_i2i.engines.registry import get_engine
@@ -20,9 +20,6 @@ LOWEST_PSNR_DB = 40.0
 """What a variant below FP16 has to reach on the golden inputs where the bundle does not state what it reached there."""
 STATED_PSNR_MARGIN_DB = 1.0
 """Between what was stated and what is found here: another version of an engine, another processor."""
-
-GOLDEN_PSNR = "golden_psnr_db"
-"""The figure of ``quality`` evidence that speaks of the golden inputs: the worst of their pictures against FP32."""
 
 _QUANTIZED = ("int8", "mixed")
 
@@ -82,9 +79,10 @@ def verify_bundle(
         [('frame', '')]
     """
     check_names(bundle, engine, variants)
-    golden = bundle.golden()
+    graphs = (bundle.frame_graph, *bundle.condition_graphs)
+    golden = {declaration.name: bundle.golden_samples(declaration.name) for declaration in graphs}
     verdicts = []
-    for declaration in (bundle.frame_graph, *bundle.condition_graphs):
+    for declaration in graphs:
         for variant in bundle.variants(declaration.name):
             if variants and variant not in variants:
                 continue
@@ -93,7 +91,7 @@ def verify_bundle(
                 on_skip(declaration.name, variant, reason)
             else:
                 choice = choose(bundle, declaration.name, engine, variant, options)
-                verdicts.append(_verify(bundle, declaration, choice, golden))
+                verdicts.append(_verify(bundle, declaration, choice, golden[declaration.name]))
     return verdicts
 
 
@@ -138,8 +136,8 @@ def _skipped_because(bundle: Bundle, graph: str, engine: str, variant: str, opti
     return ""
 
 
-def _verify(bundle: Bundle, declaration: GraphDeclaration, choice: Choice, golden: dict[str, Array]) -> Verdict:
-    samples, references = golden_samples(bundle, declaration, golden)
+def _verify(bundle: Bundle, declaration: GraphDeclaration, choice: Choice, golden: Sequence[GoldenSample]) -> Verdict:
+    samples, references = _checked(bundle, declaration.name, golden)
     with choice.load() as session:
         results = [session.run(sample) for sample in samples]
         info = session.info
@@ -192,45 +190,24 @@ def _problem(parity: Parity, tolerance: Tolerance, declaration: GraphDeclaration
     return ""
 
 
-def golden_samples(
-    bundle: Bundle, declaration: GraphDeclaration, golden: dict[str, Array]
-) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
+def checked_samples(bundle: Bundle, graph: str) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
     """The example inputs of one graph, and the reference outputs of each.
-
-    Args:
-        bundle: named in the error.
-        declaration: of the graph.
-        golden: what ``bundle.golden()`` gave.
 
     Raises:
         BundleError: there are none, or they are not as declared.
     """
-    samples: list[dict[str, Array]] = []
+    return _checked(bundle, graph, bundle.golden_samples(graph))
+
+
+def _checked(
+    bundle: Bundle, graph: str, samples: Sequence[GoldenSample]
+) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
+    """What comes with a reference can be held against it; a bundle may hold more inputs than that."""
+    inputs: list[dict[str, Array]] = []
     references: list[dict[str, Array]] = []
-    while golden_output(declaration.name, len(samples), declaration.outputs[0].name) in golden:
-        index = len(samples)
-        references.append(
-            _declared(bundle, declaration.outputs, golden, partial(golden_output, declaration.name, index))
-        )
-        samples.append(_declared(bundle, declaration.inputs, golden, partial(golden_input, declaration.name, index)))
-    if not samples:
-        raise BundleError(
-            f"{bundle.path} has no golden data for the graph '{declaration.name}'.", remedy="Export it again."
-        )
-    return samples, references
-
-
-def _declared(
-    bundle: Bundle, specs: Sequence[TensorSpec], golden: Mapping[str, Array], named: Callable[[str], str]
-) -> dict[str, Array]:
-    """The golden arrays of these tensors, which have to be there and as declared."""
-    found = {spec.name: golden.get(named(spec.name)) for spec in specs}
-    arrays = {name: array for name, array in found.items() if array is not None}
-    for spec in specs:
-        array = arrays.get(spec.name)
-        if array is None or array.shape != spec.shape or array.dtype != spec.dtype.value:
-            raise BundleError(
-                f"The golden data of {bundle.path} lacks '{named(spec.name)}', or holds another kind of array.",
-                remedy="Export it again.",
-            )
-    return arrays
+    for sample in takewhile(lambda sample: sample.declaration.outputs[0].name in sample.outputs, samples):
+        references.append(sample.all_outputs())
+        inputs.append(sample.all_inputs())
+    if not inputs:
+        raise BundleError(f"{bundle.path} has no golden data for the graph '{graph}'.", remedy="Export it again.")
+    return inputs, references

@@ -56,12 +56,6 @@ def exchange(first: Path, second: Path) -> bool:
     return call is not None and call(os.fsencode(first), os.fsencode(second)) == 0
 
 
-def fsync_file(path: Path) -> None:
-    """Make sure that a file's bytes are on the disk."""
-    with path.open("rb+") as handle:
-        os.fsync(handle.fileno())
-
-
 def fsync_folder(path: Path) -> None:
     """Make sure that a folder's names are on the disk, where the system offers that (Windows: no; shares: some)."""
     if sys.platform == "win32":

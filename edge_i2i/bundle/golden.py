@@ -10,13 +10,16 @@ import io
 import math
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_i2i.arrays import Array
 from edge_i2i.bundle.archive import (
     LARGEST_DIRECTORY,
     MOST_MEMBERS,
@@ -26,7 +29,11 @@ from edge_i2i.bundle.archive import (
     stored_member,
 )
 from edge_i2i.bundle.header import GET_AGAIN
+from edge_i2i.contract import GraphDeclaration, TensorSpec
 from edge_i2i.errors import BundleError
+
+GOLDEN_PSNR = "golden_psnr_db"
+"""The figure of ``quality`` evidence that speaks of the golden inputs: the worst of their pictures against FP32."""
 
 _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = re.compile(
@@ -55,6 +62,70 @@ def golden_output(graph: str, index: int, name: str) -> str:
         name: the declared name of the graph's output.
     """
     return f"{graph}.{index}.out.{name}"
+
+
+@dataclass(frozen=True, eq=False)
+class GoldenSample:
+    """One example of a graph: as much of its inputs and reference outputs, by name, as the golden file holds."""
+
+    bundle: Path
+    declaration: GraphDeclaration
+    number: int
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+
+    def all_inputs(self) -> dict[str, Array]:
+        """Every declared input.
+
+        Raises:
+            BundleError: one is missing, or has another shape or type than is declared.
+        """
+        named = partial(golden_input, self.declaration.name, self.number)
+        return _as_declared(self.bundle, self.declaration.inputs, self.inputs, named)
+
+    def all_outputs(self) -> dict[str, Array]:
+        """Every declared output.
+
+        Raises:
+            BundleError: one is missing, or has another shape or type than is declared.
+        """
+        named = partial(golden_output, self.declaration.name, self.number)
+        return _as_declared(self.bundle, self.declaration.outputs, self.outputs, named)
+
+
+def samples_of(declaration: GraphDeclaration, golden: Mapping[str, Array], bundle: Path) -> tuple[GoldenSample, ...]:
+    """The examples of one graph, from number 0 until one of which there is nothing.
+
+    Args:
+        declaration: of the graph.
+        golden: every array of the golden file, by its name there.
+        bundle: named in errors.
+    """
+    samples: list[GoldenSample] = []
+    while True:
+        number = len(samples)
+        inputs = _held(declaration.inputs, golden, partial(golden_input, declaration.name, number))
+        outputs = _held(declaration.outputs, golden, partial(golden_output, declaration.name, number))
+        if not (inputs or outputs):
+            return tuple(samples)
+        samples.append(GoldenSample(bundle, declaration, number, inputs, outputs))
+
+
+def _held(specs: Sequence[TensorSpec], golden: Mapping[str, Array], named: Callable[[str], str]) -> dict[str, Array]:
+    return {spec.name: golden[named(spec.name)] for spec in specs if named(spec.name) in golden}
+
+
+def _as_declared(
+    bundle: Path, specs: Sequence[TensorSpec], arrays: Mapping[str, Array], named: Callable[[str], str]
+) -> dict[str, Array]:
+    for spec in specs:
+        array = arrays.get(spec.name)
+        if array is None or array.shape != spec.shape or array.dtype != spec.dtype.value:
+            raise BundleError(
+                f"The golden data of {bundle} lacks '{named(spec.name)}', or holds another kind of array.",
+                remedy="Export it again.",
+            )
+    return dict(arrays)
 
 
 def encode_golden(arrays: Mapping[str, NDArray[Any]]) -> bytes:

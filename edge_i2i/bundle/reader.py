@@ -17,7 +17,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from edge_i2i.bundle.archive import ArchiveStorage
-from edge_i2i.bundle.golden import decode_golden
+from edge_i2i.bundle.golden import GoldenSample, decode_golden, samples_of
 from edge_i2i.bundle.header import GET_AGAIN, LARGEST_DIGEST, LARGEST_HEADER, decode_header
 from edge_i2i.bundle.manifest import EvidenceRecord, GraphRecord, Manifest, StoredFile, VariantRecord
 from edge_i2i.bundle.paths import DIGEST_NAME, HEADER_NAME, RESERVED_NAMES
@@ -190,6 +190,16 @@ class Bundle:
         if self.manifest.golden is None:
             return {}
         return decode_golden(self.read(self.manifest.golden), self.path)
+
+    def golden_samples(self, graph: str) -> tuple[GoldenSample, ...]:
+        """The examples of one graph, by number; each as far as the bundle holds it, none where it holds none.
+
+        Raises:
+            UsageError: the bundle has no such graph.
+            BundleError: as ``golden``.
+        """
+        declaration = self._graph_record(graph).declaration.declaration()
+        return samples_of(declaration, self.golden(), self.path)
 
     def verify_checksums(self, progress: Progress | None = None) -> None:
         """Read every file and hold it against the manifest, which has to list them all.

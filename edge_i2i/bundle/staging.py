@@ -54,6 +54,9 @@ class Staging:
     def publish(self, built: Path) -> None:
         """Give ``built``, a file or folder in here, the target's name in one step; what had it before is dropped.
 
+        Not ``files.whole.replacing``, which is for a single file: a bundle may be a folder, or take one's place, and
+        a packed one is made of the tree beside it.
+
         Raises:
             BundleOutputError: the target cannot be replaced; it is then as it was.
         """

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import IO
 
 from edge_i2i.bundle.archive import stored_member
-from edge_i2i.bundle.disk import disk_faults, fsync_file, fsync_folder
+from edge_i2i.bundle.disk import disk_faults, fsync_folder
 from edge_i2i.bundle.paths import HEADER_NAME, unsafe_because
 from edge_i2i.bundle.storage import CHUNK
 from edge_i2i.errors import BundleError
+from edge_i2i.files.whole import fsync_file
 
 _ZIP_OVERHEAD = 512  # bytes a member at most: its two headers, with a path of 200 characters in each
 

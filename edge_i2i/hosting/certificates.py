@@ -6,13 +6,13 @@ Nobody vouches for it, so a browser warns once and has to be told to go on. It i
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_i2i.errors import BadInputError, EdgeI2IError
+from edge_i2i.files.whole import replacing
 from edge_i2i.requirements import require
 
 if TYPE_CHECKING:
@@ -128,6 +128,5 @@ def _general_name(name: str) -> x509.GeneralName:
 
 def _write(path: Path, data: bytes) -> None:
     """Write a file that nobody else may read."""
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
+    with replacing(path, private=True) as unfinished:
+        unfinished.write_bytes(data)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import tempfile
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_i2i.files.places import ANOTHER_CACHE, writing
+from edge_i2i.files.whole import replacing
 from edge_i2i.learn.augment import camera_noise, random_light, random_tint, random_view
 from edge_i2i.learn.look import BORDER, paint
 from edge_i2i.learn.recipe import Recipe
@@ -79,19 +79,17 @@ def _write_cache(recipe: Recipe, path: Path, progress: Progress) -> None:
     shape = (total, 2, recipe.data.patch, recipe.data.patch, 3)
     with writing(path, remedy=ANOTHER_CACHE):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            unfinished = Path(scratch) / "pairs.npy"
-            with unfinished.open("wb") as file:  # not memory-mapped: a full disk would kill the process
-                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-                np.lib.format.write_array_header_1_0(file, header)
-                progress.start(total, "pairs")
-                try:
-                    for index in range(total):
-                        file.write(np.ascontiguousarray(maker.pair(index), np.uint8).tobytes())
-                        progress.advance()
-                finally:
-                    progress.finish()
-            unfinished.replace(path)
+        # Not memory-mapped: a full disk would kill the process.
+        with replacing(path) as unfinished, unfinished.open("wb") as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            progress.start(total, "pairs")
+            try:
+                for index in range(total):
+                    file.write(np.ascontiguousarray(maker.pair(index), np.uint8).tobytes())
+                    progress.advance()
+            finally:
+                progress.finish()
 
 
 def _cache_key(recipe: Recipe) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge_i2i.bench.verify import GOLDEN_PSNR
+from edge_i2i.bundle.golden import GOLDEN_PSNR
 from edge_i2i.bundle.manifest import EvidenceRecord
 from edge_i2i.engines.figures import evidence_versions
 from edge_i2i.files.places import writing

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edge_i2i.arrays import Array
-from edge_i2i.bench.verify import golden_samples
+from edge_i2i.bench.verify import checked_samples
 from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.locking import only_run
 from edge_i2i.bundle.manifest import EvidenceRecord
@@ -242,8 +242,7 @@ def _evidence(
 
 def _golden(bundle: Bundle) -> _Golden:
     """The bundle's own example inputs of the frame graph, and its outputs of each."""
-    golden = bundle.golden()
-    return golden_samples(bundle, bundle.frame_graph, golden) if golden else ([], [])
+    return checked_samples(bundle, bundle.frame_graph.name) if bundle.golden() else ([], [])
 
 
 def _sources(bundle: Bundle, variants: Sequence[QuantizedVariant]) -> list[GraphSource]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
 from edge_i2i.arrays import Picture
-from edge_i2i.bundle.golden import golden_input
 from edge_i2i.bundle.reader import Bundle
 from edge_i2i.contract import GraphDeclaration, Role, Size, TensorSpec
 from edge_i2i.errors import UsageError
@@ -134,10 +134,8 @@ def _single_attributes(takes: LooksTaken) -> Iterator[Style]:
 
 
 def _golden_pictures(bundle: Bundle, graph: GraphDeclaration, spec: TensorSpec) -> Iterator[Picture]:
-    arrays, index = bundle.golden(), 0
-    while (name := golden_input(graph.name, index, spec.name)) in arrays:
-        yield np.asarray(arrays[name], np.uint8)
-        index += 1
+    for sample in takewhile(lambda sample: spec.name in sample.inputs, bundle.golden_samples(graph.name)):
+        yield np.asarray(sample.inputs[spec.name], np.uint8)
 
 
 def _colours(size: Size) -> Picture:

@@ -13,9 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from edge_i2i.bundle.golden import _HEADER, decode_golden, encode_golden, golden_input, golden_output
-from edge_i2i.errors import BundleError
-from samples.bundles import GOLDEN
+from edge_i2i.bundle.golden import (
+    _HEADER,
+    GoldenSample,
+    decode_golden,
+    encode_golden,
+    golden_input,
+    golden_output,
+    samples_of,
+)
+from edge_i2i.bundle.reader import open_bundle
+from edge_i2i.bundle.writer import BundleWriter
+from edge_i2i.errors import BundleError, UsageError
+from samples.bundles import FP32, FRAME_GRAPH, GOLDEN, finish
 
 HERE = Path("x.i2i")
 
@@ -172,3 +182,43 @@ def test_two_members_of_one_name_are_refused() -> None:
             archive.writestr("a.npy", npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (), }\n", b"x"))
     with pytest.raises(BundleError, match="twice"):
         decode_golden(packed.getvalue(), HERE)
+
+
+# Samples --------------------------------------------------------------------------------------------------------
+
+
+FRAME = np.zeros((16, 24, 3), np.uint8)
+WHOLE = {"in.frame": FRAME, "in.style": np.ones((1, 8), np.float32), "out.image": FRAME + 1}
+
+
+def examples(*arrays: dict[str, np.ndarray]) -> tuple[GoldenSample, ...]:
+    golden = {f"frame.{number}.{name}": array for number, one in enumerate(arrays) for name, array in one.items()}
+    return samples_of(FRAME_GRAPH, golden, HERE)
+
+
+def test_samples_are_walked_until_one_of_which_there_is_nothing() -> None:
+    first, second = examples(WHOLE, {"in.style": WHOLE["in.style"]}, {}, WHOLE)
+    assert (first.number, *first.all_inputs(), *first.all_outputs()) == (0, "frame", "style", "image")
+    assert (second.number, *second.inputs, *second.outputs) == (1, "style")
+    assert examples({}) == ()
+
+
+@pytest.mark.parametrize("wrong", [None, FRAME[:-1], FRAME.astype(np.int16)], ids=["none", "shape", "type"])
+def test_a_sample_that_is_not_as_declared_is_refused_by_name(wrong: np.ndarray | None) -> None:
+    for name, get in (("in.frame", GoldenSample.all_inputs), ("out.image", GoldenSample.all_outputs)):
+        arrays = WHOLE | {name: wrong}
+        (sample,) = examples({key: array for key, array in arrays.items() if array is not None})
+        with pytest.raises(BundleError, match=rf"lacks 'frame\.0\.{name}', or holds another kind of array"):
+            get(sample)
+
+
+def test_a_bundle_gives_the_samples_of_one_graph(tmp_path: Path) -> None:
+    with BundleWriter(tmp_path / "x.i2i") as writer:
+        writer.add_graph(FRAME_GRAPH, variant="fp32", precision="fp32", opset=18, onnx=FP32)
+        writer.add_golden({f"frame.0.{name}": array for name, array in WHOLE.items()})
+        finish(writer)
+    bundle = open_bundle(tmp_path / "x.i2i")
+    (sample,) = bundle.golden_samples("frame")
+    assert (sample.all_outputs()["image"] == 1).all()
+    with pytest.raises(UsageError, match="no graph 'style'"):
+        bundle.golden_samples("style")

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from edge_i2i.engines.tensorrt.adapter import Adapter, ParserProblem
-from edge_i2i.engines.tensorrt.files import write_atomically
+from edge_i2i.engines.tensorrt.files import write_durably
 from edge_i2i.engines.tensorrt.logger import MessageLog
 from edge_i2i.engines.tensorrt.options import BuildOptions
 from edge_i2i.engines.tensorrt.progress import BuildProgress, ProgressListener, run_interruptible
@@ -89,7 +89,7 @@ class _Build:
         if plan is None:
             raise self._build_error()
         if self._timing_cache is not None:
-            write_atomically(self._timing_cache, adapter.timing_cache(config))
+            write_durably(self._timing_cache, adapter.timing_cache(config))
         return plan
 
     def _refuse_changed_arithmetic(self) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 
 from edge_i2i.errors import EdgeI2IError
+from edge_i2i.files.whole import replacing
 
 _KEY_BYTES = 32
 
@@ -56,13 +56,7 @@ def _key() -> bytes:
 
 
 def _make(path: Path) -> None:
-    """Under a name of its own first: another process may make one at the same time, and the first stays."""
+    """Another process may make one at the same time, and the first stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    own = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with os.fdopen(os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(_KEY_BYTES))
-        if not path.exists():
-            own.replace(path)
-    finally:
-        own.unlink(missing_ok=True)
+    with replacing(path, private=True, first_stays=True) as unfinished:
+        unfinished.write_bytes(secrets.token_bytes(_KEY_BYTES))

@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from edge_i2i.engines.tensorrt.files import write_atomically
+from edge_i2i.engines.tensorrt.files import write_durably
 from edge_i2i.engines.tensorrt.key import EngineKey
 from edge_i2i.engines.tensorrt.seal import is_ours, seal_of
 from edge_i2i.errors import UsageError
@@ -94,8 +94,8 @@ class EngineStore:
         path = self.path_of(key)
         description = EngineDescription(key, hashlib.sha256(plan).hexdigest())
         # The engine first: until its description is there too, an interrupted save is a miss.
-        write_atomically(path, plan)
-        write_atomically(_description_path(path), _canonical(description.sealed()))
+        write_durably(path, plan)
+        write_durably(_description_path(path), _canonical(description.sealed()))
         return path
 
     def accept(self) -> tuple[Path, ...]:
@@ -108,7 +108,7 @@ class EngineStore:
         for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
             description = _described(path)
             if description is not None and _engine(path, description).read() is not None:
-                write_atomically(_description_path(path), _canonical(description.sealed()))
+                write_durably(_description_path(path), _canonical(description.sealed()))
                 accepted.append(path)
         return tuple(accepted)
 

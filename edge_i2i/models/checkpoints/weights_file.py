@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_i2i.errors import CheckpointError
 from edge_i2i.files.places import writing
+from edge_i2i.files.whole import replacing
 from edge_i2i.models.checkpoints.reading import read_metadata
 
 if TYPE_CHECKING:
@@ -52,10 +52,8 @@ def write_weights_file(
     }
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
-            unfinished = Path(scratch) / path.name
+        with replacing(path) as unfinished:
             unfinished.write_bytes(save(tensors, metadata=metadata))  # keeps the umask; safetensors' own are private
-            unfinished.replace(path)
     return path
 
 

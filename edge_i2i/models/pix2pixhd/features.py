@@ -23,6 +23,7 @@ import numpy as np
 
 from edge_i2i.arrays import Array
 from edge_i2i.errors import BadInputError, CheckpointError
+from edge_i2i.files.whole import replacing
 from edge_i2i.requirements import require
 
 MOST_CLUSTERS = 10
@@ -114,13 +115,8 @@ class FeatureClusters:
         if path.suffix != ".npz":
             raise BadInputError(f"Feature clusters are written as .npz, not as '{path.name}'.")
         arrays: dict[str, Any] = {f"{_NPZ_PREFIX}{label}": rows for label, rows in self.centres.items()}
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, **arrays)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(path) as unfinished, unfinished.open("wb") as file:  # opened: numpy would add a suffix
+            np.savez(file, **arrays)
 
     def paint(self, label_map: Array | None, instance_map: Array, seed: int) -> Array:
         """Give every object of a picture one cluster centre of its class.

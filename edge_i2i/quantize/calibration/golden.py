@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 
 from edge_i2i.arrays import Array
-from edge_i2i.bundle.golden import golden_input
 from edge_i2i.bundle.reader import Bundle
 from edge_i2i.contract import Size
 from edge_i2i.errors import BundleError
@@ -20,7 +20,7 @@ def golden_compositions(bundle: Bundle) -> tuple[list[Composition], list[Composi
     """The golden inputs of the frame graph as they are, and mirrored (with the same looks) to judge by.
 
     Raises:
-        BundleError: the bundle has none.
+        BundleError: the bundle has none, or they are not as declared.
     """
     own = {spec.name for spec in bundle.frame_graph.inputs if spec.role in PER_FRAME}
     plain: list[Composition] = []
@@ -47,11 +47,9 @@ def no_regions(size: Size) -> Sample:
 
 
 def _golden_inputs(bundle: Bundle) -> list[dict[str, Array]]:
-    golden, frame = bundle.golden(), bundle.frame_graph
-    inputs: list[dict[str, Array]] = []
-    while golden_input(frame.name, len(inputs), frame.inputs[0].name) in golden:
-        number = len(inputs)
-        inputs.append({spec.name: golden[golden_input(frame.name, number, spec.name)] for spec in frame.inputs})
+    frame = bundle.frame_graph
+    samples = takewhile(lambda sample: frame.inputs[0].name in sample.inputs, bundle.golden_samples(frame.name))
+    inputs = [sample.all_inputs() for sample in samples]
     if not inputs:
         raise BundleError(
             f"The bundle '{bundle.path}' has no golden inputs.", remedy="Export it again, or give pictures with --data."

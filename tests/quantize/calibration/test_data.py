@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_i2i.bundle.extend import extend_bundle
+from edge_i2i.bundle.golden import golden_input
 from edge_i2i.bundle.reader import open_bundle
 from edge_i2i.cli.options.calibration_options import CalibrationDataOptions
 from edge_i2i.contract import Role, Size
@@ -283,6 +285,18 @@ def test_a_bundle_without_golden_inputs_says_so(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no golden inputs") as caught:
         load(bundle, "golden")
     assert caught.value.exit_code == 4
+
+
+def test_golden_inputs_that_are_not_complete_are_refused(tmp_path: Path) -> None:
+    path = write_toy_bundle(tmp_path / "bare.i2i", *NETWORKS["boxes"], golden=False)
+    frame = open_bundle(path).frame_graph
+    assert len(frame.inputs) > 1
+    with extend_bundle(path) as writer:
+        first = frame.inputs[0]
+        writer.add_golden({golden_input(frame.name, 0, first.name): np.zeros(first.shape, first.dtype.value)})
+        writer.finish_extended({})
+    with pytest.raises(BundleError, match=r"The golden data of .* lacks"):
+        load(open_bundle(path), "golden")
 
 
 # Options --------------------------------------------------------------------------------------------------------
