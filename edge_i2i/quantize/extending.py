@@ -46,14 +46,18 @@ def extending(source: Path, output: Path, bundle: Bundle, removed: Collection[st
     Raises:
         BundleError: ``source`` was exported again meanwhile; or as ``extend_bundle``.
     """
-    _refuse_changed(source, bundle)
+    refuse_changed(source, bundle)
     place = None if output.resolve() == source.resolve() else output
     with extend_bundle(source, output=place, without_variants=removed) as writer:
         yield writer
 
 
-def _refuse_changed(source: Path, bundle: Bundle) -> None:
-    """Variants of other weights must not join a bundle that was exported again meanwhile."""
+def refuse_changed(source: Path, bundle: Bundle) -> None:
+    """Variants of other weights must not join a bundle that was exported again meanwhile.
+
+    Raises:
+        BundleError: the FP32 variant at ``source`` is no longer that of ``bundle``.
+    """
     if full_precision(open_bundle(source)).sha256 != full_precision(bundle).sha256:
         raise BundleError(
             f"{source} was exported again while it was quantized.", remedy="Quantize it again; nothing was written."

@@ -23,7 +23,7 @@ from edge_i2i.quantize.budgets import default_budget
 from edge_i2i.quantize.calibration.calibration_set import CalibrationSet
 from edge_i2i.quantize.calibration.statistics import RangeKind, Statistics, collect_statistics
 from edge_i2i.quantize.evidence import Examples, quality_evidence
-from edge_i2i.quantize.extending import add_variant, extending, finish, full_precision
+from edge_i2i.quantize.extending import add_variant, extending, finish, full_precision, refuse_changed
 from edge_i2i.quantize.judging.contest import FULL_PRECISION
 from edge_i2i.quantize.judging.judge import JudgedInputs, engine_for, judge_for
 from edge_i2i.quantize.outcome import Standing
@@ -111,6 +111,7 @@ def fine_tune_bundle(
         return _summary(job, options, result, began)
     if result.best_step == 0:
         raise _no_better(options, result.psnr_before, "checking pictures")
+    refuse_changed(source, bundle)  # training takes long, and judging reads the bundle again
     before, variant = tuning.judged(result)
     after = variant.verdict.quality
     if after.psnr_db <= before.psnr_db:

@@ -87,8 +87,10 @@ def test_a_fine_tuned_variant_is_recorded_as_a_calibrated_one(both: Bundle, targ
     assert not set(both.manifest.recipe) & {calibrated, tuned}
     before, after = quality(both, calibrated), quality(both, tuned)
     assert before.figures.keys() == after.figures.keys() and "golden_psnr_db" in after.figures
-    for name in ("stage", "graph", "engine", "precision", "machine", "versions", "command", "note"):
+    for name in ("stage", "graph", "engine", "precision", "machine", "versions", "command"):
         assert getattr(after, name) == getattr(before, name), name
+    # What integers are computed in behind it: its weights are not kept small for processors that add up inexactly.
+    assert after.note.rpartition(" (")[0] == before.note.rpartition(" (")[0]
     old, new = both.graph("frame", calibrated).record, both.graph("frame", tuned).record
     assert (old.targets, old.precision, old.floats) == (new.targets, new.precision, new.floats)
 
