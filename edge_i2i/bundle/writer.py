@@ -271,11 +271,11 @@ class BundleWriter:
         self._staging = None
         return self._target
 
-    def finish_extended(self, recipe: Mapping[str, Any] | None = None) -> Path:
+    def finish_extended(self, recipe: Mapping[str, Any] | None = None, without: Collection[str] = ()) -> Path:
         """Complete what began with ``add_bundle``, as a later state of that bundle; returns the bundle's path.
 
         Name, model, size, software and the time of creation stay those of the bundle that was taken over, and so does
-        its recipe, to which the entries of ``recipe`` are added.
+        its recipe: the entries that are named in ``without`` go, and those of ``recipe`` are added.
 
         Raises:
             BundleError: as ``finish``.
@@ -287,7 +287,7 @@ class BundleWriter:
             name=before.name,
             model=before.model,
             size=before.size,
-            recipe={**before.recipe, **(recipe or {})},
+            recipe={**{name: entry for name, entry in before.recipe.items() if name not in without}, **(recipe or {})},
             software=before.software,
             created=before.created,
         )

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from edge_i2i.arrays import Array
-from edge_i2i.bench.verify import checked_samples
-from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.locking import only_run
 from edge_i2i.bundle.manifest import EvidenceRecord
 from edge_i2i.bundle.reader import Bundle, BundledGraph, open_bundle
-from edge_i2i.bundle.writer import BundleWriter, check_bundle_place
+from edge_i2i.bundle.writer import check_bundle_place
 from edge_i2i.engines.choice import AUTO, choose
 from edge_i2i.engines.protocol import EngineOptions, GraphSource
-from edge_i2i.errors import BundleError, OutputError, UsageError
+from edge_i2i.errors import OutputError
 from edge_i2i.files.places import check_folder
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.calibration.calibration_set import CalibrationOptions, CalibrationSet, load_calibration
+from edge_i2i.quantize.evidence import Examples, quality_evidence
+from edge_i2i.quantize.extending import add_variant, extending, finish, full_precision
 from edge_i2i.quantize.job import QuantizeJob
 from edge_i2i.quantize.judging.contest import FULL_PRECISION, Contest, Entry, entries, hold_contest
 from edge_i2i.quantize.judging.judge import JudgedInputs
-from edge_i2i.quantize.judging.verdicts import QualityVerdict
-from edge_i2i.quantize.outcome import QuantizeSummary, Standing, settle
+from edge_i2i.quantize.outcome import QuantizeSummary, settle
 from edge_i2i.quantize.quantizer import check_names, layers_of
-from edge_i2i.quantize.records import keep_aside, latency_record, quality_record, recipe_record
+from edge_i2i.quantize.records import keep_aside, latency_record, recipe_record
 from edge_i2i.quantize.search.report import read_recipe
-from edge_i2i.quantize.variants import Ingredients, QuantizedVariant, golden_psnr, make_variant, names_for
+from edge_i2i.quantize.variants import Ingredients, QuantizedVariant, make_variant, names_for
 
 if TYPE_CHECKING:
     from edge_i2i.graphs.qdq.targets.protocol import Target
@@ -143,22 +141,12 @@ def _plan(bundle: Bundle, output: Path, job: QuantizeJob) -> _Plan:
 
     check_bundle_place(output, needed=bundle.path.stat().st_size)
     targets = tuple(get_target(name) for name in job.targets)
-    graph = _full_precision(bundle)
+    graph = full_precision(bundle)
     layers = layers_of(graph) if job.keep_float or job.recipe else ()
     check_names(job.keep_float, layers)
     advised = read_recipe(job.recipe, [layer.name for layer in layers]).keep_float if job.recipe else ()
     _check_cache(job.cache)
     return _Plan(bundle, graph, targets, tuple(dict.fromkeys([*job.keep_float, *advised])))
-
-
-def _full_precision(bundle: Bundle) -> GraphSource:
-    name = bundle.frame_graph.name
-    if FULL_PRECISION not in bundle.variants(name):
-        raise UsageError(
-            f"{bundle.path} has no variant '{FULL_PRECISION}' to quantize.",
-            remedy=f"Export it with --precision {FULL_PRECISION}.",
-        )
-    return bundle.graph(name, FULL_PRECISION)
 
 
 def _check_cache(folder: Path) -> None:
@@ -180,7 +168,7 @@ def _make(
     on_stage: Stage,
 ) -> list[_Made]:
     """A variant for each target, and what was measured of its quality."""
-    inputs, golden = JudgedInputs.of(calibration), _golden(bundle)
+    inputs, examples, options = JudgedInputs.of(calibration), Examples.of(bundle), EngineOptions(threads=job.threads)
     outputs, made = any(target.needs_outputs for target in plan.targets), []
     for target in plan.targets:
         on_stage(f"{target.title}: calibrate, quantize and judge")
@@ -207,42 +195,11 @@ def _make(
         made.append(
             _Made(
                 variant,
-                _evidence(given, variant.graph.source, variant.verdicts or {None: variant.verdict}, golden, job),
-                _evidence(given, plan.graph, of_float, golden, job),
+                quality_evidence(variant.graph.source, target, variant.judged, examples, options, job.command),
+                quality_evidence(plan.graph, target, of_float, examples, options, job.command),
             )
         )
     return made
-
-
-_Golden = tuple[list[dict[str, Array]], list[dict[str, Array]]]
-
-
-def _evidence(
-    given: Ingredients,
-    graph: GraphSource,
-    verdicts: Mapping[str, QualityVerdict] | Mapping[None, QualityVerdict],
-    golden: _Golden,
-    job: QuantizeJob,
-) -> tuple[EvidenceRecord, ...]:
-    """The quality of a variant in each float arithmetic that it was judged in, on the bundle's examples, too."""
-    name, target = graph.declaration.name, given.target.name
-    return tuple(
-        quality_record(
-            name,
-            graph.variant,
-            target,
-            precision,
-            verdict,
-            golden_psnr(given, graph, precision, *golden),
-            job.command,
-        )
-        for precision, verdict in verdicts.items()
-    )
-
-
-def _golden(bundle: Bundle) -> _Golden:
-    """The bundle's own example inputs of the frame graph, and its outputs of each."""
-    return checked_samples(bundle, bundle.frame_graph.name) if bundle.golden() else ([], [])
 
 
 def _sources(bundle: Bundle, variants: Sequence[QuantizedVariant]) -> list[GraphSource]:
@@ -262,7 +219,7 @@ def _judged(graph: BundledGraph, floats: tuple[str, ...]) -> BundledGraph:
 
 def _full_floats(bundle: Bundle, variants: Sequence[QuantizedVariant]) -> tuple[str, ...]:
     """The float arithmetic that FP32 bears: as found now, and as known from before where it was not tried now."""
-    known = _full_precision(bundle).floats
+    known = full_precision(bundle).floats
     tried = {name: name not in item.unbearable for item in variants for name in item.alone}
     if not tried:
         return known
@@ -285,11 +242,9 @@ def _write(
             keep_aside(summary.aside, variant, summary.missed[variant.name])
     kept = [variant for variant in summary.variants if variant.name in summary.kept]
     graph = bundle.frame_graph.name
-    _refuse_changed(source, bundle)
-    place = None if summary.bundle.resolve() == source.resolve() else summary.bundle
-    with extend_bundle(source, output=place, without_variants=summary.removed) as writer:
+    with extending(source, summary.bundle, bundle, summary.removed) as writer:
         for variant in kept:
-            _add(writer, bundle, variant, summary.kept[variant.name])
+            add_variant(writer, variant, summary.kept[variant.name])
         writer.judged_in(graph, FULL_PRECISION, _full_floats(bundle, summary.variants))
         for record in (record for item in made for record in _worth_keeping(item, summary)):
             writer.add_evidence(record)
@@ -298,19 +253,11 @@ def _write(
             if held.get(placing.entry.graph.variant) == placing.entry.graph.sha256:
                 writer.add_evidence(latency_record(graph, placing, job.command))
         recipes = {item.name: recipe_record(item, summary.calibration, calibration_sha256, job.kind) for item in kept}
-        writer.finish_extended({"quantize": {**_earlier_recipes(bundle, summary.removed), **recipes}})
+        finish(writer, bundle, recipes, summary.removed)
 
 
 def _worth_keeping(made: _Made, summary: QuantizeSummary) -> tuple[EvidenceRecord, ...]:
     return (*(made.evidence if made.variant.name in summary.kept else ()), *made.of_float)
-
-
-def _refuse_changed(source: Path, bundle: Bundle) -> None:
-    """Variants of other weights must not join a bundle that was exported again meanwhile."""
-    if _full_precision(open_bundle(source)).sha256 != _full_precision(bundle).sha256:
-        raise BundleError(
-            f"{source} was exported again while it was quantized.", remedy="Quantize it again; nothing was written."
-        )
 
 
 def _held(bundle: Bundle, summary: QuantizeSummary) -> dict[str, str]:
@@ -318,27 +265,6 @@ def _held(bundle: Bundle, summary: QuantizeSummary) -> dict[str, str]:
     name = bundle.frame_graph.name
     old = {old: bundle.graph(name, old).sha256 for old in bundle.variants(name) if old not in summary.removed}
     return old | {item.name: item.graph.source.sha256 for item in summary.variants if item.name in summary.kept}
-
-
-def _earlier_recipes(bundle: Bundle, removed: Sequence[str]) -> dict[str, object]:
-    earlier = bundle.manifest.recipe.get("quantize")
-    entries = earlier if isinstance(earlier, dict) else {}
-    return {name: recipe for name, recipe in entries.items() if name not in removed}
-
-
-def _add(writer: BundleWriter, bundle: Bundle, variant: QuantizedVariant, standing: Standing) -> None:
-    graph = variant.graph.source
-    writer.add_graph(
-        bundle.frame_graph,
-        variant=variant.name,
-        precision=graph.precision,
-        opset=variant.opset,
-        onnx=graph.data,
-        targets=graph.targets,
-        label=standing.label,
-        recommended=standing.recommended,
-        floats=variant.floats,
-    )
 
 
 def _auto(output: Path, job: QuantizeJob) -> str:

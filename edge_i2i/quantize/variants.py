@@ -12,18 +12,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from edge_i2i.arrays import Array
 from edge_i2i.contract import LARGEST_WEIGHT
 from edge_i2i.engines.protocol import EngineOptions, GraphSource
-from edge_i2i.errors import BadInputError, MissingRequirementError
+from edge_i2i.errors import MissingRequirementError
 from edge_i2i.graphs.qdq.targets.protocol import Target
-from edge_i2i.metrics.decibels import written_figure
-from edge_i2i.metrics.quality import QualityBudget, quality_of
+from edge_i2i.metrics.quality import QualityBudget
 from edge_i2i.progress import NullProgress, Progress
 from edge_i2i.quantize.calibration.calibration_set import CalibrationSet
 from edge_i2i.quantize.calibration.statistics import RangeKind, cached_statistics
 from edge_i2i.quantize.judging.contest import FULL_PRECISION, LEAST_GAIN, Contest, Entry, hold_contest
-from edge_i2i.quantize.judging.emulation import EmulatingEngine
 from edge_i2i.quantize.judging.judge import Judge, JudgedInputs, engine_for, judge_for
 from edge_i2i.quantize.judging.timing import EngineTimer
 from edge_i2i.quantize.judging.verdicts import QualityVerdict
@@ -100,6 +97,11 @@ class QuantizedVariant:
         return tuple(self.verdicts)
 
     @property
+    def judged(self) -> Mapping[str, QualityVerdict] | Mapping[None, QualityVerdict]:
+        """What was found of it by float arithmetic; of None alone where the engine has no choice."""
+        return self.verdicts or {None: self.verdict}
+
+    @property
     def unbearable(self) -> dict[str, tuple[str, ...]]:
         """Float arithmetic that the network does not bear even with nothing in INT8, and what it misses."""
         found = {name: self.budget.complaints(verdict.quality) for name, verdict in self.alone.items()}
@@ -163,7 +165,7 @@ def make_variant(
     engine = engine_for(given.target.name)
     largest_weight = LARGEST_WEIGHT if engine is None else engine.largest_weight()
     quantizer = Quantizer(given.graph, statistics, given.target, keep_float=keep_float, largest_weight=largest_weight)
-    _refuse_empty(quantizer)
+    quantizer.refuse_empty()
     choices = () if engine is None else engine.float_choices()
     alone = _each(choices, lambda name: _judge(given, name).judge(given.graph), but=(FULL_PRECISION,))
     borne = [
@@ -247,13 +249,10 @@ def _make_in(
     layers = quantizer.placement.quantized
     whole = quantizer.quantize(layers, variant_name(quantizer, layers))
     verdict = judge.judge(whole.source)
-    complaints = given.budget.complaints(verdict.quality)
-    reasons = quantizer.placement.left_out
-    left_out = {layer.name: reasons[layer.name] for layer in quantizer.layers if layer.name in reasons}
-    found = QuantizedVariant(given.target.name, whole, verdict, given.budget, complaints, left_out, quantizer.opset)
-    if complaints and mixed:
+    found = variant_of(quantizer, whole, verdict, given.budget)
+    if found.complaints and mixed:
         found = _mixed(given, quantizer, judge, found, max_latency_ms, progress)
-    return found if precision is None else replace(found, verdicts={precision: found.verdict})
+    return with_floats(found, precision)
 
 
 def _mixed(
@@ -274,6 +273,27 @@ def _mixed(
     return _described(quantizer, found, result)
 
 
+def variant_of(
+    quantizer: Quantizer, graph: QuantizedGraph, verdict: QualityVerdict, budget: QualityBudget
+) -> QuantizedVariant:
+    """A quantized graph with what is known of it once it was judged.
+
+    Args:
+        quantizer: what made it.
+        graph: all layers in INT8 that are placed so.
+        verdict: what was found of it.
+        budget: what that is held against.
+    """
+    complaints, reasons = budget.complaints(verdict.quality), quantizer.placement.left_out
+    left_out = {layer.name: reasons[layer.name] for layer in quantizer.layers if layer.name in reasons}
+    return QuantizedVariant(quantizer.target.name, graph, verdict, budget, complaints, left_out, quantizer.opset)
+
+
+def with_floats(variant: QuantizedVariant, precision: str | None) -> QuantizedVariant:
+    """The variant with the float arithmetic that it was judged in; None: the engine has no choice."""
+    return variant if precision is None else replace(variant, verdicts={precision: variant.verdict})
+
+
 def variant_name(quantizer: Quantizer, layers: Sequence[str]) -> str:
     """``int8-TARGET`` where all is quantized that the target's rule quantizes, else ``mixed-TARGET``."""
     kind = INT8 if set(quantizer.rule.quantized) <= set(layers) else MIXED
@@ -283,16 +303,6 @@ def variant_name(quantizer: Quantizer, layers: Sequence[str]) -> str:
 def names_for(target: str) -> tuple[str, ...]:
     """Every name that a variant for a target can have."""
     return tuple(f"{kind}-{target}" for kind in (INT8, MIXED))
-
-
-def _refuse_empty(quantizer: Quantizer) -> None:
-    if quantizer.placement.quantized:
-        return
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in quantizer.placement.left_out.items())
-    raise BadInputError(
-        f"For {quantizer.target.title}, every layer stays in float: there is nothing to quantize ({reasons}).",
-        remedy="Keep fewer layers in float, or leave this target out.",
-    )
 
 
 def _timer(given: Ingredients, judge: Judge) -> EngineTimer | None:
@@ -352,28 +362,3 @@ def _best_with_int8(result: MixedResult, placed: int) -> Combination:
     if meeting:
         return min(meeting, key=lambda item: item.relative_latency)
     return max(some, key=lambda item: item.verdict.fine_psnr_db)
-
-
-def golden_psnr(
-    given: Ingredients,
-    graph: GraphSource,
-    precision: str | None,
-    samples: Sequence[Mapping[str, Array]],
-    references: Sequence[Mapping[str, Array]],
-) -> float | None:
-    """The lowest PSNR in dB of a variant's pictures of the bundle's own example inputs; None where there are none.
-
-    Args:
-        given: what the variant was made from.
-        graph: the variant.
-        precision: the float arithmetic that it is computed in; None: the engine has no choice.
-        samples: the bundle's example inputs.
-        references: its outputs of each.
-    """
-    if not samples:
-        return None
-    picture = given.graph.declaration.outputs[0].name
-    engine = engine_for(given.target.name) or EmulatingEngine(given.target)
-    with engine.load(graph, given.options(precision)) as session:
-        found = [session.run(sample)[picture] for sample in samples]
-    return written_figure(quality_of(found, [reference[picture] for reference in references]).worst_psnr_db)

@@ -47,6 +47,18 @@ def extended(path: Path) -> Path:
         return writer.finish_extended({"quantize": {"target": "openvino"}})
 
 
+def test_entries_of_the_recipe_go_and_come(tmp_path: Path) -> None:
+    path = extended(write_sample(tmp_path / "city.i2i"))
+    before = open_bundle(path).manifest.recipe
+    with extend_bundle(path) as writer:
+        writer.finish_extended({"tuned": {"steps": 3}}, without=("quantize", "unknown"))
+    after = open_bundle(path).manifest.recipe
+    assert after == {name: entry for name, entry in before.items() if name != "quantize"} | {"tuned": {"steps": 3}}
+    with extend_bundle(path) as writer:
+        writer.finish_extended({"tuned": {"steps": 4}}, without=("tuned",))
+    assert open_bundle(path).manifest.recipe == after | {"tuned": {"steps": 4}}
+
+
 def test_everything_is_kept_and_the_new_variant_is_there(any_bundle: Path) -> None:
     before, was_folder = open_bundle(any_bundle), any_bundle.is_dir()
     assert extended(any_bundle) == any_bundle

@@ -7,42 +7,37 @@ against the original network.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import onnx_ir as ir
-
-from edge_i2i.bundle.extend import extend_bundle
 from edge_i2i.bundle.manifest import EvidenceRecord
 from edge_i2i.bundle.reader import Bundle, open_bundle
-from edge_i2i.bundle.writer import BundleWriter
 from edge_i2i.engines.in_memory import GraphInMemory
 from edge_i2i.engines.protocol import EngineOptions, GraphSource
 from edge_i2i.errors import BudgetError
-from edge_i2i.graphs.model_bytes import model_from_bytes, model_to_bytes
-from edge_i2i.graphs.qdq.equalise import equalise_channels
-from edge_i2i.graphs.qdq.insert import insert_qdq
-from edge_i2i.graphs.qdq.layers import find_layers
-from edge_i2i.graphs.qdq.scheme import Range
+from edge_i2i.graphs.model_bytes import model_to_bytes
 from edge_i2i.graphs.qdq.targets.protocol import Target
-from edge_i2i.machine import describe_machine, installed_versions
 from edge_i2i.metrics.quality import PictureQuality
+from edge_i2i.quantize.budgets import default_budget
 from edge_i2i.quantize.calibration.calibration_set import CalibrationSet
-from edge_i2i.quantize.calibration.statistics import collect_statistics
-from edge_i2i.quantize.judging.emulation import EmulatingEngine
-from edge_i2i.quantize.judging.judge import Judge, JudgedInputs
-from edge_i2i.quantize.judging.verdicts import QualityVerdict
+from edge_i2i.quantize.calibration.statistics import RangeKind, Statistics, collect_statistics
+from edge_i2i.quantize.evidence import Examples, quality_evidence
+from edge_i2i.quantize.extending import add_variant, extending, finish, full_precision, refuse_changed
+from edge_i2i.quantize.judging.contest import FULL_PRECISION
+from edge_i2i.quantize.judging.judge import JudgedInputs, engine_for, judge_for
+from edge_i2i.quantize.outcome import Standing
 from edge_i2i.quantize.qat.checkpoint import check_folder
 from edge_i2i.quantize.qat.draws import CalibrationDraw
 from edge_i2i.quantize.qat.network import put_weights
 from edge_i2i.quantize.qat.plan import QatOptions, QatResult, Run
-from edge_i2i.quantize.qat.tuning import check_layers, fine_tune
+from edge_i2i.quantize.qat.tuning import fine_tune
+from edge_i2i.quantize.quantizer import PreparedGraph, QuantizedGraph, Quantizer
+from edge_i2i.quantize.records import recipe_record
+from edge_i2i.quantize.variants import QuantizedVariant, variant_of, with_floats
 
-FP32 = "fp32"
+FINE_TUNING = "fine_tuning"
+"""What the recipe of a fine-tuned variant has beside that of one that was calibrated only."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +61,8 @@ class QatJob:
 class QatSummary:
     """A finished, or stopped, fine-tuning.
 
-    ``before`` and ``after``: the INT8 graphs against FP32 on held-out pictures, as ONNX Runtime emulates the target;
-    None, and no bundle, where it was stopped.
+    ``before`` and ``after``: the INT8 graphs against FP32 on held-out pictures, on the target's engine or, where it
+    cannot run here, emulated; None, and no bundle, where it was stopped.
     """
 
     bundle: Path | None
@@ -102,88 +97,115 @@ def fine_tune_bundle(
 
     Raises:
         BudgetError: the training was no better than calibration alone; nothing is written.
-        UsageError, BadInputError, GraphError: as ``fine_tune``.
-        BundleError: the source is damaged, or the output cannot be written.
+        UsageError: there is no such layer, or no variant ``fp32``; or as ``fine_tune``.
+        BadInputError: there is nothing to quantize; or as ``fine_tune``.
+        GraphError: as ``fine_tune``, or the target would misread the quantized graph.
+        BundleError: the source is damaged or was exported again meanwhile, or the output cannot be written.
     """
     began = time.monotonic()
     check_folder(run.folder, resume=run.resume)
     bundle = open_bundle(source)
-    graph = bundle.graph(bundle.frame_graph.name, FP32)
-    model = model_from_bytes(graph.read())
-    ranges = _calibrate(model, graph, calibration, job, options.threads)
-    draw = CalibrationDraw(calibration, bundle.frame_graph, job.seed)
-    sources = f"{graph.sha256} {calibration.sha256} {job.seed} {job.equalise}"
-    result = fine_tune(model, ranges, job.target.scheme, draw, options, replace(run, sources=sources))
+    tuning = _Tuning(full_precision(bundle), calibration, job, options)
+    result = tuning.run(CalibrationDraw(calibration, bundle.frame_graph, job.seed), run)
     if not result.finished:
         return _summary(job, options, result, began)
     if result.best_step == 0:
         raise _no_better(options, result.psnr_before, "checking pictures")
-    writing = _Writer(bundle, model, calibration, job, options.threads)
-    plain, tuned = writing.quantized(ranges), writing.quantized(result.ranges, result)
-    judge = Judge(
-        graph, JudgedInputs.of(calibration), EmulatingEngine(job.target), EngineOptions(threads=options.threads)
-    )
-    before, after = judge.judge(plain), judge.judge(tuned)
-    if after.quality.psnr_db <= before.quality.psnr_db:
-        raise _no_better(options, before.quality.psnr_db, "held-out pictures")
-    with _bundle_writer(source, output, bundle) as writer:
-        writer.add_graph(
-            bundle.frame_graph,
-            variant=job.variant,
-            precision=tuned.precision,
-            opset=model.opset_imports[""],
-            onnx=tuned.read(),
-            targets=tuned.targets,
-            label=f"fine-tuned for {result.best_step} steps",
+    refuse_changed(source, bundle)  # training takes long, and judging reads the bundle again
+    before, variant = tuning.judged(result)
+    after = variant.verdict.quality
+    if after.psnr_db <= before.psnr_db:
+        raise _no_better(options, before.psnr_db, "held-out pictures")
+    evidence = tuning.evidence(variant, bundle)
+    with extending(source, output, bundle) as writer:
+        add_variant(writer, variant, Standing(f"fine-tuned for {result.best_step} steps"))
+        for record in evidence:
+            writer.add_evidence(record)
+        finish(writer, bundle, {variant.name: tuning.recipe(variant, result)})
+    return _summary(job, options, result, began, output, before, after)
+
+
+class _Tuning:
+    """The layers of a float graph that are quantized: calibrated, fine-tuned, and judged before and after."""
+
+    def __init__(self, graph: GraphSource, calibration: CalibrationSet, job: QatJob, options: QatOptions) -> None:
+        self._graph, self._calibration, self._job, self._options = graph, calibration, job, options
+        self._statistics = self._reached(graph, outputs=job.target.needs_outputs)
+        self._quantizer = Quantizer(
+            graph, self._statistics, job.target, equalise=job.equalise, keep_float=job.keep_float
         )
-        writer.add_evidence(_evidence(bundle, job, after, calibration))
-        writer.finish_extended({job.variant: _recipe(job, options, calibration, result)})
-    return _summary(job, options, result, began, output, before.quality, after.quality)
+        self._quantizer.refuse_empty()
+        self._layers = self._quantizer.placement.quantized
+        self._prepared = self._quantizer.prepare(self._layers)
 
-
-def _calibrate(
-    model: ir.Model, graph: GraphSource, calibration: CalibrationSet, job: QatJob, threads: int | None
-) -> dict[str, Range]:
-    """The range of every layer that will be quantized, after its channels were made equally wide (in place)."""
-    kept = set(job.keep_float)
-    if kept:
-        check_layers(model, kept)
-    layers = [name for name in job.target.placement(find_layers(model)).quantized if name not in kept]
-    samples = calibration.samples[: job.calibration_samples]
-    reached = collect_statistics(graph, samples, calibration.sha256, threads=threads).inputs
-    if not job.equalise:
-        return {name: reached[name].whole for name in layers}
-    ranges = equalise_channels(model, reached, layers)
-    return {name: ranges[name] for name in layers}
-
-
-class _Writer:
-    """Writes the Q/DQ graph of a calibrated or fine-tuned network, made legal for the job's target."""
-
-    def __init__(
-        self, bundle: Bundle, model: ir.Model, calibration: CalibrationSet, job: QatJob, threads: int | None
-    ) -> None:
-        self._frame, self._model, self._calibration = bundle.frame_graph, model, calibration
-        self._job, self._threads = job, threads
-
-    def quantized(self, ranges: Mapping[str, Range], result: QatResult | None = None) -> GraphInMemory:
-        """The graph calibrated only, or with fine-tuned weights."""
-        copy, target = self._model.clone(), self._job.target
-        if result is not None:
-            put_weights(copy, result.weights)
-        outputs = self._outputs(copy) if target.needs_outputs else None
-        scales = None if result is None else result.weight_scales
-        insert_qdq(copy, ranges, target.scheme, list(ranges), scales, before_pads=target.before_pads)
-        target.legalise(copy, outputs)
-        target.check(copy)
-        return GraphInMemory(self._frame, model_to_bytes(copy), self._job.variant, "int8", targets=(target.name,))
-
-    def _outputs(self, model: ir.Model) -> dict[str, Range]:
-        """What the layers write: calibrated, also where the weights are fine-tuned. (That rounding is not trained.)"""
+    def _reached(self, graph: GraphSource, *, outputs: bool) -> Statistics:
         samples = self._calibration.samples[: self._job.calibration_samples]
-        graph = GraphInMemory(self._frame, model_to_bytes(model))
-        found = collect_statistics(graph, samples, self._calibration.sha256, outputs=True, threads=self._threads)
-        return {name: channels.whole for name, channels in found.outputs.items()}
+        return collect_statistics(
+            graph, samples, self._calibration.sha256, outputs=outputs, threads=self._options.threads
+        )
+
+    def run(self, draw: CalibrationDraw, run: Run) -> QatResult:
+        """Fine-tune, or go on with what ``run`` names."""
+        job = self._job
+        sources = f"{self._graph.sha256} {self._calibration.sha256} {job.seed} {job.equalise}"
+        ranges = {name: self._prepared.ranges[name] for name in self._layers}
+        return fine_tune(
+            self._prepared.model, ranges, job.target.scheme, draw, self._options, replace(run, sources=sources)
+        )
+
+    def judged(self, result: QatResult) -> tuple[PictureQuality, QuantizedVariant]:
+        """The quality of the graph that is calibrated only, and the fine-tuned variant.
+
+        An engine with a choice of float arithmetic computes in FP32, as it does where nothing is asked for.
+        """
+        target, inputs = self._job.target, JudgedInputs.of(self._calibration)
+        engine = engine_for(target.name)
+        precision = FULL_PRECISION if engine is not None and engine.float_choices() else None
+        options = EngineOptions(threads=self._options.threads, precision=precision)
+        judge = judge_for(target, self._graph, inputs, options)
+        before = judge.judge(self._quantizer.quantize(self._layers, self._job.variant).source)
+        tuned = self._tuned(result)
+        budget = default_budget(target.scheme)
+        variant = variant_of(self._quantizer, tuned, judge.judge(tuned.source), budget)
+        return before.quality, with_floats(variant, precision)
+
+    def _tuned(self, result: QatResult) -> QuantizedGraph:
+        model = self._prepared.model.clone()
+        put_weights(model, result.weights)
+        outputs = None
+        if self._job.target.needs_outputs:
+            # The weights are others, so the layers write something else. (How that is rounded is not trained.)
+            graph = GraphInMemory(self._graph.declaration, model_to_bytes(model))
+            outputs = {name: found.whole for name, found in self._reached(graph, outputs=True).outputs.items()}
+        return self._quantizer.write(
+            PreparedGraph(model, result.ranges),
+            self._layers,
+            self._job.variant,
+            scales=result.weight_scales,
+            outputs=outputs,
+        )
+
+    def evidence(self, variant: QuantizedVariant, bundle: Bundle) -> tuple[EvidenceRecord, ...]:
+        """What was measured of the variant, on the bundle's own examples, too."""
+        job, options = self._job, EngineOptions(threads=self._options.threads)
+        graph, examples = variant.graph.source, Examples.of(bundle)
+        return quality_evidence(graph, job.target, variant.judged, examples, options, job.command)
+
+    def recipe(self, variant: QuantizedVariant, result: QatResult) -> dict[str, object]:
+        """How the variant was made, in plain JSON: as one that is calibrated only, and how it was fine-tuned.
+
+        ``misses``: where the budget of its target is missed, which a fine-tuned variant is not held to.
+        """
+        lines, sha256 = self._calibration.summary.lines(), self._calibration.sha256
+        fine_tuning = {
+            "options": asdict(self._options),
+            "seed": self._job.seed,
+            "equalised": self._job.equalise,
+            "calibration_samples": self._statistics.samples,
+            "best_step": result.best_step,
+            "misses": list(variant.complaints),
+        }
+        return recipe_record(variant, lines, sha256, RangeKind.MIN_MAX) | {FINE_TUNING: fine_tuning}
 
 
 def _no_better(options: QatOptions, psnr_db: float, on: str) -> BudgetError:
@@ -192,46 +214,6 @@ def _no_better(options: QatOptions, psnr_db: float, on: str) -> BudgetError:
         "nothing was written.",
         remedy="Give more pictures (--pictures) or --steps, or keep sensitive layers in float (edge-i2i sensitivity).",
     )
-
-
-@contextmanager
-def _bundle_writer(source: Path, output: Path, bundle: Bundle) -> Iterator[BundleWriter]:
-    """A writer that holds everything of ``source``."""
-    if output.resolve() == source.resolve():
-        with extend_bundle(source) as writer:
-            yield writer
-        return
-    with BundleWriter(output, layout="directory" if source.is_dir() else "file") as writer:
-        writer.add_bundle(bundle)
-        yield writer
-
-
-def _evidence(bundle: Bundle, job: QatJob, verdict: QualityVerdict, calibration: CalibrationSet) -> EvidenceRecord:
-    return EvidenceRecord(
-        kind="quality",
-        stage="fine-tuned",
-        graph=bundle.frame_graph.name,
-        variant=job.variant,
-        engine=EmulatingEngine.name,
-        figures=verdict.quality.figures(),
-        machine=describe_machine(),
-        versions=installed_versions(),
-        command=job.command,
-        date=datetime.now(UTC).replace(microsecond=0),
-        note=f"against fp32 on {len(calibration.held_out)} held-out inputs, by {verdict.judged_by}",
-    )
-
-
-def _recipe(job: QatJob, options: QatOptions, calibration: CalibrationSet, result: QatResult) -> dict[str, Any]:
-    return {
-        "target": job.target.name,
-        "scheme": job.target.scheme.value,
-        "keep_float": list(job.keep_float),
-        "equalised": job.equalise,
-        "options": asdict(options),
-        "data_sha256": calibration.sha256,
-        "best_step": result.best_step,
-    }
 
 
 def _summary(

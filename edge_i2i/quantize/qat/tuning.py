@@ -8,7 +8,7 @@ step's number only, so a run that was stopped and resumed ends with the same wei
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import onnx_ir as ir
 import torch
@@ -25,6 +25,7 @@ from edge_i2i.quantize.qat.loss import distillation_terms, total
 from edge_i2i.quantize.qat.network import GraphNetwork, with_float_picture
 from edge_i2i.quantize.qat.plan import Draw, QatOptions, QatResult, Run, Stream
 from edge_i2i.quantize.qat.quantizers import FakeQuantizers
+from edge_i2i.quantize.quantizer import check_names
 
 
 def fine_tune(
@@ -47,7 +48,9 @@ def fine_tune(
         GraphError: the graph does not end in a picture.
         MissingRequirementError: NNCF is not installed.
     """
-    check_layers(model, ranges)
+    check_names(ranges, find_layers(model))
+    if not ranges:
+        raise UsageError("No layer is to be quantized.", remedy="Give the range of one.")
     check_folder(run.folder, resume=run.resume)
     load_kernels(run.progress)
     before = torch.get_num_threads()
@@ -57,21 +60,6 @@ def fine_tune(
         return _FineTuning(model, ranges, scheme, draw, options, run).run()
     finally:
         torch.set_num_threads(before)
-
-
-def check_layers(model: ir.Model, layers: Collection[str]) -> None:
-    """Refuse names of layers to quantize that the graph does not have.
-
-    Raises:
-        UsageError: a name is unknown, or there is no name at all.
-    """
-    known = [layer.name for layer in find_layers(model)]
-    unknown = sorted(set(layers) - set(known))
-    if unknown or not layers:
-        raise UsageError(
-            f"The graph has no layer {', '.join(unknown)}." if unknown else "No layer is to be quantized.",
-            remedy=f"It has: {', '.join(known)}.",
-        )
 
 
 class _FineTuning:
