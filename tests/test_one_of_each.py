@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from edge_i2i.cli.export.common import Exporting
+from edge_i2i.cli.export.onnx import onnx as export_onnx
+from edge_i2i.cli.export.trt import trt as export_trt
+from edge_i2i.cli.options.option_groups import with_groups
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "edge_i2i"
@@ -64,3 +70,21 @@ def test_one_place_walks_over_the_golden_samples() -> None:
     """The names of golden arrays are made by who writes them, and read by the bundle alone."""
     found = {name for name, text in sources("edge_i2i") if re.search(r"\bgolden_(in|out)put\b", text)}
     assert found == {"edge_i2i/bundle/golden.py", "edge_i2i/export/onnx.py"}
+
+
+def options_of(verb: Callable[..., object]) -> dict[str, object]:
+    """The type and the declaration of each option; typer's own objects compare by identity."""
+    return {
+        name: (option.annotation.__origin__, vars(option.annotation.__metadata__[0]))
+        for name, option in inspect.signature(verb).parameters.items()
+    }
+
+
+def test_what_the_export_verbs_share_is_one_group_of_options() -> None:
+    """Their ``--precision`` is not shared: one takes many variants, the other the one that becomes an engine."""
+
+    def group(asked: Exporting) -> None: ...
+
+    onnx, trt, shared = options_of(export_onnx), options_of(export_trt), options_of(with_groups(group))
+    assert {name for name in onnx.keys() & trt.keys() if onnx[name] == trt[name]} == {*shared, "json"}
+    assert onnx.keys() & trt.keys() - shared.keys() == {"precision", "json"}

@@ -33,6 +33,18 @@ def trt_runtimes() -> tuple[str, ...]:
     return tuple(engine.name for engine in trt_engines())
 
 
+def check_runtime_name(runtime: str) -> None:
+    """Refuse a misspelt name before minutes of export.
+
+    Raises:
+        UsageError: there is no such runtime.
+    """
+    if runtime not in (AUTO, *trt_runtimes()):
+        raise UsageError(
+            f"There is no TensorRT runtime '{runtime}'.", remedy=f"Known: auto, {', '.join(trt_runtimes())}."
+        )
+
+
 def choose_runtime(runtime: str) -> TensorRtFamilyEngine:
     """The product to build with; ``auto`` takes the first that can build here: full TensorRT needs a GPU, RTX none.
 
@@ -40,14 +52,11 @@ def choose_runtime(runtime: str) -> TensorRtFamilyEngine:
         UsageError: there is no such runtime.
         MissingRequirementError: it, or every one, cannot build here.
     """
+    check_runtime_name(runtime)
     engines = trt_engines()
     if runtime == AUTO:
         return _first_that_builds(engines)
-    chosen = next((engine for engine in engines if engine.name == runtime), None)
-    if chosen is None:
-        raise UsageError(
-            f"There is no TensorRT runtime '{runtime}'.", remedy=f"Known: auto, {', '.join(trt_runtimes())}."
-        )
+    chosen = next(engine for engine in engines if engine.name == runtime)
     availability = chosen.build_availability()
     if not availability.ok:
         raise MissingRequirementError(

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_i2i.cli.options.network import Architecture, Network, load_network
 from edge_i2i.cli.show.console import StageLines, result
 
 if TYPE_CHECKING:
     from edge_i2i.export.onnx import ExportSummary
-    from edge_i2i.models.checkpoints.loading import LoadedModel
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
@@ -38,6 +38,15 @@ class Writing:
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads for the parity runs.")] = None
 
 
+@dataclass(frozen=True)
+class Exporting:
+    """The options that every export verb has: which network, and how its bundle is made."""
+
+    network: Network
+    architecture: Architecture
+    writing: Writing
+
+
 def check_writing(writing: Writing) -> None:
     """Check that a bundle can be written, before the network is read.
 
@@ -53,20 +62,25 @@ def check_writing(writing: Writing) -> None:
         check_bundle_place(writing.output)
 
 
-def write_bundle(
-    loaded: LoadedModel, writing: Writing, output: Path, precisions: tuple[str, ...], quiet: bool
-) -> ExportSummary:
-    """Export every graph of a network into the bundle ``output``."""
+def write_bundle(asked: Exporting, precisions: tuple[str, ...], quiet: bool) -> ExportSummary:
+    """Export every graph of a network into a bundle; the weights are free again when it is written.
+
+    Args:
+        asked: which network, and how the bundle is made.
+        precisions: the variants to write, ``fp32`` and ``fp16``.
+        quiet: say nothing of the stages.
+    """
     from edge_i2i.contract import Size
     from edge_i2i.export.onnx import default_size, export_bundle
     from edge_i2i.graphs.export import ExportOptions
     from edge_i2i.graphs.passes import DEFAULT_PASSES
 
+    loaded, writing = load_network(asked.network, asked.architecture), asked.writing
     passes, rewrites = _names(writing.passes), _names(writing.rewrites)
     return export_bundle(
         loaded,
         Size.parse(writing.size) if writing.size else default_size(loaded),
-        output,
+        writing.output or Path(f"{loaded.family.name}.i2i"),
         ExportOptions(
             precisions=precisions,
             passes=DEFAULT_PASSES if passes is None else passes,

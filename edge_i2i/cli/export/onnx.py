@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_i2i.cli.export.common import Json, Writing, check_writing, tell_bundle, write_bundle
-from edge_i2i.cli.options.network import Architecture, Network, load_network
+from edge_i2i.cli.export.common import Exporting, Json, check_writing, tell_bundle, write_bundle
 from edge_i2i.cli.options.option_groups import with_groups
 from edge_i2i.cli.show.console import result_json
 
@@ -18,9 +16,7 @@ if TYPE_CHECKING:
 
 @with_groups
 def onnx(
-    network: Network,
-    architecture: Architecture,
-    writing: Writing,
+    asked: Exporting,
     precision: Annotated[
         list[str] | None,
         typer.Option("--precision", help="A variant to write: fp32 or fp16; repeatable; default both."),
@@ -31,10 +27,8 @@ def onnx(
 
     Example: edge-i2i export onnx --model pix2pixhd --checkpoint latest_net_G.pth --size 512x1024 --output city.i2i
     """
-    check_writing(writing)
-    loaded = load_network(network, architecture)
-    target = writing.output or Path(f"{loaded.family.name}.i2i")
-    summary = write_bundle(loaded, writing, target, tuple(dict.fromkeys(precision or ("fp32", "fp16"))), json)
+    check_writing(asked.writing)
+    summary = write_bundle(asked, tuple(dict.fromkeys(precision or ("fp32", "fp16"))), json)
     if json:
         result_json(_bundle_json(summary))
     else:

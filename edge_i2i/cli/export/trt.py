@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_i2i.cli.export.common import Json, Writing, check_writing, tell_bundle, write_bundle
-from edge_i2i.cli.options.network import Architecture, Network, load_network
+from edge_i2i.cli.export.common import Exporting, Json, check_writing, tell_bundle, write_bundle
 from edge_i2i.cli.options.option_groups import with_groups
 from edge_i2i.cli.show.console import BuildBar, result, result_json
 from edge_i2i.errors import MissingRequirementError, UsageError
@@ -22,9 +21,7 @@ if TYPE_CHECKING:
 
 @with_groups
 def trt(
-    network: Network,
-    architecture: Architecture,
-    writing: Writing,
+    asked: Exporting,
     precision: Annotated[
         str,
         typer.Option(
@@ -79,6 +76,7 @@ def trt(
     Example: python export/to_trt.py --model pix2pixhd --checkpoint latest_net_G.pth --size 512x1024 --precision fp16
     """
     from edge_i2i.engines.tensorrt.options import BuildOptions, HardwareCompatibility
+    from edge_i2i.export.tensorrt import check_runtime_name
 
     if accept_engines:
         _accept(bundle, json)
@@ -94,12 +92,11 @@ def trt(
         allow_tf32=allow_tf32,
         targets=tuple(targets.split(",")) if targets else None,
     )
-    _check_runtime_name(runtime)
+    check_runtime_name(runtime)  # a missing product is told after the export, because the bundle is kept
     summary = None
     if bundle is None:
-        check_writing(writing)
-        precisions = tuple(dict.fromkeys(("fp32", precision)))
-        summary = _export(network, architecture, writing, precisions, json)
+        check_writing(asked.writing)
+        summary = write_bundle(asked, tuple(dict.fromkeys(("fp32", precision))), json)
     _build(summary, bundle, precision, runtime, options, json)
 
 
@@ -120,24 +117,6 @@ def _accept(bundle: Path | None, json: bool) -> None:
         result(f"engine  {path}  (taken over)")
     if not accepted:
         result(f"there is no whole engine in {folder}")
-
-
-def _export(
-    network: Network, architecture: Architecture, writing: Writing, precisions: tuple[str, ...], json: bool
-) -> ExportSummary:
-    """No name is kept for the network behind this: its weights are free again when the engine is built."""
-    loaded = load_network(network, architecture)
-    return write_bundle(loaded, writing, writing.output or Path(f"{loaded.family.name}.i2i"), precisions, json)
-
-
-def _check_runtime_name(runtime: str) -> None:
-    """A misspelt name is told before minutes of export, a missing product after it, because the bundle is kept."""
-    from edge_i2i.export.tensorrt import trt_runtimes
-
-    if runtime not in ("auto", *trt_runtimes()):
-        raise UsageError(
-            f"There is no TensorRT runtime '{runtime}'.", remedy=f"Known: auto, {', '.join(trt_runtimes())}."
-        )
 
 
 def _build(

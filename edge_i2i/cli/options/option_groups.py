@@ -11,10 +11,11 @@ from typing import Any, get_type_hints
 def with_groups(verb: Callable[..., None]) -> Callable[..., None]:
     """Replace every parameter of a verb that is a dataclass of ``Annotated`` options by those options.
 
-    The verb itself is called with the dataclass, as it says.
+    A group may hold other groups, whose options come where they stand. The verb itself is called with the dataclass, as
+    it says.
     """
     hints = get_type_hints(verb, include_extras=True)
-    groups = {name: hint for name, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)}
+    groups = {name: hint for name, hint in hints.items() if _is_group(hint)}
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(verb).parameters.items():
         if name in groups:
@@ -32,17 +33,33 @@ def with_groups(verb: Callable[..., None]) -> Callable[..., None]:
     return with_options
 
 
+def _is_group(hint: Any) -> bool:
+    return isinstance(hint, type) and is_dataclass(hint)
+
+
 def _options(group: type) -> list[inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
     kind = inspect.Parameter.KEYWORD_ONLY
-    return [
-        inspect.Parameter(field.name, kind, default=field.default, annotation=hints[field.name])
-        for field in fields(group)
-    ]
+    options: list[inspect.Parameter] = []
+    for field in fields(group):
+        hint = hints[field.name]
+        if _is_group(hint):
+            options += _options(hint)
+        else:
+            options.append(inspect.Parameter(field.name, kind, default=field.default, annotation=hint))
+    return options
 
 
 def _gathered(values: dict[str, Any], groups: Mapping[str, type]) -> dict[str, Any]:
-    made = {
-        name: group(**{field.name: values.pop(field.name) for field in fields(group)}) for name, group in groups.items()
-    }
+    made = {name: _made(group, values) for name, group in groups.items()}
     return {**values, **made}
+
+
+def _made(group: type, values: dict[str, Any]) -> Any:
+    """A group with its values, which are taken out of ``values``."""
+    hints = get_type_hints(group, include_extras=True)
+    own = {
+        field.name: _made(hints[field.name], values) if _is_group(hints[field.name]) else values.pop(field.name)
+        for field in fields(group)
+    }
+    return group(**own)
