@@ -41,6 +41,7 @@ def import_checkpoint(
 
     require_extra("torch", purpose="Reading a checkpoint")
     from edge_i2i.files.places import check_file, check_folder
+    from edge_i2i.models.checkpoints.checkpoint import Checkpoint
     from edge_i2i.models.checkpoints.importing import find_family, import_checkpoint
     from edge_i2i.models.registry import get_family
 
@@ -48,9 +49,10 @@ def import_checkpoint(
         check_file(output, makes_folder=True)
     else:
         check_folder(Path())
-    found = find_family(file, model)
+    checkpoint = Checkpoint(file)
+    found = find_family(checkpoint, model)
     pairs = architecture.pairs(get_family(found.family))
-    summary = import_checkpoint(file, found, output or Path(f"{found.family}.safetensors"), pairs)
+    summary = import_checkpoint(checkpoint, found, output or Path(f"{found.family}.safetensors"), pairs)
     for sentence in summary.assumed:
         say(f"{file}: {sentence}")
     if json:

@@ -97,7 +97,7 @@ def qat(
             "Which network?" if bundle is None else "A bundle and --model or --checkpoint exclude each other.",
             remedy="Name a bundle, or give --model or --checkpoint.",
         )
-    target_bundle = output or bundle or Path(f"{network.name()}-qat.i2i")
+    target_bundle = output or bundle or Path(f"{network.name}-qat.i2i")
     folder = training.run or Path("runs") / f"qat-{target_bundle.stem}"
     _check_run(folder, target_bundle, resume=training.resume)
     from edge_i2i.bundle.locking import only_run

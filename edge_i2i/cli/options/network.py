@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from edge_i2i.cli.show.console import say
 from edge_i2i.errors import UsageError
 
 if TYPE_CHECKING:
+    from edge_i2i.models.checkpoints.checkpoint import Checkpoint
     from edge_i2i.models.checkpoints.loading import LoadedModel
     from edge_i2i.models.family import ModelFamily
 
@@ -67,6 +69,16 @@ class Network:
         bool, typer.Option("--random-weights", help="Use the full-size network with random weights, for speed tests.")
     ] = False
 
+    @cached_property
+    def opened(self) -> Checkpoint:
+        """The checkpoint that was given; it is read once, whatever is asked of it."""
+        from edge_i2i.models.checkpoints.checkpoint import Checkpoint
+
+        if self.checkpoint is None:
+            raise UsageError("There is no checkpoint to read.", remedy="Give --checkpoint.")
+        return Checkpoint(self.checkpoint)
+
+    @cached_property
     def name(self) -> str:
         """The model's name: as told, or what the checkpoint holds.
 
@@ -83,7 +95,7 @@ class Network:
             raise UsageError(
                 "Which model?", remedy=f"Give --model or --checkpoint. Known: {', '.join(family_names())}."
             )
-        found = find_family(self.checkpoint)
+        found = find_family(self.opened)
         say(f"{self.checkpoint}: {found}")
         return found.family
 
@@ -101,10 +113,10 @@ def load_network(network: Network, architecture: Architecture) -> LoadedModel:
         raise UsageError("--checkpoint and --random-weights exclude each other.", remedy="Give one of them.")
     if network.checkpoint is not None:
         check_checkpoint(network.checkpoint)  # before torch is imported, which takes seconds
-    name = network.name()
+    name = network.name
     pairs = architecture.pairs(get_family(name))
     if network.checkpoint is not None:
-        loaded = load_checkpoint(name, network.checkpoint, pairs)
+        loaded = load_checkpoint(name, network.opened, pairs)
         for sentence in loaded.assumed:
             say(f"{network.checkpoint}: {sentence}")
         return loaded

@@ -11,9 +11,9 @@ from typing import Any
 
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.files.places import check_file, refuse_foreign
+from edge_i2i.models.checkpoints.checkpoint import Checkpoint
 from edge_i2i.models.checkpoints.explaining import nobodys
 from edge_i2i.models.checkpoints.loading import load_model, read_model
-from edge_i2i.models.checkpoints.reading import checkpoint_sha256, read_checkpoint, read_metadata
 from edge_i2i.models.checkpoints.recognise import Recognition, recognise
 from edge_i2i.models.checkpoints.weights_file import is_weights_file, write_weights_file
 from edge_i2i.models.family import StateDict
@@ -40,13 +40,14 @@ class ImportSummary:
     assumed: tuple[str, ...]
 
 
-def find_family(checkpoint: Path, model: str | None = None) -> Recognition:
-    """Which model a file holds; ``model``: as the user says.
+def find_family(checkpoint: Path | Checkpoint, model: str | None = None) -> Recognition:
+    """Which model a file holds; ``model``: as the user says. What is read of a ``Checkpoint`` is kept there.
 
     Raises:
         CheckpointError: the file cannot be read, or is no model's, or more than one's.
     """
-    recorded = read_metadata(checkpoint).get("family")
+    checkpoint = Checkpoint.of(checkpoint)
+    recorded = checkpoint.metadata.get("family")
     if recorded is not None and recorded not in family_names() and model is None:
         raise CheckpointError(
             f"{checkpoint} says that it holds a {recorded[:80]} network, which is not known here.",
@@ -55,7 +56,7 @@ def find_family(checkpoint: Path, model: str | None = None) -> Recognition:
     if recorded is not None and model in (None, recorded):
         family = get_family(recorded)
         return Recognition(family.name, family.title, "a weights file of this project")
-    state = read_checkpoint(checkpoint)
+    state = checkpoint.state
     if model is not None:
         family = get_family(model)
         what = family.recognise(state) or "as told; its keys alone do not say so"
@@ -68,16 +69,16 @@ def find_family(checkpoint: Path, model: str | None = None) -> Recognition:
             f"{checkpoint} could be {' or '.join(str(item) for item in found)}.",
             remedy=f"Say which: {' or '.join(f'--model {item.family}' for item in found)}.",
         )
-    raise nobodys(checkpoint, state)
+    raise nobodys(checkpoint.path, state)
 
 
 def import_checkpoint(
-    checkpoint: Path, found: Recognition, output: Path, overrides: Mapping[str, str] | None = None
+    checkpoint: Path | Checkpoint, found: Recognition, output: Path, overrides: Mapping[str, str] | None = None
 ) -> ImportSummary:
     """Read an official checkpoint with its companion files and write it as ``output`` (safetensors) and a JSON config.
 
     Args:
-        checkpoint: the official file.
+        checkpoint: the official file; as a ``Checkpoint``, what ``find_family`` read of it is not read again.
         found: which model it holds (``find_family``).
         output: the weights file to write, by convention ``*.safetensors``; the config is written beside it.
         overrides: ``key=value`` texts for the architecture.
@@ -87,14 +88,14 @@ def import_checkpoint(
         CheckpointError: it cannot be read, or holds another network.
         UsageError: an unknown model or override, or a question that the file cannot answer (``norm_mode``).
     """
-    config_file = output.with_suffix(".json")
+    checkpoint, config_file = Checkpoint.of(checkpoint), output.with_suffix(".json")
     _check_output(output, config_file)
     family = get_family(found.family)
     read = read_model(family, checkpoint, overrides or {})
     load_model(family, read, checkpoint, overrides or {})  # every key and shape is checked before anything is written
     config, states = asdict(read.config), family.portable(read.states)
-    sha256 = checkpoint_sha256(checkpoint)
-    write_weights_file(output, family.name, config, states, {"source": checkpoint.name, "source_sha256": sha256})
+    source = {"source": checkpoint.path.name, "source_sha256": checkpoint.sha256}
+    write_weights_file(output, family.name, config, states, source)
     config_file.write_text(json.dumps({"model": family.name, "config": config}, indent=2, sort_keys=True) + "\n")
     return ImportSummary(
         family.name,
@@ -102,10 +103,10 @@ def import_checkpoint(
         found.what,
         config,
         {name: _count(state) for name, state in states.items()},
-        tuple(path for path in read.files if path != checkpoint),
+        tuple(path for path in read.files if path != checkpoint.path),
         output,
         config_file,
-        sha256,
+        checkpoint.sha256,
         read.assumed,
     )
 

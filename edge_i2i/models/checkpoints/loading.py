@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_i2i.errors import CheckpointError, UsageError
+from edge_i2i.models.checkpoints.checkpoint import Checkpoint
 from edge_i2i.models.checkpoints.explaining import hidden_network
-from edge_i2i.models.checkpoints.reading import checkpoint_sha256, read_checkpoint, read_metadata
 from edge_i2i.models.checkpoints.recognise import recognise
 from edge_i2i.models.checkpoints.weights_file import recorded_json, split_networks
 from edge_i2i.models.config import NearMissError
@@ -47,12 +47,15 @@ class LoadedModel:
         return asdict(self.model.config)
 
 
-def load_checkpoint(name: str, checkpoint: Path, overrides: Mapping[str, str] | None = None) -> LoadedModel:
+def load_checkpoint(
+    name: str, checkpoint: Path | Checkpoint, overrides: Mapping[str, str] | None = None
+) -> LoadedModel:
     """Read an official checkpoint, or a weights file of ours.
 
     Args:
         name: the model's name, as ``--model`` takes it.
-        checkpoint: the file; those that belong to it are found beside it.
+        checkpoint: the file, or one that was opened to find its model (``find_family``); files that belong to it are
+            found beside it.
         overrides: ``key=value`` texts for the architecture; None: all is read off the file.
 
     Raises:
@@ -65,7 +68,7 @@ def load_checkpoint(name: str, checkpoint: Path, overrides: Mapping[str, str] | 
         >>> str(loaded.origin)
         'checkpoint'
     """
-    return _load(get_family(name), checkpoint, WeightsOrigin.CHECKPOINT, overrides or {})
+    return _load(get_family(name), Checkpoint.of(checkpoint), WeightsOrigin.CHECKPOINT, overrides or {})
 
 
 def load_demo(name: str) -> LoadedModel:
@@ -82,7 +85,7 @@ def load_demo(name: str) -> LoadedModel:
     family = get_family(name)
     if family.demo_weights is None:
         raise UsageError(f"No demo weights are shipped for {name}.", remedy="Give --checkpoint or --random-weights.")
-    return _load(family, WEIGHTS_FOLDER / family.demo_weights, WeightsOrigin.DEMO, {})
+    return _load(family, Checkpoint(WEIGHTS_FOLDER / family.demo_weights), WeightsOrigin.DEMO, {})
 
 
 def load_random(name: str, overrides: Mapping[str, str] | None = None, seed: int = 0) -> LoadedModel:
@@ -120,7 +123,7 @@ class ReadModel:
     assumed: tuple[str, ...]
 
 
-def read_model(family: ModelFamily[Any], checkpoint: Path, overrides: Mapping[str, str]) -> ReadModel:
+def read_model(family: ModelFamily[Any], checkpoint: Checkpoint, overrides: Mapping[str, str]) -> ReadModel:
     """Read a checkpoint with its companion files.
 
     Args:
@@ -132,35 +135,35 @@ def read_model(family: ModelFamily[Any], checkpoint: Path, overrides: Mapping[st
         CheckpointError: a file cannot be read, or does not hold that network; says which one it looks like.
         UsageError: an unknown override, or a question that the files cannot answer.
     """
-    metadata = read_metadata(checkpoint)
-    recorded = _recorded_config(family, metadata, checkpoint)
+    recorded = _recorded_config(family, checkpoint.metadata, checkpoint.path)
     wanted = {**recorded, **family.parse_overrides(overrides)}
-    states, files = _read_states(family, checkpoint, metadata)
+    states, files = _read_states(family, checkpoint)
     try:
         config = family.infer_config(states, wanted)
     except CheckpointError as error:
-        raise _named(error, family, checkpoint, states, wanted) from error
+        raise _named(error, family, checkpoint.path, states, wanted) from error
     except UsageError as error:
         if recorded and not overrides:
-            raise _not_an_architecture(checkpoint, error) from error
+            raise _not_an_architecture(checkpoint.path, error) from error
         raise
     return ReadModel(states, config, files, family.assumed(config, wanted))
 
 
-def _read_states(
-    family: ModelFamily[Any], checkpoint: Path, metadata: Mapping[str, str]
-) -> tuple[Mapping[str, StateDict], tuple[Path, ...]]:
-    if "networks" in metadata:
-        states = split_networks(read_checkpoint(checkpoint), metadata, checkpoint)
+def _read_states(family: ModelFamily[Any], checkpoint: Checkpoint) -> tuple[Mapping[str, StateDict], tuple[Path, ...]]:
+    if "networks" in checkpoint.metadata:
+        states = split_networks(checkpoint.state, checkpoint.metadata, checkpoint.path)
         if family.main_network() not in states:
             raise CheckpointError(
                 f"{checkpoint} says that it holds {', '.join(states) or 'no network'}, but a {family.name} file holds "
                 f"'{family.main_network()}'.",
                 remedy="Import the official checkpoint again.",
             )
-        return states, (checkpoint,)
-    files = family.companion_files(checkpoint)
-    return {network: read_checkpoint(path) for network, path in files.items()}, tuple(files.values())
+        return states, (checkpoint.path,)
+    files = family.companion_files(checkpoint.path)
+    opened = {checkpoint.path: checkpoint} | {
+        path: Checkpoint(path) for path in files.values() if path != checkpoint.path
+    }
+    return {network: opened[path].state for network, path in files.items()}, tuple(files.values())
 
 
 def _named(
@@ -197,7 +200,7 @@ def _only_a_companion_is_wrong(family: ModelFamily[Any], states: Mapping[str, St
 
 
 def load_model(
-    family: ModelFamily[Any], read: ReadModel, checkpoint: Path, overrides: Mapping[str, str]
+    family: ModelFamily[Any], read: ReadModel, checkpoint: Checkpoint, overrides: Mapping[str, str]
 ) -> TranslationModel[Any]:
     """The network with the weights that ``read_model`` has read.
 
@@ -214,15 +217,15 @@ def load_model(
         return family.load(read.states, read.config)
     except CheckpointError as error:
         wanted = family.parse_overrides(overrides)
-        raise _named(error, family, checkpoint, read.states, wanted) from error
+        raise _named(error, family, checkpoint.path, read.states, wanted) from error
 
 
 def _load(
-    family: ModelFamily[Any], checkpoint: Path, origin: WeightsOrigin, overrides: Mapping[str, str]
+    family: ModelFamily[Any], checkpoint: Checkpoint, origin: WeightsOrigin, overrides: Mapping[str, str]
 ) -> LoadedModel:
     read = read_model(family, checkpoint, overrides)
     model = load_model(family, read, checkpoint, overrides)
-    return LoadedModel(family, model, origin, checkpoint, checkpoint_sha256(checkpoint), read.assumed)
+    return LoadedModel(family, model, origin, checkpoint.path, checkpoint.sha256, read.assumed)
 
 
 def _recorded_config(family: ModelFamily[Any], metadata: Mapping[str, str], checkpoint: Path) -> dict[str, object]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 import torch
 
 from edge_i2i.errors import CheckpointError, UsageError
+from edge_i2i.models.checkpoints import checkpoint as opened
 from edge_i2i.models.checkpoints.importing import find_family, import_checkpoint
 from edge_i2i.models.checkpoints.loading import load_checkpoint
 from edge_i2i.models.checkpoints.recognise import recognise
 from edge_i2i.models.checkpoints.weights_file import split_networks, write_weights_file
 from edge_i2i.models.registry import get_family
 from samples.models.reference import FIXTURES
+
+Run = Callable[..., tuple[int, str, str]]
 
 # model → its fixture, the listing there, and what stands before the keys in the official file
 OFFICIAL = {
@@ -67,6 +70,25 @@ def test_a_checkpoint_of_another_model_says_which_one_it_looks_like(cyclegan_fil
         load_checkpoint("bicyclegan", cyclegan_file)
     assert error.value.remedy == "Use --model cyclegan."
     assert str(cyclegan_file) in error.value.what
+
+
+@pytest.mark.parametrize(
+    "verb", [["import"], ["export", "onnx", "--size", "32x32", "--precision", "fp32", "--checkpoint"]]
+)
+def test_a_verb_reads_its_checkpoint_once_and_hashes_it_once(
+    verb: list[str], cyclegan_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_verb: Run
+) -> None:
+    """Recognising, reading and recording are of one reading."""
+    done: list[str] = []
+    suffix = "safetensors" if verb == ["import"] else "i2i"
+    for name in ("read_checkpoint", "checkpoint_sha256"):
+        function = getattr(opened, name)
+        monkeypatch.setattr(
+            opened, name, lambda path, name=name, function=function: done.append(name) or function(path)
+        )
+    code, _, err = run_verb(*verb, cyclegan_file, "--output", tmp_path / f"made.{suffix}")
+    assert code == 0, err
+    assert sorted(done) == ["checkpoint_sha256", "read_checkpoint"]
 
 
 def test_import_recognises_writes_and_loads_again(cyclegan_file: Path) -> None:
