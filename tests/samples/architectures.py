@@ -14,14 +14,11 @@ def tiny_architectures() -> list[tuple[str, str, Any]]:
 
     Full-size ones that shrink to the same network are the same to these tests.
     """
-    found = []
-    for name in family_names():
-        family = get_family(name)
-        seen: dict[Any, str] = {}
-        for architecture, config in family.architectures().items():
-            seen.setdefault(family.tiny(config), architecture)
-        found += [(name, architecture, config) for config, architecture in seen.items()]
-    return found
+    return [
+        (name, architecture, config)
+        for name in family_names()
+        for architecture, config in get_family(name).tiny_architectures().items()
+    ]
 
 
 def every_architecture() -> list[Any]:
