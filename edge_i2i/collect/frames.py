@@ -258,7 +258,7 @@ class PlayedSource:
 
     @property
     def name(self) -> str:
-        """As given, without credentials; of a picture that is panned over, its file's name."""
+        """What was given, without credentials; of a picture that is panned over, its file's name."""
         place = self.spec.place
         return place.name if place is not None and self.spec.scheme == "photo" else self.spec.uri
 

@@ -36,7 +36,7 @@ class SourceOptions:
     hdr: HdrFilms = "tone-map"
 
     def of_library(self) -> Asked:
-        """As ``source_spec`` takes them."""
+        """The same options as keyword arguments of ``source_spec``."""
         from edge_i2i.media.tone_mapping import Hdr
 
         return {

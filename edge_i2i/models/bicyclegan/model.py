@@ -317,6 +317,12 @@ class BicycleGANFamily(ModelFamily[BicycleGANConfig, BicycleGAN]):
         """The generator starts at N(0, 0.02) (the official ``--init_type normal``), the encoder at ``kaiming``.
 
         The official Xavier initialisation with gain 0.02 leaves pictures and styles too near to zero to tell apart.
+
+
+        Args:
+            networks: by name, as ``build_networks`` made them; changed in place.
+            config: their architecture.
+            seed: decides every weight.
         """
         materialise(networks["generator"], seed)
         materialise(networks["encoder"], seed + 1, Initialisation.KAIMING)

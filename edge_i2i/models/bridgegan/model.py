@@ -380,7 +380,13 @@ class BridgeGANFamily(ModelFamily[BridgeGANConfig, BridgeGAN]):
         return BridgeGAN(config, networks["networks"])
 
     def initialise(self, networks: Mapping[str, Any], config: BridgeGANConfig, seed: int) -> None:
-        """As slim draws them: Xavier uniform, biases 0."""
+        """Draw weights by slim's rule: Xavier uniform, biases 0.
+
+        Args:
+            networks: by name, as ``build_networks`` made them; changed in place.
+            config: their architecture.
+            seed: decides every weight.
+        """
         super().initialise(networks, config, seed)
         generator = torch.Generator().manual_seed(seed)
         for parameter in networks["networks"].parameters():

@@ -129,7 +129,7 @@ class CycleGANFamily(ModelFamily[CycleGANConfig, CycleGAN]):
         return infer_config(states, overrides)
 
     def build_networks(self, config: CycleGANConfig) -> dict[str, nn.Module]:
-        """The generator."""
+        """The one network of the file: the generator."""
         return {"generator": build_generator(config)}
 
     def assemble(self, config: CycleGANConfig, networks: Mapping[str, Any]) -> CycleGAN:
@@ -141,6 +141,12 @@ class CycleGANFamily(ModelFamily[CycleGANConfig, CycleGAN]):
 
         A U-Net with stored statistics (norm_mode eval) has neither a norm nor a residual to keep such small weights
         from making every picture grey: there the official option ``--init_type kaiming``.
+
+
+        Args:
+            networks: by name, as ``build_networks`` made them; changed in place.
+            config: their architecture.
+            seed: decides every weight.
         """
         fading = config.generator == Generator.UNET and config.norm_mode == NormMode.EVAL
         materialise(networks["generator"], seed, Initialisation.KAIMING if fading else Initialisation.NORMAL)

@@ -290,6 +290,12 @@ class EgscitFamily(ModelFamily[EgscitConfig, Egscit]):
 
         The authors start from N(0, 0.02), cut off at two deviations: without norms, its pictures are one grey until it
         is trained.
+
+
+        Args:
+            networks: by name, as ``build_networks`` made them; changed in place.
+            config: their architecture.
+            seed: decides every weight.
         """
         super().initialise(networks, config, seed)
         for generator in (networks[TRANSLATOR].gen_a, networks[TRANSLATOR].gen_b):

@@ -339,7 +339,7 @@ class LOMITFamily(ModelFamily[LOMITConfig, LOMIT]):
         return infer_config(states, overrides)
 
     def build_networks(self, config: LOMITConfig) -> dict[str, nn.Module]:
-        """The generator."""
+        """The one network of the file: the generator."""
         return {"generator": Generator(config)}
 
     def assemble(self, config: LOMITConfig, networks: Mapping[str, Any]) -> LOMIT:

@@ -203,7 +203,7 @@ class Unit2017Family(ModelFamily[Unit2017Config, Unit2017]):
         return infer_config(states, overrides)
 
     def build_networks(self, config: Unit2017Config) -> dict[str, nn.Module]:
-        """The generator."""
+        """The one network of the file: the generator."""
         return {"generator": CocoGenerator(config)}
 
     def assemble(self, config: Unit2017Config, networks: Mapping[str, Any]) -> Unit2017:
@@ -215,6 +215,12 @@ class Unit2017Family(ModelFamily[Unit2017Config, Unit2017]):
 
         A narrower network draws them wider by sqrt(64 / ch), so that its picture has the full-size network's contrast:
         with N(0, 0.02) it would be flat grey, and no comparison of pictures would find a fault.
+
+
+        Args:
+            networks: by name, as ``build_networks`` made them; changed in place.
+            config: their architecture.
+            seed: decides every weight.
         """
         super().initialise(networks, config, seed)
         for weight in networks["generator"].parameters():
