@@ -1,5 +1,6 @@
 # make demo   export the demo network, translate photographs and a video, show where the pictures are
-# make test   lint, types, tests
+# make test   lint, types, and the tests that are quick
+# make test-all   the same, and every test: what CI runs
 # make web    the browser's runtime from npm, checked against its checksums, into the page of `edge-i2i serve`
 # make fuzz   damaged files at everything that reads a stranger's, a minute a target
 # make bench  the timings that the docs quote, as JSON in docs/figures/
@@ -14,6 +15,8 @@ DEMO_INSTALLED := $(VENV)/.installed-demo
 RUNTIME := edge_i2i/web/page/ort/ort.wasm.min.mjs
 BINDINGS := .cache/tensorrt/.prepared
 THREADS ?= 2
+# More than there are cores: tests wait for other programs, for sockets and for frames.
+PROCESSES ?= 3
 # On Linux the usual PyTorch brings 3 GB of CUDA. The index of its CPU build, which the command on pytorch.org's page
 # "Get started" names for Pip and CPU, spares them: make test TORCH_INDEX=…; where it cannot be reached, the usual serves.
 TORCH_INDEX ?=
@@ -25,14 +28,19 @@ define install
 	touch $@
 endef
 
-.PHONY: demo test lint types web bench fuzz clean
+.PHONY: demo test test-all lint types web bench fuzz clean
 
 demo: $(DEMO_INSTALLED)
 	$(BIN)/python runtime/demo.py --output demo --threads $(THREADS)
 
 # A process that a test ends is not started again: pytest-xdist may wait for ever for the rest of that file.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --max-worker-restart 0 $(PYTEST_OPTIONS)
+
 test: lint types $(RUNTIME)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(THREADS) --dist loadfile --max-worker-restart 0
+	$(PYTEST) -m "not slow"
+
+test-all: lint types $(RUNTIME)
+	$(PYTEST)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import functools
 import gc
+import json
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parent
+
+
+SLOW_CALL, SLOW_FIXTURES = 3.0, 60.0
+"""Seconds, by docs/figures/test-durations.json: of a function's slowest call, and of a file's fixtures together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what took long when it was measured: ``make test`` leaves it to ``make test-all``."""
+    measured = json.loads((ROOT / "docs/figures/test-durations.json").read_text(encoding="utf-8"))
+    slow = {name for name, seconds in measured["calls"].items() if seconds >= SLOW_CALL}
+    slow_files = {name for name, seconds in measured["fixtures"].items() if seconds >= SLOW_FIXTURES}
+    for item in items:
+        function = item.nodeid.partition("[")[0]
+        if function in slow or function.partition("::")[0] in slow_files:
+            item.add_marker("slow")
 
 
 def pytest_collection_finish() -> None:

@@ -104,7 +104,7 @@ with edge_i2i.load({str(BUNDLE)!r}, engine="onnxruntime", threads=1) as translat
         (["models"], "cards"),
         (["quantize", str(BUNDLE)], "quantize"),
         (["collect", "in.png", "--output", "frames"], "collect"),
-        (["export", "onnx", "--model", "pix2pixhd", "--random-weights", "--output", "a.i2i"], "models"),
+        (["export", "onnx", "--model", "pix2pixhd", "--random-weights", "--output", "a.i2i"], "export"),
     ],
 )
 def test_what_makes_bundles_says_that_it_is_not_there(device: Path, verb: list[str], room: str) -> None:
