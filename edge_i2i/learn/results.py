@@ -10,6 +10,7 @@ from typing import Any
 
 from edge_i2i.arrays import Picture
 from edge_i2i.files.places import writing
+from edge_i2i.files.whole import replacing
 from edge_i2i.learn.evaluate import HeldOutPicture, summarise
 from edge_i2i.machine import describe_machine, installed_versions
 from edge_i2i.requirements import require
@@ -49,10 +50,12 @@ def write_results(
     content["date"] = datetime.now(UTC).date().isoformat()
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "heldout.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        with replacing(folder / "heldout.json") as unfinished:
+            unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         for one in pictures:
             write_png(folder / f"heldout-{Path(one.name).stem}.png", one.side_by_side())
-        (folder / "log.jsonl").write_text(thin_log(log.read_text(encoding="utf-8")), encoding="utf-8")
+        with replacing(folder / "log.jsonl") as unfinished:
+            unfinished.write_text(thin_log(log.read_text(encoding="utf-8")), encoding="utf-8")
     return content
 
 
@@ -60,7 +63,8 @@ def write_png(path: Path, rgb: Picture) -> None:
     """Write a uint8 (H, W, 3) RGB picture."""
     cv2 = require("cv2", extra="train", purpose="Writing pictures")
     _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    path.write_bytes(encoded.tobytes())
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(encoded.tobytes())
 
 
 def thin_log(text: str, most: int = LOG_LINES) -> str:

@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 from edge_i2i.bundle.locking import only_run
 from edge_i2i.errors import UsageError
 from edge_i2i.files.places import check_folder, refuse_foreign, writing
+from edge_i2i.files.whole import replacing
 from edge_i2i.learn.checkpoints import list_snapshots
 from edge_i2i.learn.data import cached_pairs
 from edge_i2i.learn.export_weights import write_weights
@@ -68,8 +69,8 @@ def _train(recipe: Recipe, options: RunOptions) -> dict[str, Any]:
         trainer.resume()
         logger.info("resumed at step %d", trainer.step)
     if fabric.is_global_zero:
-        with writing(options.output / "recipe.yaml"):
-            (options.output / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+        with writing(options.output / "recipe.yaml"), replacing(options.output / "recipe.yaml") as unfinished:
+            unfinished.write_text(recipe.to_yaml(), encoding="utf-8")
     outcome = trainer.run(should_stop=options.should_stop, progress=options.progress if fabric.is_global_zero else None)
     return _conclude(trainer, outcome, options) if fabric.is_global_zero else {}
 

@@ -164,6 +164,18 @@ def test_a_condition_is_kept_over_frames_and_changes_the_picture(label_translato
     assert not np.array_equal(label_translator(**given), first)
 
 
+def test_conditions_with_names_and_types_are_the_same_conditions(label_translator: Translator) -> None:
+    given, features = maps(64, 64), np.full((3, 64, 64), 0.9, np.float32)
+    label_translator.condition(features=features)
+    by_keyword = label_translator(**given)
+    instances = np.repeat(np.arange(8, dtype=np.int32) * 1001, 512).reshape(64, 64)
+    exemplar = edge_i2i.ConditionInputs(exemplar=picture(64, 64), exemplar_instance_map=instances)
+    label_translator.condition_with(exemplar)
+    assert not np.array_equal(label_translator(**given), by_keyword)
+    label_translator.condition_with(edge_i2i.ConditionInputs(tensors={"features": features}))
+    assert np.array_equal(label_translator(**given), by_keyword)
+
+
 def test_an_exemplar_of_another_size_is_fitted(label_translator: Translator) -> None:
     label_translator.condition(exemplar=picture(50, 90), exemplar_instance_map=np.ones((50, 90), np.int32))
     assert label_translator(**maps(40, 30)).shape == (40, 30, 3)

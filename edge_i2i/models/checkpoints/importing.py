@@ -11,6 +11,7 @@ from typing import Any
 
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.files.places import check_file, refuse_foreign
+from edge_i2i.files.whole import replacing
 from edge_i2i.models.checkpoints.checkpoint import Checkpoint
 from edge_i2i.models.checkpoints.explaining import nobodys
 from edge_i2i.models.checkpoints.loading import load_model, read_model
@@ -96,7 +97,9 @@ def import_checkpoint(
     config, states = asdict(read.config), family.portable(read.states)
     source = {"source": checkpoint.path.name, "source_sha256": checkpoint.sha256}
     write_weights_file(output, family.name, config, states, source)
-    config_file.write_text(json.dumps({"model": family.name, "config": config}, indent=2, sort_keys=True) + "\n")
+    with replacing(config_file) as unfinished:
+        content = {"model": family.name, "config": config}
+        unfinished.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return ImportSummary(
         family.name,
         family.title,
