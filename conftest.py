@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parent
 
 
-SLOW_CALL, SLOW_FIXTURES = 3.0, 60.0
+SLOW_CALL, SLOW_FIXTURES = 2.0, 30.0
 """Seconds, by docs/figures/test-durations.json: of a function's slowest call, and of a file's fixtures together."""
 
 
