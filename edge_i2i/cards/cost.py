@@ -6,12 +6,13 @@ tables of the field often count the latter). Convolutions and matrix products co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge_i2i.contract import GraphKind, Size
+from edge_i2i.errors import UsageError
 from edge_i2i.graphs.picture import example_inputs, to_network_form
 from edge_i2i.models.family import ModelFamily, ModelGraph
 
@@ -41,11 +42,35 @@ def cost_of(family: ModelFamily[Any], config: Any, size: Size) -> tuple[GraphCos
     Raises:
         UsageError: the network cannot take that size.
     """
+    return costs_of(family, config, [size])[size]
+
+
+def costs_of(
+    family: ModelFamily[Any], config: Any, sizes: Iterable[Size], *, fitting: bool = False
+) -> dict[Size, tuple[GraphCost, ...]]:
+    """The costs at several sizes, of one network that is built once.
+
+    Args:
+        family: the published model.
+        config: its architecture.
+        sizes: of the frame, in pixels; the same one twice is counted once.
+        fitting: leave out the sizes that the network cannot take.
+
+    Raises:
+        UsageError: the network cannot take one of the sizes, and ``fitting`` was not asked for.
+    """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
+    costs = {}
     with FakeTensorMode(allow_non_fake_inputs=True):
         model = family.random(config, seed=0)
-        return tuple(_graph_cost(graph) for graph in model.graphs(size))
+        for size in dict.fromkeys(sizes):
+            try:
+                costs[size] = tuple(_graph_cost(graph) for graph in model.graphs(size))
+            except UsageError:
+                if not fitting:
+                    raise
+    return costs
 
 
 def _graph_cost(graph: ModelGraph) -> GraphCost:

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from edge_i2i.cards.check import CPU_ENGINES, ModelCheck
-from edge_i2i.cards.cost import GraphCost, cost_of
+from edge_i2i.cards.cost import GraphCost, costs_of
 from edge_i2i.cards.page import SIZES
-from edge_i2i.contract import GraphKind, Size
-from edge_i2i.errors import UsageError
+from edge_i2i.contract import GraphKind
 from edge_i2i.models.family import ModelFamily
 from edge_i2i.models.registry import family_names, get_family
 
@@ -26,8 +25,8 @@ def model_rows() -> list[dict[str, Any]]:
 
 
 def _row(family: ModelFamily[Any], architecture: str, config: Any) -> dict[str, Any]:
-    own = cost_of(family, config, family.full_size)
-    costs = {str(size): cost for size in SIZES if (cost := _cost_where_it_fits(family, config, size))}
+    costs = costs_of(family, config, [family.full_size, *SIZES], fitting=True)
+    own = costs[family.full_size]
     return {
         "model": family.name,
         "title": family.title,
@@ -35,7 +34,7 @@ def _row(family: ModelFamily[Any], architecture: str, config: Any) -> dict[str, 
         "own_size": str(family.full_size),
         "frame_parameters": _frame(own).parameters,
         "condition_parameters": sum(graph.parameters for graph in own if graph.kind is GraphKind.CONDITION),
-        "frame_gmac": {size: _gmac(_frame(cost)) for size, cost in costs.items()},
+        "frame_gmac": {str(size): _gmac(_frame(costs[size])) for size in SIZES if size in costs},
         "own_size_gmac": _gmac(_frame(own)),
         "condition_gmac": {graph.graph: _gmac(graph) for graph in own if graph.kind is GraphKind.CONDITION},
         "inputs": {graph.graph: list(graph.inputs) for graph in own},
@@ -44,13 +43,6 @@ def _row(family: ModelFamily[Any], architecture: str, config: Any) -> dict[str, 
         "released_weights": family.released_weights,
         "fidelity": family.fidelity.value,
     }
-
-
-def _cost_where_it_fits(family: ModelFamily[Any], config: Any, size: Size) -> tuple[GraphCost, ...]:
-    try:
-        return cost_of(family, config, size)
-    except UsageError:
-        return ()
 
 
 def _frame(costs: Sequence[GraphCost]) -> GraphCost:

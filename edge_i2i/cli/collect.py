@@ -56,7 +56,8 @@ def collect(
 
     Example: edge-i2i collect drive.mp4 --output frames --count 32
     """
-    from edge_i2i.collect.frames import Sampling, open_source
+    from edge_i2i.collect.frames import Sampling
+    from edge_i2i.collect.opening import open_source
     from edge_i2i.collect.run import collect_frames
     from edge_i2i.files.places import check_folder
 

@@ -30,7 +30,7 @@ from edge_i2i.live.sinks.sink import Sink
 from edge_i2i.live.steps.picture_path import PicturePathOptions, picture_path_loader
 from edge_i2i.media.geometry import Fit
 from edge_i2i.media.tone_mapping import Hdr
-from edge_i2i.sources.registry import source_spec
+from edge_i2i.sources.registry import SCHEMES, source_spec
 from edge_i2i.sources.source import SourceSpec
 from edge_i2i.translate.translator import LoadOptions, Translator
 
@@ -188,7 +188,8 @@ def sink_settings(
     place = None if spec is None else spec.place
     places = [Path(one) for one in reads] + ([] if place is None else [place])
     offline = policy.mode is Mode.OFFLINE
-    film = place if offline and spec is not None and spec.scheme == "file" else None
+    kind = None if spec is None else SCHEMES.get(spec.scheme)
+    film = place if offline and kind is not None and kind.has_sound else None
     return SinkSettings(clock, on_key, source_times=offline, sound_of=film, reads=tuple(places))
 
 

@@ -26,7 +26,10 @@ class SourceKind:
     """A kind of source, for the registry, ``--help`` and the docs.
 
     ``example``: one that can be typed. ``extra``: of the package, that it needs; or empty. ``takes_size``,
-    ``takes_fps``, ``takes_format``: whether it can be asked for them; others have their own.
+    ``takes_fps``, ``takes_format``: whether it can be asked for them; others have their own. ``word``: what messages
+    and records call such a source. ``is_files``: whether it is files that are gone through from end to end;
+    ``settles``: whether its first pictures show exposure and white balance settling; ``has_sound``: whether a file's
+    sound belongs to its pictures.
     """
 
     scheme: str
@@ -37,21 +40,56 @@ class SourceKind:
     takes_size: bool = False
     takes_fps: bool = False
     takes_format: bool = False
+    word: str = "stream"
+    is_files: bool = False
+    settles: bool = False
+    has_sound: bool = False
 
 
 SOURCE_KINDS = (
-    SourceKind("camera", "camera:0", "a camera by number or /dev/video…", camera_spec, "", True, True, True),
-    SourceKind("file", "file:film.mp4", "every frame of a video or an animation", film_spec, "video"),
-    SourceKind("folder", "folder:pictures", "the pictures of a folder, in order", folder_spec, takes_fps=True),
-    SourceKind("photo", "photo:street.jpg", "an endless pan over a picture", photo_spec, "", True, True),
-    SourceKind("pattern", "pattern:480x640@30", "a moving test picture", pattern_spec, "", True, True),
+    SourceKind(
+        "camera",
+        "camera:0",
+        "a camera by number or /dev/video…",
+        camera_spec,
+        takes_size=True,
+        takes_fps=True,
+        takes_format=True,
+        word="camera",
+        settles=True,
+    ),
+    SourceKind(
+        "file",
+        "file:film.mp4",
+        "every frame of a video or an animation",
+        film_spec,
+        "video",
+        word="video",
+        is_files=True,
+        has_sound=True,
+    ),
+    SourceKind(
+        "folder",
+        "folder:pictures",
+        "the pictures of a folder, in order",
+        folder_spec,
+        takes_fps=True,
+        word="folder",
+        is_files=True,
+    ),
+    SourceKind("photo", "photo:street.jpg", "an endless pan over a picture", photo_spec, "", True, True, word="photo"),
+    SourceKind(
+        "pattern", "pattern:480x640@30", "a moving test picture", pattern_spec, "", True, True, word="test pattern"
+    ),
     SourceKind("rtsp", "rtsp://camera/stream", "a network camera", network_spec, "video"),
     SourceKind("rtsps", "rtsps://camera/stream", "a network camera, encrypted", network_spec, "video"),
     SourceKind("http", "http://camera/video.mjpg", "MJPEG, HLS or another stream", network_spec, "video"),
     SourceKind("https", "https://host/live.m3u8", "the same, encrypted", network_spec, "video"),
-    SourceKind("screen", "screen:1", "what a monitor shows", screen_spec, "screen", takes_fps=True),
-    SourceKind("csi", "csi:0", "a CSI camera of a Jetson", csi_spec, "", True, True),
-    SourceKind("gst", "gst:v4l2src ! jpegdec", "a pipeline of the system's GStreamer", gst_spec),
+    SourceKind("screen", "screen:1", "what a monitor shows", screen_spec, "screen", takes_fps=True, word="screen"),
+    SourceKind("csi", "csi:0", "a CSI camera of a Jetson", csi_spec, "", True, True, word="camera", settles=True),
+    SourceKind(
+        "gst", "gst:v4l2src ! jpegdec", "a pipeline of the system's GStreamer", gst_spec, word="pipeline", settles=True
+    ),
 )
 """In the order of ``--help``. A bare number is a camera, and a bare path a video, an animation or a folder."""
 

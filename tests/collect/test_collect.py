@@ -16,7 +16,8 @@ from edge_i2i.collect import folder as collection_folder
 from edge_i2i.collect.diversity import farthest_points, nearest_distances
 from edge_i2i.collect.features import NEAR_DUPLICATE_DISTANCE, frame_features
 from edge_i2i.collect.folder import Collection, read_collection
-from edge_i2i.collect.frames import Sampling, SourceFrame, SourcePosition, Unreadable, open_source
+from edge_i2i.collect.frames import Sampling, SourceFrame, SourcePosition, Unreadable
+from edge_i2i.collect.opening import open_source
 from edge_i2i.collect.run import collect_frames
 from edge_i2i.errors import BadInputError, EdgeI2IError, PictureError, UsageError
 from edge_i2i.media.pictures import read_picture

@@ -11,7 +11,10 @@ import cv2
 import pytest
 
 from edge_i2i.clock import SystemClock
-from edge_i2i.collect.frames import FileSource, PlayedSource, Sampling, open_source
+from edge_i2i.collect.file_source import FileSource
+from edge_i2i.collect.frames import Sampling
+from edge_i2i.collect.opening import open_source
+from edge_i2i.collect.played_source import PlayedSource
 from edge_i2i.contract import Size
 from edge_i2i.errors import PictureError, UsageError
 from edge_i2i.media.tone_mapping import Hdr
