@@ -52,7 +52,8 @@ class FrameToRgb:
                     f"{self._name} has a high dynamic range, which is to be refused.",
                     remedy="Convert it with a video tool, or let it be tone-mapped: --hdr tone-map.",
                 )
-            deep = np.ascontiguousarray(self._converted(frame, "rgb48le"), np.uint16)
+            # Planar: into packed 16 bits (rgb48le) swscale overflows with full chroma, and saturated colours turn.
+            deep = np.ascontiguousarray(self._converted(frame, "gbrp16le"), np.uint16)
             return tone_mapped(deep, int(frame.color_trc), int(frame.color_primaries))
         if _is_transparent(frame):
             return over_white(np.ascontiguousarray(self._converted(frame, "rgba"), np.uint8))

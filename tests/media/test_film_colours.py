@@ -13,6 +13,7 @@ import pytest
 from edge_i2i.cli.main import run_command
 from edge_i2i.errors import PictureError
 from edge_i2i.media.films.video import VideoReader
+from edge_i2i.media.rgb import FrameToRgb
 from edge_i2i.media.tone_mapping import BT2020, HLG, PQ, Hdr, tone_mapped
 from samples.animations import frames, save
 
@@ -159,6 +160,36 @@ def test_films_of_high_dynamic_range_are_tone_mapped_and_that_is_said(
     )
     assert np.array(middle(path)) == pytest.approx(234, abs=4)
     assert "tone-mapped" in caplog.text
+
+
+def patches(luma: np.ndarray, blue: np.ndarray, red: np.ndarray, transfer: int) -> av.VideoFrame:
+    """A frame of ten bits in squares of eight pixels, each of one Y'CbCr."""
+    height, width = (8 * side for side in luma.shape)
+    frame = av.VideoFrame(width, height, "yuv420p10le")
+    for plane, codes, side in zip(frame.planes, (luma, blue, red), (8, 4, 4), strict=True):
+        rows = np.zeros((plane.height, plane.line_size // 2), "<u2")
+        rows[:, : plane.width] = np.kron(codes, np.ones((side, side), int))
+        plane.update(rows.tobytes())
+    frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries = 9, 1, transfer, BT2020
+    return frame
+
+
+def rgb_of(luma: np.ndarray, blue: np.ndarray, red: np.ndarray) -> np.ndarray:
+    """R'G'B' in 16 bits by the formulas of BT.2020, table 4 and 5; what lies outside is cut off."""
+    light, cb, cr = (luma - 64) / 876, (blue - 512) / 896, (red - 512) / 896
+    r, b = light + 1.4746 * cr, light + 1.8814 * cb
+    g = (light - 0.2627 * r - 0.0593 * b) / 0.6780
+    return np.rint(np.clip(np.stack([r, g, b], axis=2), 0, 1) * 65535).astype(np.uint16)
+
+
+@pytest.mark.parametrize("transfer", [PQ, HLG])
+def test_every_colour_of_a_film_of_high_dynamic_range_is_the_one_that_was_written(transfer: int) -> None:
+    """Saturated ones lost their green: FFmpeg's scaler overflows where it writes packed colours of 16 bits."""
+    rng = np.random.default_rng(0)
+    luma, blue, red = rng.integers(64, 941, (16, 16)), *(rng.integers(64, 961, (2, 16, 16)))
+    shown = FrameToRgb("The film")(patches(luma, blue, red, transfer))[4::8, 4::8]
+    wanted = tone_mapped(rgb_of(luma, blue, red), transfer, BT2020)
+    assert np.abs(shown.astype(int) - wanted).max() <= 8  # the two round codes in their own ways
 
 
 @pytest.mark.parametrize("transfer", [PQ, HLG])
