@@ -30,10 +30,10 @@ from edge_i2i.learn.losses import discriminator_loss, feature_matching, lsgan
 from edge_i2i.learn.recipe import Recipe
 from edge_i2i.learn.results import write_png
 from edge_i2i.learn.training_log import Record, TrainingLog
-from edge_i2i.models.family import materialise
 from edge_i2i.models.pix2pixhd.config import Pix2PixHDConfig
 from edge_i2i.models.pix2pixhd.discriminators import MultiscaleDiscriminator
 from edge_i2i.models.pix2pixhd.model import FAMILY as PIX2PIXHD
+from edge_i2i.models.weights import materialise
 from edge_i2i.progress import NullProgress, Progress
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from edge_i2i.errors import CheckpointError, UsageError
-from edge_i2i.models.family import load_state, materialise
 from edge_i2i.models.pix2pixhd.model import FAMILY
+from edge_i2i.models.weights import load_state, materialise
 
 
 def test_overrides_become_values_of_the_configs_types() -> None:

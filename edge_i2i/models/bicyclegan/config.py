@@ -11,7 +11,8 @@ from typing import Any
 
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.config import NearMissError, blaming_the_checkpoint, check_ranges, overridden
-from edge_i2i.models.family import NormMode, StateDict
+from edge_i2i.models.family import NormMode
+from edge_i2i.models.weights import StateDict
 
 _LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(
     {

@@ -34,16 +34,8 @@ from edge_i2i.models.bicyclegan.config import (
     norm_mode_of,
 )
 from edge_i2i.models.bicyclegan.networks import Level, StyleEncoder, UnetGenerator, spread
-from edge_i2i.models.family import (
-    Fidelity,
-    Initialisation,
-    ModelFamily,
-    ModelGraph,
-    Rewrite,
-    StateDict,
-    TranslationModel,
-    materialise,
-)
+from edge_i2i.models.family import Fidelity, ModelFamily, ModelGraph, Rewrite, TranslationModel
+from edge_i2i.models.weights import Initialisation, StateDict, materialise
 
 BIAS_MAPS = "z-as-bias-maps"
 _UNBOUNDED = float("inf")

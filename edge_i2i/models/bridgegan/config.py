@@ -12,7 +12,7 @@ from typing import Any
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.bridgegan.variables import our_keys
 from edge_i2i.models.config import NearMissError, check_ranges, overridden
-from edge_i2i.models.family import StateDict
+from edge_i2i.models.weights import StateDict
 
 CELEBA_ATTRIBUTES = (
     *("Young", "Mouth_Slightly_Open", "Smiling", "Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"),

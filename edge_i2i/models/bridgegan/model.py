@@ -47,14 +47,8 @@ from edge_i2i.models.bridgegan.networks import (
 )
 from edge_i2i.models.bridgegan.variables import first_spade_block, our_keys
 from edge_i2i.models.checkpoints.tensorflow_layout import slim_instance_norm, unflatten_as_tensorflow
-from edge_i2i.models.family import (
-    Fidelity,
-    ModelFamily,
-    ModelGraph,
-    Rewrite,
-    StateDict,
-    TranslationModel,
-)
+from edge_i2i.models.family import Fidelity, ModelFamily, ModelGraph, Rewrite, TranslationModel
+from edge_i2i.models.weights import StateDict
 
 ATTRIBUTES_AS_BIAS = "attributes-as-bias"
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_i2i.models.checkpoints.tensorflow_layout import conv_kernel, dense_kernel
-from edge_i2i.models.family import StateDict
+from edge_i2i.models.weights import StateDict
 
 if TYPE_CHECKING:
     from torch import Tensor

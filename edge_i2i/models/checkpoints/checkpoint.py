@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from edge_i2i.models.checkpoints.reading import checkpoint_sha256, read_checkpoint, read_metadata
-from edge_i2i.models.family import StateDict
+from edge_i2i.models.weights import StateDict
 
 
 class Checkpoint:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from edge_i2i.errors import CheckpointError
 from edge_i2i.models.checkpoints.recognise import Recognition, near_misses, parts_of, recognise, recognised_parts
 from edge_i2i.models.checkpoints.state_entries import MixedEntriesError, bare_key, save_part_command, save_plain_command
-from edge_i2i.models.family import StateDict
 from edge_i2i.models.registry import family_names
+from edge_i2i.models.weights import StateDict
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,8 +17,8 @@ from edge_i2i.models.checkpoints.explaining import nobodys
 from edge_i2i.models.checkpoints.loading import load_model, read_model
 from edge_i2i.models.checkpoints.recognise import Recognition, recognise
 from edge_i2i.models.checkpoints.weights_file import is_weights_file, write_weights_file
-from edge_i2i.models.family import StateDict
 from edge_i2i.models.registry import family_names, get_family
+from edge_i2i.models.weights import StateDict
 
 _STATISTICS = re.compile(r"(running_mean|running_var|num_batches_tracked)$")
 

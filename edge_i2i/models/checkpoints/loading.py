@@ -14,8 +14,9 @@ from edge_i2i.models.checkpoints.explaining import hidden_network
 from edge_i2i.models.checkpoints.recognise import recognise
 from edge_i2i.models.checkpoints.weights_file import recorded_json, split_networks
 from edge_i2i.models.config import NearMissError
-from edge_i2i.models.family import ModelFamily, StateDict, TranslationModel
+from edge_i2i.models.family import ModelFamily, TranslationModel
 from edge_i2i.models.registry import family_names, get_family
+from edge_i2i.models.weights import StateDict
 
 Overrides = Mapping[str, object]
 

@@ -41,7 +41,7 @@ from edge_i2i.models.checkpoints.torch_contents import StrangeContentsError, tor
 from edge_i2i.requirements import require
 
 if TYPE_CHECKING:
-    from edge_i2i.models.family import StateDict
+    from edge_i2i.models.weights import StateDict
 
 _LARGEST_HEADER = 1 << 24  # bytes of a safetensors header; some hundred a tensor
 _PACKED = ("torch.float4_e2m1fn_x2",)  # types that have no arithmetic

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_i2i.errors import CheckpointError
-from edge_i2i.models.family import StateDict
 from edge_i2i.models.registry import family_names, get_family
+from edge_i2i.models.weights import StateDict
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,7 @@ from edge_i2i.files.kinds import looks_like_safetensors
 from edge_i2i.models.checkpoints.torch_contents import ObjectRecord, TensorRecord, TorchContents, torch_contents
 
 if TYPE_CHECKING:
-    from edge_i2i.models.family import StateDict
+    from edge_i2i.models.weights import StateDict
 
 _MOST_ENTRIES = 100_000  # a training checkpoint of the largest of our networks has some thousands
 _DEEPEST = 16

@@ -21,7 +21,7 @@ from edge_i2i.requirements import require
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from edge_i2i.models.family import StateDict
+    from edge_i2i.models.weights import StateDict
 
 _PART = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 _SHARD = re.compile(r"\.data-(\d{5})-of-(\d{5})$")

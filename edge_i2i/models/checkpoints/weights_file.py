@@ -13,7 +13,7 @@ from edge_i2i.files.whole import replacing
 from edge_i2i.models.checkpoints.reading import read_metadata
 
 if TYPE_CHECKING:
-    from edge_i2i.models.family import StateDict
+    from edge_i2i.models.weights import StateDict
 
 _BETWEEN = "/"
 

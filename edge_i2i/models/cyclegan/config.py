@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.config import NearMissError, check_ranges, overridden
-from edge_i2i.models.family import NormMode, StateDict
+from edge_i2i.models.family import NormMode
+from edge_i2i.models.weights import StateDict
 
 
 class Generator(StrEnum):

@@ -19,16 +19,8 @@ from edge_i2i.errors import CheckpointError
 from edge_i2i.models.cyclegan.config import CycleGANConfig as CycleGANConfig
 from edge_i2i.models.cyclegan.config import Generator, infer_config, infer_generator
 from edge_i2i.models.cyclegan.networks import ResnetGenerator, UnetGenerator, build_generator
-from edge_i2i.models.family import (
-    Fidelity,
-    Initialisation,
-    ModelFamily,
-    ModelGraph,
-    NormMode,
-    StateDict,
-    TranslationModel,
-    materialise,
-)
+from edge_i2i.models.family import Fidelity, ModelFamily, ModelGraph, NormMode, TranslationModel
+from edge_i2i.models.weights import Initialisation, StateDict, materialise
 
 _LUMA = (0.299, 0.587, 0.114)  # transforms.Grayscale's weights of red, green and blue (ITU-R 601-2)
 _STATISTICS = re.compile(r"\.(running_mean|running_var|num_batches_tracked)$")

@@ -21,7 +21,8 @@ from edge_i2i.models.checkpoints.tensorflow_layout import (
     transposed_conv_kernel,
 )
 from edge_i2i.models.config import NearMissError, check_ranges, overridden
-from edge_i2i.models.family import Direction, StateDict
+from edge_i2i.models.family import Direction
+from edge_i2i.models.weights import StateDict
 
 if TYPE_CHECKING:
     from torch import Tensor

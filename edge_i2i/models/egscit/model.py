@@ -33,15 +33,8 @@ from edge_i2i.contract import (
 from edge_i2i.models.checkpoints.tensorflow_layout import SameConvTranspose2d
 from edge_i2i.models.egscit.config import TRANSLATOR, companion_files, infer_config, recognise, torch_state
 from edge_i2i.models.egscit.config import EgscitConfig as EgscitConfig
-from edge_i2i.models.family import (
-    Direction,
-    Fidelity,
-    Initialisation,
-    ModelFamily,
-    ModelGraph,
-    StateDict,
-    TranslationModel,
-)
+from edge_i2i.models.family import Direction, Fidelity, ModelFamily, ModelGraph, TranslationModel
+from edge_i2i.models.weights import Initialisation, StateDict
 
 _RANDOM_HEAD = 0.25  # ours, for random weights alone: Kaiming's scale would saturate the tanh
 SLOPE = 0.2  # of the leaky ReLU (ops_EGSCIT.lrelu)

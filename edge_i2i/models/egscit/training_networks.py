@@ -33,7 +33,7 @@ from edge_i2i.models.checkpoints.tensorflow_layout import (
 from edge_i2i.models.config import check_ranges
 from edge_i2i.models.egscit.config import EgscitConfig
 from edge_i2i.models.egscit.model import SLOPE, Encoder, Generator, ResidualBlocks
-from edge_i2i.models.family import StateDict, load_state
+from edge_i2i.models.weights import StateDict, load_state
 
 INSTANCE_NORM_EPSILON = 1e-5  # ops_EGSCIT.instance_norm; slim's default would be 1e-6
 _LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType({"ndf": (1, 4096), "n_dis": (1, 10)})

@@ -25,15 +25,7 @@ from torch import Tensor, nn
 from edge_i2i.contract import DType, GraphDeclaration, GraphKind, Role, Size, SizeRule, TensorSpec
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.config import NearMissError, overridden
-from edge_i2i.models.family import (
-    Fidelity,
-    Initialisation,
-    ModelFamily,
-    ModelGraph,
-    Rewrite,
-    StateDict,
-    TranslationModel,
-)
+from edge_i2i.models.family import Fidelity, ModelFamily, ModelGraph, Rewrite, TranslationModel
 from edge_i2i.models.init.boxes import box_shares, spread_modulations
 from edge_i2i.models.munit.config import MUNITConfig, checked_config, infer_architecture
 from edge_i2i.models.munit.model import (
@@ -49,6 +41,7 @@ from edge_i2i.models.munit.model import (
     translation_graphs,
 )
 from edge_i2i.models.munit.networks import MLP
+from edge_i2i.models.weights import Initialisation, StateDict
 
 MOST_SLOTS = 256
 _UNBOUNDED = float("inf")

@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.config import NearMissError, check_ranges, overridden
-from edge_i2i.models.family import NormMode, StateDict
+from edge_i2i.models.family import NormMode
+from edge_i2i.models.weights import StateDict
 
 MASK_SCALE = 4
 """Content and masks are this much smaller than the picture: two convolutions of stride 2."""

@@ -32,19 +32,12 @@ from edge_i2i.contract import (
     picture_spec,
 )
 from edge_i2i.errors import CheckpointError
-from edge_i2i.models.family import (
-    Fidelity,
-    Initialisation,
-    ModelFamily,
-    ModelGraph,
-    NormMode,
-    StateDict,
-    TranslationModel,
-)
+from edge_i2i.models.family import Fidelity, ModelFamily, ModelGraph, NormMode, TranslationModel
 from edge_i2i.models.lomit.config import MASK_SCALE, infer_config, recognise
 from edge_i2i.models.lomit.config import LOMITConfig as LOMITConfig
 from edge_i2i.models.lomit.networks import Discriminator as Discriminator
 from edge_i2i.models.lomit.networks import Generator
+from edge_i2i.models.weights import Initialisation, StateDict
 
 
 def at_mask_size(mask: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 from edge_i2i.errors import CheckpointError
 from edge_i2i.models.config import NearMissError, blaming_the_checkpoint, check_ranges, overridden
-from edge_i2i.models.family import Direction, StateDict
+from edge_i2i.models.family import Direction
 from edge_i2i.models.munit.blocks import Activation, Padding, refuse_linear
+from edge_i2i.models.weights import StateDict
 
 # Both ends included; the upper ends only keep typing errors out.
 _LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(

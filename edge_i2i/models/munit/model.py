@@ -26,16 +26,15 @@ from edge_i2i.contract import (
 from edge_i2i.models.family import (
     Direction,
     Fidelity,
-    Initialisation,
     ModelFamily,
     ModelGraph,
     Rewrite,
-    StateDict,
     TranslationModel,
 )
 from edge_i2i.models.munit.config import MUNITConfig as MUNITConfig
 from edge_i2i.models.munit.config import infer_config, recognise
 from edge_i2i.models.munit.networks import MLP, STYLE_DOWNSAMPLINGS, AdaINGen, ContentEncoder, Decoder, StyleEncoder
+from edge_i2i.models.weights import Initialisation, StateDict
 
 ADAIN_AS_INPUT = Rewrite(
     "adain-as-input",

@@ -11,7 +11,7 @@ from typing import Any
 from edge_i2i.errors import CheckpointError, UsageError
 from edge_i2i.models.config import NearMissError, blaming_the_checkpoint, check_ranges, overridden
 from edge_i2i.models.cyclegan.config import check_way_up, resembles_resnet
-from edge_i2i.models.family import StateDict
+from edge_i2i.models.weights import StateDict
 
 # Both ends included. Label maps are uint8, pictures are RGB; the other upper ends only keep typing errors out.
 _LEGAL: Mapping[str, tuple[int, int]] = MappingProxyType(

@@ -24,14 +24,7 @@ from edge_i2i.contract import (
     picture_spec,
 )
 from edge_i2i.errors import CheckpointError
-from edge_i2i.models.family import (
-    Fidelity,
-    ModelFamily,
-    ModelGraph,
-    StateDict,
-    TranslationModel,
-    load_state,
-)
+from edge_i2i.models.family import Fidelity, ModelFamily, ModelGraph, TranslationModel
 from edge_i2i.models.pix2pixhd.config import Pix2PixHDConfig as Pix2PixHDConfig
 from edge_i2i.models.pix2pixhd.config import assumed, infer_config, near_miss_is_ours, recognise
 from edge_i2i.models.pix2pixhd.networks import (
@@ -42,6 +35,7 @@ from edge_i2i.models.pix2pixhd.networks import (
     LocalEnhancer,
     build_generator,
 )
+from edge_i2i.models.weights import StateDict, load_state
 
 LARGEST_INSTANCE_ID = 2**31 - 1
 

@@ -17,19 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from edge_i2i.contract import GraphDeclaration, GraphKind, Role, Size, SizeRule, picture_spec
-from edge_i2i.models.family import (
-    Direction,
-    Fidelity,
-    Initialisation,
-    ModelFamily,
-    ModelGraph,
-    StateDict,
-    TranslationModel,
-)
+from edge_i2i.models.family import Direction, Fidelity, ModelFamily, ModelGraph, TranslationModel
 from edge_i2i.models.munit.blocks import Norm
 from edge_i2i.models.munit.networks import ContentEncoder, Decoder
 from edge_i2i.models.unit.config import UnitConfig as UnitConfig
 from edge_i2i.models.unit.config import describe, infer_config
+from edge_i2i.models.weights import Initialisation, StateDict
 
 
 class VAEGen(nn.Module):

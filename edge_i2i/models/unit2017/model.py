@@ -17,17 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from edge_i2i.contract import GraphDeclaration, GraphKind, Role, Size, SizeRule, picture_spec
-from edge_i2i.models.family import (
-    Direction,
-    Fidelity,
-    ModelFamily,
-    ModelGraph,
-    StateDict,
-    TranslationModel,
-)
+from edge_i2i.models.family import Direction, Fidelity, ModelFamily, ModelGraph, TranslationModel
 from edge_i2i.models.unit2017.config import Unit2017Config as Unit2017Config
 from edge_i2i.models.unit2017.config import Variant as Variant
 from edge_i2i.models.unit2017.config import describe, infer_config
+from edge_i2i.models.weights import StateDict
 
 _RELEASED_CH = Unit2017Config.ch
 

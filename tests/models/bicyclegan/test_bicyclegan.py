@@ -16,8 +16,9 @@ from edge_i2i.models.bicyclegan.config import BicycleGANConfig, EncoderKind, Non
 from edge_i2i.models.bicyclegan.model import BIAS_MAPS, FAMILY, BicycleGAN, to_grey
 from edge_i2i.models.bicyclegan.networks import MultiscaleDiscriminator, StyleEncoder, UnetGenerator
 from edge_i2i.models.checkpoints.reading import read_checkpoint
-from edge_i2i.models.family import NormMode, load_state
+from edge_i2i.models.family import NormMode
 from edge_i2i.models.pix2pixhd.networks import GlobalGenerator
+from edge_i2i.models.weights import load_state
 from samples.models.reference import seeded_state
 
 SIZE = Size(64, 96)

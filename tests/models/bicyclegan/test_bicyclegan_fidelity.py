@@ -12,7 +12,8 @@ from torch import nn
 from edge_i2i.models.bicyclegan.config import BicycleGANConfig, EncoderKind, NonLinearity, Upsampling, WhereAdd
 from edge_i2i.models.bicyclegan.model import to_grey
 from edge_i2i.models.bicyclegan.networks import MultiscaleDiscriminator, StyleEncoder, UnetGenerator
-from edge_i2i.models.family import NormMode, load_state
+from edge_i2i.models.family import NormMode
+from edge_i2i.models.weights import load_state
 from samples.models.reference import FIXTURES, Reference, assert_same_keys
 
 REFERENCE = Reference.of("bicyclegan")

@@ -9,7 +9,7 @@ from torch import Tensor
 from edge_i2i.models.bridgegan.config import BridgeGANConfig, infer_config
 from edge_i2i.models.bridgegan.model import BridgeGANNetworks, Discriminator, FrameGraph, StyleGraph
 from edge_i2i.models.bridgegan.variables import convert, discriminator_names, infer_depths, our_keys, variable_names
-from edge_i2i.models.family import load_state
+from edge_i2i.models.weights import load_state
 from samples.models.reference import FIXTURES, Reference, assert_same_keys
 
 ATTRIBUTES = "Smiling,Bangs,Male"

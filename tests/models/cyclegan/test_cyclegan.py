@@ -17,8 +17,9 @@ from edge_i2i.models.cyclegan import pix2pix
 from edge_i2i.models.cyclegan.config import Generator, Padding
 from edge_i2i.models.cyclegan.model import CycleGANConfig, CycleGANFamily, to_grey
 from edge_i2i.models.cyclegan.networks import NLayerDiscriminator, PixelDiscriminator, build_generator
-from edge_i2i.models.family import NormMode, StateDict
+from edge_i2i.models.family import NormMode
 from edge_i2i.models.pix2pixhd import model as pix2pixhd
+from edge_i2i.models.weights import StateDict
 
 CYCLEGAN, PIX2PIX = cyclegan.FAMILY, pix2pix.FAMILY
 RESNET = CycleGANConfig(ngf=4, n_blocks=2)

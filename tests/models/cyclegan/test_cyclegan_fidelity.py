@@ -20,7 +20,8 @@ from edge_i2i.models.cyclegan.networks import (
     build_generator,
 )
 from edge_i2i.models.cyclegan.pix2pix import FAMILY as PIX2PIX
-from edge_i2i.models.family import NormMode, load_state
+from edge_i2i.models.family import NormMode
+from edge_i2i.models.weights import load_state
 from samples.models.reference import FIXTURES, Reference, assert_same_keys
 
 REFERENCE = Reference.of("cyclegan")

@@ -16,7 +16,8 @@ from edge_i2i.contract import Size
 from edge_i2i.errors import CheckpointError
 from edge_i2i.models.checkpoints.tensorflow import read_tensorflow_checkpoint
 from edge_i2i.models.egscit.model import FAMILY, EgscitConfig
-from edge_i2i.models.family import Direction, StateDict
+from edge_i2i.models.family import Direction
+from edge_i2i.models.weights import StateDict
 
 tf: Any = pytest.importorskip(
     "tensorflow", reason="TensorFlow is not installed: it writes the checkpoints that are read here"

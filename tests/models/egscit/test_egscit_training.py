@@ -22,7 +22,7 @@ from edge_i2i.models.egscit.training_networks import (
     load_discriminators,
     training_state,
 )
-from edge_i2i.models.family import load_state
+from edge_i2i.models.weights import load_state
 from samples.models.reference import FIXTURES, Reference
 
 REFERENCE = Reference.of("egscit_training")

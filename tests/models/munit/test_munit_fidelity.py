@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edge_i2i.models.family import load_state
 from edge_i2i.models.munit.blocks import Activation, LayerNorm, Norm, Padding
 from edge_i2i.models.munit.config import MUNITConfig
 from edge_i2i.models.munit.discriminators import MsImageDis
 from edge_i2i.models.munit.model import FAMILY, MUNIT, build_generator
 from edge_i2i.models.munit.networks import AdaINGen
+from edge_i2i.models.weights import load_state
 from samples.models.reference import FIXTURES, Reference, assert_same_keys
 
 REFERENCE = Reference.of("munit")
