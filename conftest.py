@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent
-
-
 SLOW_CALL, SLOW_FIXTURES = 2.0, 30.0
 """Seconds, by docs/figures/test-durations.json: of a function's slowest call, and of a file's fixtures together."""
 
@@ -31,7 +29,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What every test would pay for again: measured, an export takes 2.4 s of the processor instead of 5.6 s."""
+    """Make once a process what every export would make again: its processor time fell from 5.6 to 2.4 s.
+
+    Measured on a tiny pix2pixHD at 64x64, the fifth export of a process (AMD EPYC).
+    """
     if "torch" in sys.modules:
         _read_the_operators_once()
     gc.collect()
@@ -39,11 +40,10 @@ def pytest_collection_finish() -> None:
 
 
 def _read_the_operators_once() -> None:
-    """torch.onnx parses the source of some 500 operators at every export, to the same table each time."""
+    """torch.onnx parses the source of some 500 operators at every export, to a table that no export changes."""
     from torch.onnx._internal.exporter._registration import ONNXRegistry
 
-    kept = functools.cache(ONNXRegistry.from_torchlib.__func__)  # type: ignore[attr-defined]
-    ONNXRegistry.from_torchlib = classmethod(kept)  # type: ignore[assignment, method-assign]
+    ONNXRegistry.from_torchlib = staticmethod(functools.cache(ONNXRegistry.from_torchlib))
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import cv2
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 
 import edge_i2i
+from samples.web.served import assert_serves_and_ends
 
 BUNDLE = Path(__file__).parent / "bundle" / "older" / "fixtures" / "schema-4.i2i"
 MAKING = ("models", "graphs", "export", "learn", "cards", "quantize", "collect")
@@ -71,14 +70,7 @@ def test_it_runs_live(device: Path) -> None:
 
 
 def test_it_serves_the_page(device: Path) -> None:
-    with started(device, "serve", str(BUNDLE), "--port", "0", *ENGINE) as process:
-        assert process.stdout is not None and process.stderr is not None
-        url = process.stdout.readline().strip()
-        assert any("ready" in line for line in process.stderr)
-        with urllib.request.urlopen(f"{url}healthz") as answer:
-            assert json.load(answer)["state"] == "ready"
-        process.send_signal(signal.SIGINT)
-    assert process.returncode == 0
+    assert_serves_and_ends(started(device, "serve", str(BUNDLE), "--port", "0", *ENGINE))
 
 
 @pytest.mark.parametrize("verb", ["doctor", "inspect", "cache"])

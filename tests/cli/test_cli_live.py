@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -41,6 +40,7 @@ from edge_i2i.media.pictures import read_picture
 from edge_i2i.models.checkpoints.loading import LoadedModel, WeightsOrigin
 from edge_i2i.models.registry import get_family
 from edge_i2i.sources.registry import source_spec
+from samples.web.served import assert_serves_and_ends
 
 MULTIPART = b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=b\r\n\r\n"
 PATTERN = "pattern:64x64@30?frames=12"
@@ -368,14 +368,7 @@ def test_a_key_that_cannot_be_followed_says_why(keyboard: Keyboard, tmp_path: Pa
 
 def test_serve_prints_its_url_answers_and_ends_on_ctrl_c(bundle: Path) -> None:
     options = ("--port", "0", "--engine", "onnxruntime", "--threads", "1")
-    with _started("serve", str(bundle), *options) as process:
-        assert process.stdout is not None and process.stderr is not None
-        url = process.stdout.readline().strip()
-        assert any("ready" in line for line in process.stderr)
-        with urllib.request.urlopen(f"{url}healthz") as answer:
-            assert json.load(answer)["state"] == "ready"
-        process.send_signal(signal.SIGINT)
-    assert process.returncode == 0
+    assert_serves_and_ends(_started("serve", str(bundle), *options))
 
 
 def test_the_qr_code_holds_the_address_and_the_certificate_lies_in_the_cache(

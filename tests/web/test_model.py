@@ -39,8 +39,10 @@ def model_of(bundle: Path, exemplars: Exemplars | None = None) -> TranslatorMode
     return model
 
 
-def seed(number: int, **more: object) -> ChosenLook:
-    return ChosenLook(Base(BaseKind.SEED, str(number)), **more)  # type: ignore[arg-type]
+def seed(
+    number: int, other: Base | None = None, mix: float = 1.0, attributes: tuple[tuple[str, float], ...] = ()
+) -> ChosenLook:
+    return ChosenLook(Base(BaseKind.SEED, str(number)), other, mix, attributes)
 
 
 @pytest.fixture(scope="module")

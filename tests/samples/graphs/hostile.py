@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_i2i.contract import GraphDeclaration, GraphKind, Role, Size, picture_spec
+from edge_i2i.errors import BadInputError, GraphFileError
+from edge_i2i.gate import check_graph
 
 SIZE = Size(16, 16)
 SHAPE = [16, 16, 3]
@@ -69,3 +72,16 @@ def identity() -> bytes:
     """What a harmless graph is."""
     made: bytes = model([node("Identity", "frame", "image")]).SerializeToString()
     return made
+
+
+def kernel(shape: Any) -> TensorProto:
+    """Weights ``w`` of a convolution, all 0."""
+    return weight("w", np.zeros(shape), "float32")
+
+
+def assert_refused(data: bytes, reason: str) -> None:
+    """The gate refuses a graph as bad input, for that reason, and never says that an upgrade would help."""
+    with pytest.raises(GraphFileError, match=reason) as caught:
+        check_graph(data, DECLARATION)
+    assert isinstance(caught.value, BadInputError) and caught.value.exit_code == 4
+    assert "upgrade" not in str(caught.value) and "install" not in str(caught.value)
