@@ -80,7 +80,7 @@ def verify_bundle(
     """
     check_names(bundle, engine, variants)
     graphs = (bundle.frame_graph, *bundle.condition_graphs)
-    golden = {declaration.name: bundle.golden_samples(declaration.name) for declaration in graphs}
+    golden = bundle.golden_samples()
     verdicts = []
     for declaration in graphs:
         for variant in bundle.variants(declaration.name):
@@ -137,7 +137,7 @@ def _skipped_because(bundle: Bundle, graph: str, engine: str, variant: str, opti
 
 
 def _verify(bundle: Bundle, declaration: GraphDeclaration, choice: Choice, golden: Sequence[GoldenSample]) -> Verdict:
-    samples, references = _checked(bundle, declaration.name, golden)
+    samples, references = checked_samples(bundle, declaration.name, golden)
     with choice.load() as session:
         results = [session.run(sample) for sample in samples]
         info = session.info
@@ -190,19 +190,19 @@ def _problem(parity: Parity, tolerance: Tolerance, declaration: GraphDeclaration
     return ""
 
 
-def checked_samples(bundle: Bundle, graph: str) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
-    """The example inputs of one graph, and the reference outputs of each.
+def checked_samples(
+    bundle: Bundle, graph: str, samples: Sequence[GoldenSample]
+) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
+    """The example inputs of one graph, and the reference outputs of each, as far as there are references.
+
+    Args:
+        bundle: named in the error.
+        graph: its name.
+        samples: those of the graph in what ``Bundle.golden_samples`` returned.
 
     Raises:
         BundleError: there are none, or they are not as declared.
     """
-    return _checked(bundle, graph, bundle.golden_samples(graph))
-
-
-def _checked(
-    bundle: Bundle, graph: str, samples: Sequence[GoldenSample]
-) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
-    """What comes with a reference can be held against it; a bundle may hold more inputs than that."""
     inputs: list[dict[str, Array]] = []
     references: list[dict[str, Array]] = []
     for sample in takewhile(lambda sample: sample.declaration.outputs[0].name in sample.outputs, samples):

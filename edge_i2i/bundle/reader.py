@@ -191,15 +191,14 @@ class Bundle:
             return {}
         return decode_golden(self.read(self.manifest.golden), self.path)
 
-    def golden_samples(self, graph: str) -> tuple[GoldenSample, ...]:
-        """The examples of one graph, by number; each as far as the bundle holds it, none where it holds none.
+    def golden_samples(self) -> dict[str, tuple[GoldenSample, ...]]:
+        """The examples of every graph, in order; each as far as the bundle holds it. The file is read once for all.
 
         Raises:
-            UsageError: the bundle has no such graph.
             BundleError: as ``golden``.
         """
-        declaration = self._graph_record(graph).declaration.declaration()
-        return samples_of(declaration, self.golden(), self.path)
+        golden, graphs = self.golden(), (self.frame_graph, *self.condition_graphs)
+        return {graph.name: samples_of(graph, golden, self.path) for graph in graphs}
 
     def verify_checksums(self, progress: Progress | None = None) -> None:
         """Read every file and hold it against the manifest, which has to list them all.

@@ -36,7 +36,8 @@ class Examples:
         Raises:
             BundleError: its golden data are not as its frame graph declares.
         """
-        return cls(*checked_samples(bundle, bundle.frame_graph.name)) if bundle.golden() else cls()
+        golden, frame = bundle.golden_samples(), bundle.frame_graph.name
+        return cls(*checked_samples(bundle, frame, golden[frame])) if any(golden.values()) else cls()
 
 
 def quality_evidence(

@@ -134,7 +134,7 @@ def _single_attributes(takes: LooksTaken) -> Iterator[Style]:
 
 
 def _golden_pictures(bundle: Bundle, graph: GraphDeclaration, spec: TensorSpec) -> Iterator[Picture]:
-    for sample in takewhile(lambda sample: spec.name in sample.inputs, bundle.golden_samples(graph.name)):
+    for sample in takewhile(lambda sample: spec.name in sample.inputs, bundle.golden_samples()[graph.name]):
         yield np.asarray(sample.inputs[spec.name], np.uint8)
 
 

@@ -48,7 +48,7 @@ def no_regions(size: Size) -> Sample:
 
 def _golden_inputs(bundle: Bundle) -> list[dict[str, Array]]:
     frame = bundle.frame_graph
-    samples = takewhile(lambda sample: frame.inputs[0].name in sample.inputs, bundle.golden_samples(frame.name))
+    samples = takewhile(lambda sample: frame.inputs[0].name in sample.inputs, bundle.golden_samples()[frame.name])
     inputs = [sample.all_inputs() for sample in samples]
     if not inputs:
         raise BundleError(

@@ -12,6 +12,7 @@ from edge_i2i.progress import Progress
 from edge_i2i.quantize.budgets import default_budget
 from edge_i2i.quantize.calibration.calibration_set import CalibrationOptions, load_calibration
 from edge_i2i.quantize.calibration.statistics import cached_statistics
+from edge_i2i.quantize.extending import full_precision
 from edge_i2i.quantize.judging.judge import JudgedInputs, judge_for
 from edge_i2i.quantize.quantizer import Quantizer
 from edge_i2i.quantize.search.report import SensitivityReport
@@ -45,7 +46,7 @@ def bundle_sensitivity(
         GraphError: the network cannot be calibrated, or has no layer to quantize.
     """
     chosen, options = get_target(target), options or CalibrationOptions()
-    graph = bundle.graph(bundle.frame_graph.name, "fp32")
+    graph = full_precision(bundle)
     with load_calibration(bundle, data, options, progress) as calibration:
         statistics, _ = cached_statistics(
             cache,
