@@ -18,10 +18,10 @@ from edge_i2i.sources import source_spec
 from edge_i2i.sources.camera import CameraSource, NumberedCamera
 from edge_i2i.sources.source import SourceLostError
 from edge_i2i.sources.v4l import LinuxCamera, VideoDevices
-from samples.sources.made import ODD, FakeCapture, scene
+from samples.sources.made import ODD, FakeCapture, primaries
 
 SMALL, LARGE = Size(48, 64), Size(96, 128)
-BGR = np.ascontiguousarray(scene()[..., ::-1])
+BGR = np.ascontiguousarray(primaries()[..., ::-1])
 
 Plug = Callable[..., list[FakeCapture]]
 

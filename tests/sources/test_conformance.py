@@ -25,7 +25,7 @@ from edge_i2i.sources.screen import ScreenSource
 from edge_i2i.sources.source import Captured, Source
 from samples.live.virtual_clock import VirtualClock
 from samples.sources.fake_gst import install_fake_gst
-from samples.sources.made import EVEN, ODD, Case, FakeCapture, FakeScreens, film, scene, worst_colour
+from samples.sources.made import EVEN, ODD, Case, FakeCapture, FakeScreens, film_of_primaries, primaries, worst_colour
 from samples.sources.stream_server import StreamServer
 
 YUV_LEVELS = 2  # 8 bits of limited range hold 220 shades: half a step is 0.6 of a level, three channels add up
@@ -43,7 +43,7 @@ def case(
 
 def _film(times: list[Fraction], *, as_live: bool = False) -> Callable[..., Case]:
     def make(folder: Path, _: pytest.MonkeyPatch, __: StreamServer) -> Case:
-        path = film(folder / "a.mp4", times)
+        path = film_of_primaries(folder / "a.mp4", times)
         return Case(
             lambda clock: FilmSource(path, clock=clock, as_live=as_live), EVEN, False, YUV_LEVELS, count=len(times)
         )
@@ -53,7 +53,7 @@ def _film(times: list[Fraction], *, as_live: bool = False) -> Callable[..., Case
 
 def _folder(folder: Path, _: pytest.MonkeyPatch, __: StreamServer) -> Case:
     for name in ("1.png", "2.bmp", "10.tif", "11.webp"):
-        cv2.imwrite(str(folder / name), scene()[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 101])
+        cv2.imwrite(str(folder / name), primaries()[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 101])
     return Case(lambda clock: FolderSource(folder, clock=clock, fps=5.0), ODD, False, count=4)
 
 
@@ -81,14 +81,14 @@ def _screen(_: Path, monkeypatch: pytest.MonkeyPatch, __: StreamServer) -> Case:
 
 
 def _gst_by_opencv(_: Path, monkeypatch: pytest.MonkeyPatch, __: StreamServer) -> Case:
-    bgr = np.ascontiguousarray(scene()[..., ::-1])
+    bgr = np.ascontiguousarray(primaries()[..., ::-1])
     monkeypatch.setattr(cv2.videoio_registry, "hasBackend", lambda _: True)
     monkeypatch.setattr(cv2, "VideoCapture", lambda where, backend: FakeCapture(where, backend, bgr))
     return Case(lambda _: GStreamerSource("videotestsrc", label="a pipeline"), ODD, True)
 
 
 def _gst_by_gi(_: Path, monkeypatch: pytest.MonkeyPatch, __: StreamServer) -> Case:
-    install_fake_gst(monkeypatch, scene())
+    install_fake_gst(monkeypatch, primaries())
     return Case(lambda _: GStreamerSource("videotestsrc", label="a pipeline"), ODD, True)
 
 
@@ -97,7 +97,7 @@ def _plain(make: Callable[[Clock], Source], live: bool, count: int | None = None
 
 
 _GREY = np.full((ODD.height, ODD.width), 90, np.uint8)
-_BGRA = cv2.cvtColor(scene(), cv2.COLOR_RGB2BGRA)
+_BGRA = cv2.cvtColor(primaries(), cv2.COLOR_RGB2BGRA)
 _CFR = [Fraction(n, 25) for n in range(6)]
 _VFR = [Fraction(n, 1000) for n in (0, 40, 41, 500, 2_000, 2_033)]
 
@@ -109,7 +109,7 @@ _MAKERS: dict[str, Callable[..., Case]] = {
     "photo": _photo,
     "pattern": _plain(lambda clock: PatternSource(ODD, 30.0, clock=clock), True),
     "finite pattern": _plain(lambda clock: PatternClip(4, ODD, clock=clock), False, 4),
-    "camera, BGR": _camera(np.ascontiguousarray(scene()[..., ::-1])),
+    "camera, BGR": _camera(np.ascontiguousarray(primaries()[..., ::-1])),
     "camera, BGRA": _camera(_BGRA),
     "http": _http,
     "screen": _screen,

@@ -11,14 +11,14 @@ from edge_i2i.errors import PictureError
 from edge_i2i.sources import source_spec
 from edge_i2i.sources.film import FilmSource
 from samples.live.virtual_clock import VirtualClock
-from samples.sources.made import EVEN, film, mark
+from samples.sources.made import EVEN, film_of_primaries, mark
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
 @pytest.mark.parametrize("as_live", [False, True])
 @pytest.mark.parametrize("ticks", [tuple(range(0, 800, 40)), (0, 1, 2, 500, 501, 1_400, 1_433)])
 def test_every_frame_in_order_with_its_time(tmp_path: Path, name: str, as_live: bool, ticks: tuple[int, ...]) -> None:
-    path = film(tmp_path / name, [Fraction(tick, 1000) for tick in ticks], marks=True)
+    path = film_of_primaries(tmp_path / name, [Fraction(tick, 1000) for tick in ticks], marks=True)
     with VirtualClock() as clock:
         source = source_spec(f"file:{path}", as_live=as_live, clock=clock).make()
         info = source.open()
@@ -32,7 +32,7 @@ def test_every_frame_in_order_with_its_time(tmp_path: Path, name: str, as_live: 
 
 
 def test_a_film_that_is_cut_off_is_an_error_that_names_it(tmp_path: Path) -> None:
-    whole = film(tmp_path / "whole.mkv", [Fraction(n, 25) for n in range(25)], marks=True).read_bytes()
+    whole = film_of_primaries(tmp_path / "whole.mkv", [Fraction(n, 25) for n in range(25)], marks=True).read_bytes()
     path = tmp_path / "cut.mkv"
     path.write_bytes(whole[: len(whole) * 2 // 3])
     source = source_spec(str(path)).make()
@@ -53,7 +53,7 @@ def test_a_film_that_is_not_there_or_none(tmp_path: Path) -> None:
 
 
 def test_a_file_url_names_the_same_file(tmp_path: Path) -> None:
-    path = film(tmp_path / "with blank.mp4", [Fraction(0), Fraction(1)])
+    path = film_of_primaries(tmp_path / "with blank.mp4", [Fraction(0), Fraction(1)])
     assert "%20" in path.as_uri()
     source = source_spec(path.as_uri()).make()
     assert source.open().label == "with blank.mp4"
@@ -64,7 +64,9 @@ def test_an_hours_jump_in_the_times_is_not_waited_for_and_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A short gap is."""
-    path = film(tmp_path / "a.mkv", [Fraction(0), Fraction(1), Fraction(11), Fraction(3611), Fraction(3612)])
+    path = film_of_primaries(
+        tmp_path / "a.mkv", [Fraction(0), Fraction(1), Fraction(11), Fraction(3611), Fraction(3612)]
+    )
     with VirtualClock() as clock:
         began, source = clock.now(), FilmSource(path, clock=clock, as_live=True)
         source.open()

@@ -18,15 +18,15 @@ from edge_i2i.sources import source_spec
 from edge_i2i.sources.gstreamer import csi_pipeline, with_sink
 from edge_i2i.sources.source import SourceLostError
 from samples.sources.fake_gst import FakeGst, install_fake_gst
-from samples.sources.made import ODD, FakeCapture, scene, worst_colour
+from samples.sources.made import ODD, FakeCapture, primaries, worst_colour
 
-BGR = np.ascontiguousarray(scene()[..., ::-1])
+BGR = np.ascontiguousarray(primaries()[..., ::-1])
 
 
 @pytest.fixture
 def gst(monkeypatch: pytest.MonkeyPatch) -> FakeGst:
     """PyGObject."""
-    return install_fake_gst(monkeypatch, scene())
+    return install_fake_gst(monkeypatch, primaries())
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from edge_i2i.errors import PictureError
 from edge_i2i.sources.network import NetworkSource, Timeouts
 from edge_i2i.sources.source import SourceLostError
 from samples.live.virtual_clock import VirtualClock
-from samples.sources.made import EVEN, film, scene, worst_colour
+from samples.sources.made import EVEN, film_of_primaries, primaries, worst_colour
 from samples.sources.rtsp_server import RtspServer
 from samples.sources.stream_server import StreamServer
 
@@ -111,7 +111,7 @@ def test_sound_without_pictures_is_refused(stream_server: StreamServer, tmp_path
 
 
 def test_an_rtsp_camera_over_tcp() -> None:
-    with RtspServer([scene(EVEN)] * 12) as server:
+    with RtspServer([primaries(EVEN)] * 12) as server:
         source = network(server.address)
         info = source.open()
         pictures = []
@@ -133,7 +133,7 @@ def segment(path: Path, first: int, count: int) -> bytes:
         stream = target.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = EVEN.width, EVEN.height, "yuv420p"
         for number in range(first, first + count):
-            frame = av.VideoFrame.from_ndarray(scene(EVEN), "rgb24")
+            frame = av.VideoFrame.from_ndarray(primaries(EVEN), "rgb24")
             frame.pts, frame.time_base = number, Fraction(1, 25)
             target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
@@ -164,7 +164,7 @@ def test_a_stream_in_segments_is_played_by_its_time_stamps(stream_server: Stream
 
 def test_a_film_over_http_is_played_by_its_time_stamps(stream_server: StreamServer, tmp_path: Path) -> None:
     times = [Fraction(tick, 1000) for tick in (0, 40, 500, 540)]
-    stream_server.files["/a.mp4"] = film(tmp_path / "a.mp4", times).read_bytes()
+    stream_server.files["/a.mp4"] = film_of_primaries(tmp_path / "a.mp4", times).read_bytes()
     with VirtualClock() as clock:
         source = NetworkSource(stream_server.address("/a.mp4"), clock=clock)
         source.open()

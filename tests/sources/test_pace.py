@@ -17,7 +17,7 @@ from edge_i2i.sources import source_spec
 from edge_i2i.sources.pace import Pace
 from edge_i2i.sources.source import Source
 from samples.live.virtual_clock import VirtualClock
-from samples.sources.made import film, mark, scene
+from samples.sources.made import film_of_primaries, mark, primaries
 
 
 def arrivals(source: Source, clock: VirtualClock, count: int, busy: float = 0.0) -> list[float]:
@@ -35,7 +35,7 @@ def arrivals(source: Source, clock: VirtualClock, count: int, busy: float = 0.0)
 
 def test_a_film_as_live_comes_by_its_time_stamps(tmp_path: Path) -> None:
     moments = [Fraction(n, 1000) for n in (0, 40, 41, 500, 2_000, 9_000)]
-    path = film(tmp_path / "a.mkv", moments)
+    path = film_of_primaries(tmp_path / "a.mkv", moments)
     with VirtualClock() as clock:
         clock.sleep(7.0)
         source = source_spec(str(path), as_live=True, clock=clock).make()
@@ -43,13 +43,13 @@ def test_a_film_as_live_comes_by_its_time_stamps(tmp_path: Path) -> None:
 
 
 def test_a_film_takes_no_time_by_itself(tmp_path: Path) -> None:
-    path = film(tmp_path / "a.mp4", [Fraction(n) for n in range(5)])
+    path = film_of_primaries(tmp_path / "a.mp4", [Fraction(n) for n in range(5)])
     with VirtualClock() as clock:
         assert arrivals(source_spec(str(path), clock=clock).make(), clock, 5) == [0.0] * 5
 
 
 def test_the_first_picture_of_a_film_that_starts_late_is_not_waited_for(tmp_path: Path) -> None:
-    path = film(tmp_path / "a.mkv", [Fraction(n, 10) for n in (30, 31, 32)])
+    path = film_of_primaries(tmp_path / "a.mkv", [Fraction(n, 10) for n in (30, 31, 32)])
     with VirtualClock() as clock:
         times = arrivals(source_spec(str(path), as_live=True, clock=clock).make(), clock, 3)
         assert times == pytest.approx([0.0, 0.1, 0.2])
@@ -57,7 +57,7 @@ def test_the_first_picture_of_a_film_that_starts_late_is_not_waited_for(tmp_path
 
 
 def test_a_slow_model_drops_frames_of_a_film_as_live_in_the_slot_and_nowhere_else(tmp_path: Path) -> None:
-    path = film(tmp_path / "a.mp4", [Fraction(n, 25) for n in range(20)], marks=True)
+    path = film_of_primaries(tmp_path / "a.mp4", [Fraction(n, 25) for n in range(20)], marks=True)
     read: list[int] = []
     dropped: list[int] = []
     used: list[int] = []
@@ -151,4 +151,4 @@ def test_nothing_comes_early_and_a_prompt_reader_is_exact(gaps: list[float], del
 
 def source_picture() -> np.ndarray:
     """Any picture."""
-    return scene(Size(80, 100))
+    return primaries(Size(80, 100))

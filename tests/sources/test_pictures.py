@@ -17,7 +17,7 @@ from edge_i2i.sources.coded import read_code
 from edge_i2i.sources.folder import natural_key
 from edge_i2i.sources.pattern import BARS, Pattern
 from samples.live.virtual_clock import VirtualClock
-from samples.sources.made import PRIMARIES, scene
+from samples.sources.made import PRIMARIES, primaries
 
 SMALL = Size(10, 12)
 
@@ -76,7 +76,7 @@ def test_pictures_keep_their_sizes_and_need_no_times(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damaged", ["1.png", "2.png"])
 def test_a_damaged_picture_is_named(tmp_path: Path, damaged: str) -> None:
     for name in ("1.png", "2.png", "3.png"):
-        write_picture(tmp_path / name, scene())
+        write_picture(tmp_path / name, primaries())
     (tmp_path / damaged).write_bytes((tmp_path / damaged).read_bytes()[:60])
     source = source_spec(str(tmp_path)).make()
     with pytest.raises(PictureError, match=damaged):

@@ -12,7 +12,7 @@ from edge_i2i.sources import source_spec
 from edge_i2i.sources.screen import ScreenSource
 from edge_i2i.sources.source import SourceLostError
 from samples.live.virtual_clock import VirtualClock
-from samples.sources.made import FakeScreens, scene
+from samples.sources.made import FakeScreens, primaries
 
 
 def test_it_is_looked_at_at_its_rate(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def test_without_a_display_the_remedy_says_what_to_set(monkeypatch: pytest.Monke
 
 
 def test_a_screen_that_goes_dark_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = [scene(), scene()]
+    shown = [primaries(), primaries()]
 
     def look() -> object:
         if not shown:

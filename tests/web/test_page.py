@@ -65,7 +65,7 @@ def test_the_frame_and_its_translation_belong_together(
     before, after = samples.pictures(page)
     assert psnr(before, after) > (99 if way == "browser" else samples.JPEG_LOSS)
     middle = before[120:136, 120:136].mean((0, 1))
-    assert middle == pytest.approx(samples.film(0)[240:241, 320].mean(0), abs=12)
+    assert middle == pytest.approx(samples.camera_picture(0)[240:241, 320].mean(0), abs=12)
 
 
 @pytest.mark.parametrize("way", ["websocket", pytest.param("browser", marks=needs_runtime)])

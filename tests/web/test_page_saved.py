@@ -52,7 +52,7 @@ def test_a_compared_snapshot_has_the_cameras_size_and_both_sides(
     samples.wait_until(page, lambda: samples.pictures(page)[0].shape == (480, 480, 3), "the camera's own picture")
     saved = saved_picture(page)
     assert saved.shape == (480, 480, 3)
-    camera = samples.film(0)[:, 80:560]
+    camera = samples.camera_picture(0)[:, 80:560]
     wanted = camera[:, ::-1] if mirrored else camera
     rows = slice(TAGS, 480 - TAGS)
     assert psnr(saved[rows, :230], wanted[rows, :230]) > samples.JPEG_LOSS, "the camera's, left"

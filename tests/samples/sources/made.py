@@ -23,7 +23,7 @@ PRIMARIES = (
 ODD, EVEN = Size(97, 131), Size(98, 132)
 
 
-def scene(size: Size = ODD) -> np.ndarray:
+def primaries(size: Size = ODD) -> np.ndarray:
     """Eight blocks of primaries, RGB."""
     rows = np.arange(size.height) * 2 // size.height
     columns = np.arange(size.width) * 4 // size.width
@@ -37,11 +37,11 @@ def worst_colour(picture: np.ndarray) -> int:
     return int(np.abs(middles.astype(int) - np.array(PRIMARIES)).max())
 
 
-def film(path: Path, times: Sequence[Fraction], size: Size = EVEN, *, marks: bool = False) -> Path:
-    """A lossless film of the scene, a frame at each of the times; with ``marks``, each shows its number in grey."""
+def film_of_primaries(path: Path, times: Sequence[Fraction], size: Size = EVEN, *, marks: bool = False) -> Path:
+    """A lossless film of the primaries, a frame at each of the times; with ``marks``, each shows its number in grey."""
     with VideoWriter(path, Fraction(25), size, quality=0, preset="ultrafast") as writer:
         for number, moment in enumerate(times):
-            picture = scene(size)
+            picture = primaries(size)
             if marks:
                 picture[size.height // 2 - 8 : size.height // 2 + 8, :16] = 10 * number
             writer.write(picture, moment)
@@ -49,7 +49,7 @@ def film(path: Path, times: Sequence[Fraction], size: Size = EVEN, *, marks: boo
 
 
 def mark(picture: np.ndarray) -> int:
-    """What ``film`` wrote."""
+    """What ``film_of_primaries`` wrote."""
     return round(float(picture[picture.shape[0] // 2 - 4 : picture.shape[0] // 2 + 4, 4:12].mean()) / 10)
 
 
@@ -127,7 +127,7 @@ class FakeScreens:
     class ScreenShotError(Exception):
         """As ``mss.ScreenShotError``."""
 
-    def __init__(self, shown: Callable[[], np.ndarray] = scene) -> None:
+    def __init__(self, shown: Callable[[], np.ndarray] = primaries) -> None:
         self._shown = shown
         self.is_closed = False
 

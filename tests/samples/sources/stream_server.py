@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import cv2
 import numpy as np
 
-from samples.sources.made import EVEN, scene
+from samples.sources.made import EVEN, primaries
 
 
 def jpeg(picture: np.ndarray) -> bytes:
@@ -73,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self, count: int) -> None:
         self._head(200, "multipart/x-mixed-replace; boundary=frame")
-        picture = jpeg(scene(EVEN))
+        picture = jpeg(primaries(EVEN))
         part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture) + picture + b"\r\n"
         try:
             for _ in range(count):

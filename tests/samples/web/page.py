@@ -129,7 +129,7 @@ def coded(number: int) -> Picture:
     return picture
 
 
-def film(number: int) -> Picture:
+def camera_picture(number: int) -> Picture:
     """A camera's frame; its middle square is a coded picture of the network's size, scaled up."""
     side = CAMERA.height
     frame = np.full((CAMERA.height, CAMERA.width, 3), 96, np.uint8)
@@ -143,7 +143,7 @@ def write_film(path: Path) -> Path:
     with path.open("wb") as file:
         file.write(b"YUV4MPEG2 W%d H%d F%d:1 Ip A1:1 C420jpeg\n" % (CAMERA.width, CAMERA.height, FPS))
         for number in range(FILM_FRAMES):
-            planes = cv2.cvtColor(film(number), cv2.COLOR_RGB2YUV_I420)
+            planes = cv2.cvtColor(camera_picture(number), cv2.COLOR_RGB2YUV_I420)
             file.write(b"FRAME\n" + planes.tobytes())
     return path
 
